@@ -1,0 +1,113 @@
+"""The table of settings, written out as a Python module and as a Markdown table. No I/O."""
+
+from collections.abc import Sequence
+from pprint import pformat
+
+from .settings_table import Setting
+
+_HEAD = '''"""The settings, from spec/openapi.yaml. Made by scripts/generate: do not edit."""
+
+from typing import Annotated, Final, Literal, NamedTuple, TypedDict
+
+
+class Bounds(NamedTuple):
+    """Bounds of a number's value or of a string's length, both included; None is no bound."""
+
+    minimum: float | None
+    maximum: float | None
+
+
+class Setting(NamedTuple):
+    """What the spec says of one setting. An empty `choices` means any value of the kind."""
+
+    name: str
+    wire: str
+    kind: Literal["boolean", "integer", "number", "string"]
+    default: bool | int | float | str | None
+    bounds: Bounds
+    choices: tuple[str, ...]
+    description: str
+
+'''
+_TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str"}
+
+
+def settings_module(
+    settings: Sequence[Setting], video_field: str, model_id: str, base_url: str
+) -> str:
+    """The source of `settings.py`: constants, the table, and the TypedDict."""
+    lines = [
+        _HEAD,
+        f"MODEL_ID: Final = {model_id!r}",
+        f"BASE_URL: Final = {base_url!r}",
+        f"VIDEO_FIELD: Final = {video_field!r}",
+        "",
+        "SETTINGS: Final[tuple[Setting, ...]] = (",
+        *(f"    {_row(row)}," for row in settings),
+        ")",
+        "",
+        "",
+        "class ReframeSettings(TypedDict, total=False):",
+        '    """Settings of a reframe job. What is left out takes the server\'s default."""',
+        "",
+    ]
+    for row in settings:
+        lines += [f"    {row.name}: {_annotation(row)}", f"    {_docstring(row)}", ""]
+    return "\n".join(lines)
+
+
+def settings_markdown(settings: Sequence[Setting]) -> str:
+    """The README's table."""
+    lines = ["| setting | type | default | allowed | what it does |", "|---|---|---|---|---|"]
+    for row in settings:
+        default = "" if row.default is None else f"`{_literal(row.default)}`"
+        lines.append(
+            f"| `{row.name}` | {_TYPES[row.kind]} | {default} | {_allowed(row)} | "
+            f"{row.description.replace('|', chr(92) + '|')} |"
+        )
+    return "\n".join(lines)
+
+
+def _row(row: Setting) -> str:
+    return (
+        f"Setting(name={row.name!r}, wire={row.wire!r}, kind={row.kind!r}, "
+        f"default={row.default!r}, bounds=Bounds({row.minimum!r}, {row.maximum!r}), "
+        f"choices={row.choices!r}, description={pformat(row.description, width=10_000)})"
+    )
+
+
+def _annotation(row: Setting) -> str:
+    if row.choices:
+        return f"Literal[{', '.join(map(repr, row.choices))}]"
+    base = _TYPES[row.kind]
+    if row.minimum is None and row.maximum is None:
+        return base
+    return f"Annotated[{base}, Bounds({row.minimum!r}, {row.maximum!r})]"
+
+
+def _docstring(row: Setting) -> str:
+    notes = []
+    if allowed := _allowed(row):
+        notes.append(f"Allowed: {allowed.replace('`', '')}.")
+    if row.default is not None:
+        notes.append(f"Default: {_literal(row.default)}.")
+    # A literal, so that quotes and backslashes in a description cannot end it early.
+    text = " ".join([row.description, *notes]).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"""{text}"""'
+
+
+def _allowed(row: Setting) -> str:
+    if row.choices:
+        return ", ".join(f"`{choice}`" for choice in row.choices)
+    unit = " characters" if row.kind == "string" else ""
+    if row.minimum is not None and row.maximum is not None:
+        return f"{row.minimum} to {row.maximum}{unit}"
+    if row.minimum is not None:
+        return f"at least {row.minimum}{unit}"
+    if row.maximum is not None:
+        return f"at most {row.maximum}{unit}"
+    return ""
+
+
+def _literal(value: bool | float | str) -> str:  # noqa: FBT001
+    return value if isinstance(value, str) else repr(value)

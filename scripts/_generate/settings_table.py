@@ -1,0 +1,146 @@
+"""The request schema, read into one table of settings. No I/O."""
+
+import keyword
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import SpecError
+
+REQUEST_SCHEMA = "ReframeRequest"
+GENERATE_OPERATION = "generateReframe"
+
+_KINDS = {"boolean": bool, "integer": int, "number": float, "string": str}
+_KEYWORDS = {
+    "boolean": {"type", "default", "description"},
+    "integer": {"type", "default", "description", "minimum", "maximum"},
+    "number": {"type", "default", "description", "minimum", "maximum"},
+    "string": {"type", "default", "description", "minLength", "maxLength", "enum"},
+}
+_MARKS = {"x-input", "x-vendor-required"}
+
+# Arguments of the methods that take **settings, and flags of the commands that take them.
+# A setting of the same name could not be given; tests hold this list against the signatures.
+RESERVED = frozenset(
+    {
+        "self", "video", "to", "extra", "timeout", "overwrite", "settings",
+        "on_update", "on_event", "on_progress", "items", "concurrency", "budget",
+        "resubmit_after", "output", "json", "help", "version", "project_id", "base_url",
+        "manifest", "ledger", "as_json", "connection", "resubmit", "after",
+        "limit", "port", "yes", "quiet", "seeds",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row. `minimum` and `maximum` bound a number's value or a string's length."""
+
+    name: str
+    wire: str
+    kind: str
+    default: bool | int | float | str | None
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+    description: str
+
+
+def read_settings(spec: Mapping[str, Any]) -> tuple[list[Setting], str]:
+    """The settings in the spec's order, and the wire name of the field that `video` fills."""
+    properties = spec["components"]["schemas"][REQUEST_SCHEMA]["properties"]
+    inputs = [wire for wire, schema in properties.items() if schema.get("x-input") == "video"]
+    if len(inputs) != 1:
+        raise SpecError(f"{REQUEST_SCHEMA} needs one property with `x-input: video`, has {inputs}")
+    settings = [_setting(wire, schema) for wire, schema in properties.items() if wire not in inputs]
+    seen: dict[str, str] = {}
+    for row in settings:
+        if row.name in seen:
+            raise SpecError(
+                f"settings {seen[row.name]!r} and {row.wire!r} would both be named {row.name!r}"
+                " in Python: rename one"
+            )
+        seen[row.name] = row.wire
+    return settings, inputs[0]
+
+
+def model_id(spec: Mapping[str, Any]) -> str:
+    """The model's id, which is the last segment of the generate operation's path."""
+    for path, operations in spec["paths"].items():
+        if operations.get("post", {}).get("operationId") == GENERATE_OPERATION:
+            return str(path).rsplit("/", 1)[1]
+    raise SpecError(f"no operation is named {GENERATE_OPERATION!r}")
+
+
+def python_name(wire: str) -> str:
+    """`numFrames` becomes `num_frames`."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", wire)
+    return re.sub(r"\W", "_", spaced).lower()
+
+
+def _setting(wire: str, schema: Mapping[str, Any]) -> Setting:
+    kind = schema.get("type")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise SpecError(
+            f"setting {wire!r} has the type {kind!r}; known are {', '.join(sorted(_KINDS))}"
+        )
+    unknown = set(schema) - _KEYWORDS[kind] - _MARKS
+    if unknown:
+        raise SpecError(
+            f"setting {wire!r} uses {', '.join(map(repr, sorted(unknown)))}, which the generator"
+            f" does not know for the type {kind!r}: known are"
+            f" {', '.join(sorted(_KEYWORDS[kind]))}. Teach it in scripts/_generate, and the"
+            " validator in wrapper/scenario_reframe/settings.py, or leave it out"
+        )
+    name = python_name(wire)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise SpecError(f"setting {wire!r} would be named {name!r}, which Python does not allow")
+    if name in RESERVED:
+        raise SpecError(
+            f"setting {wire!r} would be named {name!r}, which is already an argument of the client"
+            " or a flag of the command line: leave it out of the spec, to be sent with extra={...}"
+        )
+    row = Setting(
+        name=name,
+        wire=wire,
+        kind=kind,
+        default=schema.get("default"),
+        minimum=schema.get("minLength" if kind == "string" else "minimum"),
+        maximum=schema.get("maxLength" if kind == "string" else "maximum"),
+        choices=tuple(schema.get("enum", ())),
+        description=" ".join(schema.get("description", "").split()),
+    )
+    _check_consistent(row)
+    return row
+
+
+def _check_consistent(row: Setting) -> None:
+    if not row.description:
+        raise SpecError(f"setting {row.wire!r} has no description")
+    if not all(isinstance(choice, str) for choice in row.choices):
+        raise SpecError(f"setting {row.wire!r} has choices that are not strings: quote them")
+    if row.minimum is not None and row.maximum is not None and row.minimum > row.maximum:
+        raise SpecError(f"setting {row.wire!r} has a minimum above its maximum")
+    if row.default is None:
+        return
+    if not _fits(row):
+        raise SpecError(f"setting {row.wire!r} has the default {row.default!r}, which it forbids")
+
+
+def _fits(row: Setting) -> bool:
+    value = row.default
+    if row.kind == "boolean":
+        return isinstance(value, bool)
+    if row.kind == "string":
+        if not isinstance(value, str) or (row.choices and value not in row.choices):
+            return False
+        return (
+            (row.minimum or 0) <= len(value) <= (len(value) if row.maximum is None else row.maximum)
+        )
+    if isinstance(value, bool) or not isinstance(
+        value, int if row.kind == "integer" else int | float
+    ):
+        return False
+    above = row.minimum is None or value >= row.minimum
+    return above and (row.maximum is None or value <= row.maximum)
