@@ -1,0 +1,92 @@
+"""Reframe video with Scenario's Wan 2.2 Reframe: one paid job per submit, nothing lost.
+
+    from scenario_reframe import ReframeClient
+
+    with ReframeClient() as client:
+        result = client.reframe("clip.mp4", "clip-9x16.mp4", aspect_ratio="9:16")
+
+Names load when they are used: importing this package brings in neither httpx nor the models.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scenario_reframe_api.settings import ReframeSettings
+
+    from .client import AsyncReframeClient, ReframeClient
+    from .errors import (
+        ApiError,
+        AuthenticationError,
+        ConfigurationError,
+        ConnectionFailedError,
+        DownloadError,
+        InvalidInputError,
+        InvalidSettingsError,
+        InvalidVideoError,
+        JobCanceledError,
+        JobFailedError,
+        LedgerBusyError,
+        NotFoundError,
+        PermissionDeniedError,
+        RateLimitedError,
+        ReframeError,
+        ServerError,
+        SubmissionUncertainError,
+        UnexpectedResponseError,
+        UploadError,
+        WaitTimeoutError,
+    )
+    from .models import Asset, Estimate, Job, ReframeResult, Submission
+    from .recording import Entry
+
+__all__ = [
+    "ApiError",
+    "Asset",
+    "AsyncReframeClient",
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConnectionFailedError",
+    "DownloadError",
+    "Entry",
+    "Estimate",
+    "InvalidInputError",
+    "InvalidSettingsError",
+    "InvalidVideoError",
+    "Job",
+    "JobCanceledError",
+    "JobFailedError",
+    "LedgerBusyError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RateLimitedError",
+    "ReframeClient",
+    "ReframeError",
+    "ReframeResult",
+    "ReframeSettings",
+    "ServerError",
+    "Submission",
+    "SubmissionUncertainError",
+    "UnexpectedResponseError",
+    "UploadError",
+    "WaitTimeoutError",
+]
+
+_MODULES = {
+    **dict.fromkeys(("AsyncReframeClient", "ReframeClient"), ".client"),
+    **dict.fromkeys(("Asset", "Estimate", "Job", "ReframeResult", "Submission"), ".models"),
+    "Entry": ".recording",
+    "ReframeSettings": "scenario_reframe_api.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(_MODULES.get(name, ".errors"), __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

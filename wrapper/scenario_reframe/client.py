@@ -1,0 +1,472 @@
+"""The two clients. Each method builds a flow and runs it; a test holds the two alike."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime
+from os import PathLike
+from pathlib import Path
+from threading import TIMEOUT_MAX
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+import httpx
+
+from scenario_reframe_api.settings import ReframeSettings
+
+from .credentials import find_base_url, find_credentials, find_project_id
+from .downloading import Destination
+from .driving import AsyncDriver, SyncDriver
+from .errors import ConfigurationError, InvalidInputError
+from .flow import Do, Flow, ProgressCallback, repeat, send
+from .models import Asset, Estimate, Job, ReframeResult, Submission
+from .operations import JobPage, Operations, next_token
+from .polling import UpdateCallback
+from .recording import Entry, NoRecords, Records
+from .reframing import Road, id_of
+from .video import VideoSource
+from .wire import Wire
+
+_DEFAULT_WAIT = 3600.0
+
+
+class _Base:
+    """What both clients are made of."""
+
+    def __init__(
+        self,
+        api_key: str | None,
+        api_secret: str | None,
+        base_url: str | None,
+        project_id: str | None,
+        timeout: float,
+        ledger: str | PathLike[str] | None,
+    ) -> None:
+        if (
+            not isinstance(timeout, int | float)
+            or isinstance(timeout, bool)
+            or not 0 < timeout <= TIMEOUT_MAX
+        ):
+            raise ConfigurationError(
+                f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
+            )
+        credentials = find_credentials(api_key, api_secret)
+        self._wire = Wire(find_base_url(base_url), credentials, float(timeout))
+        self._operations = Operations(find_project_id(project_id))
+        self._road = Road(self._operations, time.monotonic, self._open(ledger))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
+
+    def _open(self, ledger: str | PathLike[str] | None) -> Records:
+        if ledger is None:
+            return NoRecords()
+        try:
+            from .ledger import Ledger  # noqa: PLC0415 - SQLAlchemy, only when it is asked for
+        except ImportError as fault:
+            raise ConfigurationError(
+                f"ledger: {fault.name} is not installed; pip install 'scenario-reframe[ledger]'"
+            ) from fault
+        return Ledger(
+            ledger,
+            base_url=self._wire.base_url,
+            project_id=self._operations.project_id,
+            # Connecting, sending and receiving may each take the whole time-out.
+            patience=3 * self._wire.timeout,
+        )
+
+    def _page(self, created_after: datetime | None, token: str | None) -> Flow[JobPage]:
+        return repeat(self._operations.list_jobs(_iso(created_after), token))
+
+    def _entries(self, *, unfinished: bool) -> Flow[list[Entry]]:
+        found: list[Entry] = yield Do(lambda: self._road.records.entries(unfinished=unfinished))
+        return found
+
+
+class ReframeClient(_Base):
+    """Reframes video with Scenario's Wan 2.2 Reframe. Safe to share between threads.
+
+    Credentials come from the arguments, else from SCENARIO_API_KEY and SCENARIO_API_SECRET;
+    `base_url` from SCENARIO_BASE_URL, `project_id` from SCENARIO_PROJECT_ID. `timeout`: seconds
+    that one HTTP request may take. A given `http_client` is not closed, and none of its headers,
+    cookies or auth are used. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        *,
+        base_url: str | None = None,
+        project_id: str | None = None,
+        timeout: float = 60.0,
+        ledger: str | PathLike[str] | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger)
+        self._owned = http_client is None
+        self._http = http_client or httpx.Client()
+        self._driver = SyncDriver(self._wire, self._http)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections, unless they belong to a given `http_client`."""
+        self._road.records.close()
+        if self._owned:
+            self._http.close()
+
+    def upload(
+        self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
+    ) -> Asset:
+        """Upload a video in parts of 8 MiB, several at once; the asset that it became.
+
+        `on_progress(done_bytes, total_bytes)` may be called from several threads, one at a time.
+        Raises InvalidVideoError before anything is sent, UploadError, ApiError.
+        """
+        return self._driver.run(self._road.upload(path, on_progress))
+
+    def estimate(
+        self,
+        video: VideoSource | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> Estimate:
+        """The price of a job, without paying. A local file or a URL is uploaded for it.
+
+        Raises InvalidSettingsError or InvalidVideoError before anything is sent, ApiError, and
+        UnexpectedResponseError with `.job` if the server started a job all the same.
+        """
+        return self._driver.run(self._road.estimate(video, extra, settings))
+
+    def submit(
+        self,
+        video: VideoSource | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> Job:
+        """Submit a job, and pay for it: at most one per call, whatever happens on the way.
+
+        Settings that are not given take the server's defaults; a seed is drawn. `extra` holds
+        settings that this version does not know, under the names of the API. Raises
+        InvalidSettingsError or InvalidVideoError before anything is sent, ApiError when no job was
+        made, SubmissionUncertainError when that cannot be known.
+        """
+        return self._driver.run(self._road.submit(video, extra, settings))
+
+    def find_job(self, submission: Submission) -> Job | None:
+        """Look again for the job of an uncertain submission; None if it is not listed.
+
+        That it is not listed does not prove that it was not made. Raises SubmissionUncertainError
+        if several jobs could be it.
+        """
+        return self._driver.run(self._road.find(submission))
+
+    def get_job(self, job: Job | str) -> Job:
+        """The job as it stands now. Raises NotFoundError, ApiError."""
+        return self._driver.run(repeat(self._operations.get_job(id_of(job))))
+
+    def jobs(self, created_after: datetime | None = None) -> Iterator[Job]:
+        """The project's jobs of every kind, newest first, page by page. Raises ApiError."""
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = self._driver.run(self._page(created_after, token))
+            yield from page.jobs
+            token = next_token(page, seen)
+            if token is None:
+                return
+
+    def wait(
+        self,
+        job: Job | str,
+        *,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+    ) -> Job:
+        """Poll until the job has succeeded. `timeout` in seconds; None waits for ever.
+
+        `on_update(job)` is called on every change of status or progress. Dropped polls and server
+        errors are survived. Raises JobFailedError, JobCanceledError, WaitTimeoutError.
+        """
+        return self._driver.run(self._road.wait(job, timeout, on_update))
+
+    def cancel(self, job: Job | str) -> Job:
+        """Ask to cancel a job. The vendor refuses it for this model: ApiError 400."""
+        return self._driver.run(send(self._operations.cancel(id_of(job))))
+
+    def get_asset(self, asset: Asset | str) -> Asset:
+        """The asset's record, with a fresh URL. Raises NotFoundError, ApiError."""
+        return self._driver.run(repeat(self._operations.get_asset(id_of(asset))))
+
+    def download(
+        self,
+        job_or_asset: Job | Asset | str,
+        to: Destination,
+        *,
+        overwrite: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> list[Path]:
+        """Download a job's results, or one asset; the files, whole.
+
+        `to`: a folder (one that is there, or a path that ends in a separator), else a file. A
+        broken transfer is resumed, here or by the next call. `on_progress(done_bytes,
+        total_bytes_or_None)`. Raises InvalidInputError, DownloadError.
+        """
+        flow = self._road.download(job_or_asset, to, overwrite=overwrite, on_progress=on_progress)
+        return self._driver.run(flow)
+
+    def reframe(
+        self,
+        video: VideoSource,
+        to: Destination | None = None,
+        *,
+        overwrite: bool = False,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+        on_progress: ProgressCallback | None = None,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> ReframeResult:
+        """Upload, submit, wait and download. `to=None` downloads nothing.
+
+        `timeout` counts from this call, in seconds. `on_progress(done_bytes, total_bytes)` is told
+        of the upload, then of the download. Every error after the submit carries `.job`. With a
+        ledger, an unfinished run of the same video, settings and target is taken up, not bought
+        again.
+        """
+        flow = self._road.reframe(
+            video,
+            to,
+            overwrite=overwrite,
+            timeout=timeout,
+            on_update=on_update,
+            on_progress=on_progress,
+            extra=extra,
+            settings=settings,
+        )
+        return self._driver.run(flow)
+
+    def entries(self, *, unfinished: bool = False) -> list[Entry]:
+        """What the ledger holds of this server and project, newest first.
+
+        Raises ConfigurationError if the client keeps none.
+        """
+        return self._driver.run(self._entries(unfinished=unfinished))
+
+    def resume(
+        self,
+        entry: Entry,
+        to: Destination | None = None,
+        *,
+        overwrite: bool = False,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+        on_progress: ProgressCallback | None = None,
+        resubmit_after: float | None = None,
+    ) -> ReframeResult:
+        """Finish an unfinished entry of the ledger: find its job, wait, download.
+
+        One whose run was killed before its POST is uploaded and submitted.
+
+        `to` defaults to where it was to go. An entry whose job cannot be found stays uncertain
+        (SubmissionUncertainError). Only with `resubmit_after` is it submitted again, with the same
+        seed: when so many seconds have passed since its POST can last have been accepted, and no
+        listed job could be it. Raises LedgerBusyError if a living process is at it.
+        """
+        flow = self._road.resume(
+            entry,
+            to,
+            overwrite=overwrite,
+            timeout=timeout,
+            on_update=on_update,
+            on_progress=on_progress,
+            resubmit_after=resubmit_after,
+        )
+        return self._driver.run(flow)
+
+
+class AsyncReframeClient(_Base):
+    """The same with asyncio. Callbacks may be coroutine functions.
+
+    Arguments and errors are those of ReframeClient.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        *,
+        base_url: str | None = None,
+        project_id: str | None = None,
+        timeout: float = 60.0,
+        ledger: str | PathLike[str] | None = None,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger)
+        self._owned = http_client is None
+        self._http = http_client or httpx.AsyncClient()
+        self._driver = AsyncDriver(self._wire, self._http)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connections, unless they belong to a given `http_client`."""
+        self._road.records.close()
+        if self._owned:
+            await self._http.aclose()
+
+    async def upload(
+        self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
+    ) -> Asset:
+        """See ReframeClient.upload."""
+        return await self._driver.run(self._road.upload(path, on_progress))
+
+    async def estimate(
+        self,
+        video: VideoSource | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> Estimate:
+        """See ReframeClient.estimate."""
+        return await self._driver.run(self._road.estimate(video, extra, settings))
+
+    async def submit(
+        self,
+        video: VideoSource | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> Job:
+        """See ReframeClient.submit."""
+        return await self._driver.run(self._road.submit(video, extra, settings))
+
+    async def find_job(self, submission: Submission) -> Job | None:
+        """See ReframeClient.find_job."""
+        return await self._driver.run(self._road.find(submission))
+
+    async def get_job(self, job: Job | str) -> Job:
+        """See ReframeClient.get_job."""
+        return await self._driver.run(repeat(self._operations.get_job(id_of(job))))
+
+    async def jobs(self, created_after: datetime | None = None) -> AsyncIterator[Job]:
+        """See ReframeClient.jobs."""
+        token: str | None = None
+        seen: set[str] = set()
+        while True:
+            page = await self._driver.run(self._page(created_after, token))
+            for job in page.jobs:
+                yield job
+            token = next_token(page, seen)
+            if token is None:
+                return
+
+    async def wait(
+        self,
+        job: Job | str,
+        *,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+    ) -> Job:
+        """See ReframeClient.wait."""
+        return await self._driver.run(self._road.wait(job, timeout, on_update))
+
+    async def cancel(self, job: Job | str) -> Job:
+        """See ReframeClient.cancel."""
+        return await self._driver.run(send(self._operations.cancel(id_of(job))))
+
+    async def get_asset(self, asset: Asset | str) -> Asset:
+        """See ReframeClient.get_asset."""
+        return await self._driver.run(repeat(self._operations.get_asset(id_of(asset))))
+
+    async def download(
+        self,
+        job_or_asset: Job | Asset | str,
+        to: Destination,
+        *,
+        overwrite: bool = False,
+        on_progress: ProgressCallback | None = None,
+    ) -> list[Path]:
+        """See ReframeClient.download."""
+        flow = self._road.download(job_or_asset, to, overwrite=overwrite, on_progress=on_progress)
+        return await self._driver.run(flow)
+
+    async def reframe(
+        self,
+        video: VideoSource,
+        to: Destination | None = None,
+        *,
+        overwrite: bool = False,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+        on_progress: ProgressCallback | None = None,
+        extra: Mapping[str, Any] | None = None,
+        **settings: Unpack[ReframeSettings],
+    ) -> ReframeResult:
+        """See ReframeClient.reframe."""
+        flow = self._road.reframe(
+            video,
+            to,
+            overwrite=overwrite,
+            timeout=timeout,
+            on_update=on_update,
+            on_progress=on_progress,
+            extra=extra,
+            settings=settings,
+        )
+        return await self._driver.run(flow)
+
+    async def entries(self, *, unfinished: bool = False) -> list[Entry]:
+        """See ReframeClient.entries."""
+        return await self._driver.run(self._entries(unfinished=unfinished))
+
+    async def resume(
+        self,
+        entry: Entry,
+        to: Destination | None = None,
+        *,
+        overwrite: bool = False,
+        timeout: float | None = _DEFAULT_WAIT,
+        on_update: UpdateCallback | None = None,
+        on_progress: ProgressCallback | None = None,
+        resubmit_after: float | None = None,
+    ) -> ReframeResult:
+        """See ReframeClient.resume."""
+        flow = self._road.resume(
+            entry,
+            to,
+            overwrite=overwrite,
+            timeout=timeout,
+            on_update=on_update,
+            on_progress=on_progress,
+            resubmit_after=resubmit_after,
+        )
+        return await self._driver.run(flow)
+
+
+def _iso(created_after: datetime | None) -> str | None:
+    if created_after is None:
+        return None
+    if not isinstance(created_after, datetime):
+        raise InvalidInputError("created_after: takes a datetime")
+    return created_after.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,278 @@
+"""The two drivers: they perform a flow's steps over httpx, one with threads, one with asyncio."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, closing
+from inspect import isawaitable
+from threading import Event, Lock
+from typing import Any, TypeVar
+
+import httpx
+
+from .errors import ConfigurationError
+from .flow import Do, Flow, NoReply, Pause, Pull, Push, Reply, Request, Send, Step, Tell, Together
+from .wire import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
+
+T = TypeVar("T")
+
+
+class _StoppedError(Exception):
+    """Breaks a part off when another has failed; that one's error is the one that is told."""
+
+
+class SyncDriver:
+    """Performs flows over an httpx.Client."""
+
+    def __init__(self, wire: Wire, http: httpx.Client) -> None:
+        self._wire = wire
+        self._http = http
+
+    def run(self, flow: Flow[T], stopped: Event | None = None) -> T:
+        """Perform every step; what the flow returns. `stopped` breaks uploads off."""
+        check_open(self._http)
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                step = flow.send(answer) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            if stopped is not None and stopped.is_set():
+                raise _StoppedError
+            try:
+                answer, error = self._perform(step, stopped or Event()), None
+            except BaseException as fault:  # noqa: BLE001 - the flow decides, even on Ctrl-C
+                answer, error = None, fault
+
+    def _perform(self, step: Step, stopped: Event) -> Any:
+        match step:
+            case Pause(seconds):
+                return time.sleep(seconds)
+            case Tell(callback, arguments):
+                return callback(*arguments)
+            case Do(function):
+                return function()
+            case Together(flows, limit):
+                return self._together(flows, limit)
+            case Send(request):
+                return self._send(request)
+            case Pull() | Push():
+                try:
+                    with signed_urls():
+                        return (
+                            self._pull(step)
+                            if isinstance(step, Pull)
+                            else self._push(step, stopped)
+                        )
+                except FAULTS as error:
+                    return no_reply(error)
+
+    def _send(self, request: Request) -> Reply | NoReply:
+        answer: Reply | NoReply
+        try:
+            answer = self._exchange(self._wire.api(request), self._wire.auth, request)
+        except FAULTS as error:
+            answer = no_reply(error)
+        note(request, answer)
+        return answer
+
+    def _exchange(
+        self, sent: httpx.Request, auth: httpx.Auth | None, request: Request | None = None
+    ) -> Reply:
+        response = self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
+        collected = self._wire.collector(request)
+        try:
+            for chunk in response.iter_bytes():
+                collected.add(chunk)
+        finally:
+            response.close()
+        return self._wire.reply(response, collected.content)
+
+    def _pull(self, step: Pull) -> Reply:
+        response = self._open(step)
+        head = self._wire.reply(response)
+        try:
+            if step.sink.accept(head.status, head.headers):
+                for chunk in response.iter_raw():
+                    step.sink.write(chunk)
+                    step.progress.add(len(chunk))
+        finally:
+            step.sink.close()
+            response.close()
+        return head
+
+    def _open(self, step: Pull) -> httpx.Response:
+        # Redirects are followed by hand: httpx would add a given client's cookies to them.
+        url = None
+        for _ in range(MOST_REDIRECTS):
+            sent = self._wire.transfer("GET", step, url=url)
+            response = self._http.send(sent, auth=None, follow_redirects=False, stream=True)
+            if response.next_request is None:
+                return response
+            url = response.next_request.url
+            response.close()
+        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
+
+    def _push(self, step: Push, stopped: Event) -> Reply:
+        def counted() -> Iterator[bytes]:
+            for chunk in chunks:
+                if stopped.is_set():
+                    raise _StoppedError
+                yield chunk
+                step.progress.add(len(chunk))
+
+        with closing(step.read()) as chunks:
+            return self._exchange(self._wire.transfer("PUT", step, content=counted()), None)
+
+    def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
+        stopped = Event()
+        with ThreadPoolExecutor(limit, thread_name_prefix="scenario-reframe") as pool:
+            running = [pool.submit(self.run, flow, stopped) for flow in flows]
+            try:
+                return [future.result() for future in running]
+            except BaseException:
+                stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+class AsyncDriver:
+    """Performs flows over an httpx.AsyncClient. The disk is kept off the event loop."""
+
+    def __init__(self, wire: Wire, http: httpx.AsyncClient) -> None:
+        self._wire = wire
+        self._http = http
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Perform every step; what the flow returns."""
+        check_open(self._http)
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                step = flow.send(answer) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            try:
+                answer, error = await self._perform(step), None
+            except BaseException as fault:  # noqa: BLE001 - the flow decides, even on cancellation
+                answer, error = None, fault
+
+    async def _perform(self, step: Step) -> Any:
+        match step:
+            case Pause(seconds):
+                return await asyncio.sleep(seconds)
+            case Tell(callback, arguments):
+                return await _awaited(callback(*arguments))
+            case Do(function):
+                return await asyncio.to_thread(function)
+            case Together(flows, limit):
+                return await self._together(flows, limit)
+            case Send(request):
+                return await self._send(request)
+            case Pull() | Push():
+                try:
+                    with signed_urls():
+                        return await (
+                            self._pull(step) if isinstance(step, Pull) else self._push(step)
+                        )
+                except FAULTS as error:
+                    return no_reply(error)
+
+    async def _send(self, request: Request) -> Reply | NoReply:
+        answer: Reply | NoReply
+        try:
+            answer = await self._exchange(self._wire.api(request), self._wire.auth, request)
+        except FAULTS as error:
+            answer = no_reply(error)
+        note(request, answer)
+        return answer
+
+    async def _exchange(
+        self, sent: httpx.Request, auth: httpx.Auth | None, request: Request | None = None
+    ) -> Reply:
+        response = await self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
+        collected = self._wire.collector(request)
+        try:
+            async for chunk in response.aiter_bytes():
+                collected.add(chunk)
+        finally:
+            await response.aclose()
+        return self._wire.reply(response, collected.content)
+
+    async def _pull(self, step: Pull) -> Reply:
+        response = await self._open(step)
+        head = self._wire.reply(response)
+        try:
+            if await asyncio.to_thread(step.sink.accept, head.status, head.headers):
+                async for chunk in response.aiter_raw():
+                    await asyncio.to_thread(step.sink.write, chunk)
+                    await _awaited(step.progress.add(len(chunk)))
+        finally:
+            await asyncio.to_thread(step.sink.close)
+            await response.aclose()
+        return head
+
+    async def _open(self, step: Pull) -> httpx.Response:
+        # Redirects are followed by hand: httpx would add a given client's cookies to them.
+        url = None
+        for _ in range(MOST_REDIRECTS):
+            sent = self._wire.transfer("GET", step, url=url)
+            response = await self._http.send(sent, auth=None, follow_redirects=False, stream=True)
+            if response.next_request is None:
+                return response
+            url = response.next_request.url
+            await response.aclose()
+        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
+
+    async def _push(self, step: Push) -> Reply:
+        def read() -> bytes:
+            with reading:
+                return next(chunks, b"")
+
+        def close() -> None:
+            # When cancelled, a thread may still be reading the last chunk.
+            with reading:
+                chunks.close()
+
+        async def counted() -> AsyncGenerator[bytes, None]:
+            while chunk := await asyncio.to_thread(read):
+                yield chunk
+                await _awaited(step.progress.add(len(chunk)))
+
+        chunks, reading = step.read(), Lock()
+        try:
+            async with aclosing(counted()) as content:
+                sent = self._wire.transfer("PUT", step, content=content)
+                return await self._exchange(sent, None)
+        finally:
+            await asyncio.to_thread(close)
+
+    async def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
+        turnstile = asyncio.Semaphore(limit)
+
+        async def one(flow: Flow[Any]) -> Any:
+            async with turnstile:
+                return await self.run(flow)
+
+        tasks = [asyncio.ensure_future(one(flow)) for flow in flows]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
+    """Raise ConfigurationError if the client was closed: httpx's own error is a RuntimeError."""
+    if http.is_closed:
+        raise ConfigurationError("this client is closed; make a new one")
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if isawaitable(value) else value

@@ -1,0 +1,204 @@
+"""Flows: the control plane without I/O.
+
+A flow is a generator that yields steps and is sent their answers; `driving` performs them, once
+with threads and once with asyncio. Retry, deadlines, polling and recovery are written here once,
+and tested by stepping a flow by hand, with no socket and no sleep.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from threading import Lock
+from typing import Any, Generic, Protocol, TypeVar
+
+from attrs import field, frozen
+
+from . import retry
+from .errors import ConnectionFailedError, ReframeError
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class Request:
+    """One call of the API. `timeout` in seconds, None for the client's own."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(factory=dict)
+    body: Mapping[str, Any] | None = None
+    timeout: float | None = None
+
+
+@frozen
+class Reply:
+    """A whole reply. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+
+
+@frozen
+class NoReply:
+    """No whole reply. `sent` is False when the connection was never opened."""
+
+    error: Exception
+    sent: bool
+
+
+class Sink(Protocol):
+    """Where a download's bytes go. Its methods block; drivers keep them off the event loop."""
+
+    def accept(self, status: int, headers: Mapping[str, str]) -> bool:
+        """Look at the reply's head; False to leave the body unread."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take some bytes."""
+
+    def close(self) -> None:
+        """Called once for every `accept`, whatever happened."""
+
+
+@frozen
+class Send:
+    """Send a request to the API. Answer: Reply or NoReply."""
+
+    request: Request
+
+
+@frozen
+class Pause:
+    """Let some seconds pass."""
+
+    seconds: float
+
+
+@frozen
+class Tell:
+    """Call somebody's callback, which may be a coroutine function under asyncio."""
+
+    callback: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@frozen
+class Do:
+    """Run a function that blocks on the disk. Answer: what it returns."""
+
+    function: Callable[[], Any]
+
+
+@frozen
+class Pull:
+    """Fetch a file's bytes into a sink, without credentials. Answer: Reply (no body) or NoReply."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    sink: Sink
+    progress: "Progress"
+
+
+@frozen
+class Push:
+    """PUT a file's bytes, without credentials. Answer: Reply or NoReply."""
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    read: Callable[[], Generator[bytes, None, None]]
+    progress: "Progress"
+
+
+@frozen
+class Together:
+    """Run flows side by side, at most `limit` at once. Answer: their results, in order."""
+
+    flows: Sequence["Flow[Any]"]
+    limit: int
+
+
+Step = Send | Pause | Tell | Do | Pull | Push | Together
+Flow = Generator[Step, Any, T]
+ProgressCallback = Callable[[int, int | None], Any]
+
+
+class Progress:
+    """Counts transferred bytes and tells them to a callback as (done, total or None)."""
+
+    def __init__(self, callback: ProgressCallback | None, total: int | None, done: int = 0) -> None:
+        self._callback = callback
+        self._lock = Lock()
+        self.total = total
+        self.done = done
+
+    def add(self, count: int) -> Any:
+        """Count some bytes; what the callback returns, since that may have to be awaited."""
+        with self._lock:
+            self.done += count
+            return self._callback(self.done, self.total) if self._callback else None
+
+    def take_back(self, count: int) -> None:
+        """Count some bytes less, without telling."""
+        with self._lock:
+            self.done -= count
+
+    def attempt(self) -> "Attempt":
+        """A count of its own for something that may fail and start again."""
+        return Attempt(self)
+
+
+class Attempt(Progress):
+    """What one attempt has added to the whole, so that it can be taken back."""
+
+    def __init__(self, whole: Progress) -> None:
+        super().__init__(None, None)
+        self._whole = whole
+
+    def add(self, count: int) -> Any:
+        """Count here and in the whole."""
+        super().add(count)
+        return self._whole.add(count)
+
+    def undo(self) -> None:
+        """Take back what was counted, without telling."""
+        self._whole.take_back(self.done)
+
+
+@frozen
+class Operation(Generic[T]):
+    """A request, and how to read the reply to it."""
+
+    request: Request
+    parse: Callable[[Reply], T]
+
+
+class Clock(Protocol):
+    """Seconds that only ever grow."""
+
+    def __call__(self) -> float:
+        """Now."""
+
+
+def send(operation: Operation[T]) -> Flow[T]:
+    """One attempt. Raises ConnectionFailedError, and whatever `parse` raises."""
+    answer = yield Send(operation.request)
+    if isinstance(answer, NoReply):
+        what = "the reply did not come whole" if answer.sent else "could not connect"
+        raise ConnectionFailedError(
+            f"{operation.request.method} {operation.request.path}: {what} "
+            f"({type(answer.error).__name__}: {answer.error})",
+            sent=answer.sent,
+        ) from answer.error
+    return operation.parse(answer)
+
+
+def repeat(operation: Operation[T]) -> Flow[T]:
+    """Several attempts, for calls that cost nothing and may safely be made twice."""
+    failed = 0
+    while True:
+        try:
+            return (yield from send(operation))
+        except ReframeError as error:
+            failed += 1
+            pause = retry.pause_before_retry(error, failed)
+            if pause is None:
+                raise
+        yield Pause(pause)

@@ -1,0 +1,98 @@
+"""Wait for a job. No I/O."""
+
+from collections.abc import Callable
+from typing import Any
+
+from . import retry
+from .errors import (
+    InvalidInputError,
+    JobCanceledError,
+    JobFailedError,
+    NotFoundError,
+    ReframeError,
+    WaitTimeoutError,
+)
+from .flow import Clock, Flow, Pause, Tell, send
+from .models import Job
+from .operations import Operations, checked_id, within
+
+_LISTED_WITHIN = 30.0
+"""Seconds in which a job that the server itself told us of may still answer 404."""
+
+UpdateCallback = Callable[[Job], Any]
+
+
+def wait(
+    operations: Operations,
+    clock: Clock,
+    job: Job | str,
+    *,
+    timeout: float | None,
+    on_update: UpdateCallback | None,
+    told: Job | None = None,
+) -> Flow[Job]:
+    """Poll until the job is done, through dropped polls and server errors.
+
+    `told`: what `on_update` knows already. Raises JobFailedError, JobCanceledError,
+    WaitTimeoutError, each with the job.
+    """
+    known = job if isinstance(job, Job) else None
+    job_id = job.id if isinstance(job, Job) else checked_id(job, "job")
+    if known is not None and known.is_done:
+        return outcome(known)
+    started = clock()
+    last = (told.status, told.progress) if told is not None else None
+    while True:
+        left = None if timeout is None else max(started + timeout - clock(), 1.0)
+        wished = 0.0
+        try:
+            current = yield from send(within(operations.get_job(job_id), left))
+        except ReframeError as error:
+            early = isinstance(error, NotFoundError) and clock() - started < _LISTED_WITHIN
+            if not (retry.is_passing(error) or (early and isinstance(job, Job))):
+                error.job = known
+                raise
+            wished = retry.wished_pause(error) or 0.0
+        else:
+            known = current
+            if on_update and last != (current.status, current.progress):
+                last = (current.status, current.progress)
+                yield Tell(on_update, (current,))
+            if current.is_done:
+                return outcome(current)
+        waited = clock() - started
+        if timeout is not None and waited >= timeout:
+            raise timed_out(job_id, known, timeout)
+        pause = max(retry.poll_pause(waited), wished)
+        yield Pause(pause if timeout is None else min(pause, timeout - waited))
+
+
+def checked_timeout(timeout: object, name: str = "timeout") -> None:
+    """Raise InvalidInputError unless it is None or a number of seconds."""
+    if timeout is None:
+        return
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not number or not timeout >= 0:  # type: ignore[operator]
+        raise InvalidInputError(
+            f"{name}: {timeout!r:.80} is not allowed; it takes seconds from 0, or None"
+        )
+
+
+def outcome(job: Job) -> Job:
+    """A finished job, if it succeeded; else the error that says why it did not."""
+    if job.is_success:
+        return job
+    told = " ".join(part for part in (job.error, job.hint and f"Hint: {job.hint}") if part)
+    if job.status == "canceled":
+        raise JobCanceledError(f"job {job.id} was canceled. {told}".strip(), job=job)
+    raise JobFailedError(f"job {job.id} failed: {told or 'no reason given'}", job=job)
+
+
+def timed_out(job_id: str, job: Job | None, timeout: float) -> WaitTimeoutError:
+    """The error for a job that was not done in time."""
+    known = job or Job(id=job_id, status="unknown")
+    return WaitTimeoutError(
+        f"job {job_id} was not done after {timeout:g} s (status {known.status}, "
+        f"{known.progress:.0%}). It goes on, and is paid for: wait for the same id again",
+        job=known,
+    )

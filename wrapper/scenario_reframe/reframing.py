@@ -1,0 +1,419 @@
+"""The whole road: check, upload, submit, wait, download, all of it put on record. No I/O."""
+
+import json
+import logging
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from scenario_reframe_api.settings import VIDEO_FIELD
+
+from .downloading import Destination, check_destination, download, in_order
+from .errors import (
+    InvalidInputError,
+    InvalidVideoError,
+    JobCanceledError,
+    JobFailedError,
+    NotFoundError,
+    ReframeError,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from .flow import Clock, Do, Flow, ProgressCallback, Tell, send
+from .models import Asset, Estimate, Job, ReframeResult, Submission
+from .operations import Operations
+from .polling import UpdateCallback, checked_timeout, wait
+from .recording import Entry, NoRecords, Record, Records, Wanted, content_of, source_of
+from .settings import request_body
+from .submitting import (
+    find,
+    keep,
+    look,
+    seconds_since,
+    submit,
+    uncertain,
+    with_seed,
+)
+from .uploading import bring, upload
+from .video import Video, VideoAsset, VideoFile, VideoSource, open_video, resolve
+
+_LOG = logging.getLogger("scenario_reframe")
+
+T = TypeVar("T")
+
+
+@define
+class Road:
+    """What the flows of one client share."""
+
+    operations: Operations
+    clock: Clock
+    records: Records = field(factory=NoRecords)
+    claimed: set[str] = field(factory=set)
+
+    def upload(
+        self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
+    ) -> Flow[Asset]:
+        """Upload a file, whether or not the server has it already."""
+        video = yield Do(partial(open_video, path))
+        content = yield from self._content(video)
+        asset = yield from upload(self.operations, self.clock, video, on_progress)
+        yield from self._note(lambda: self.records.uploaded(content or "", asset.id))
+        return asset
+
+    def estimate(
+        self,
+        video: VideoSource | None,
+        extra: Mapping[str, Any] | None,
+        settings: Mapping[str, Any],
+    ) -> Flow[Estimate]:
+        """Ask for the price. Sent once: an answer that was lost might have been a paid job's."""
+        body = request_body(settings, extra)
+        if video is not None:
+            source = yield Do(partial(resolve, video))
+            content = yield from self._content(source)
+            body[VIDEO_FIELD] = yield from self._bring(source, content, None)
+        return (yield from send(self.operations.estimate(body)))
+
+    def submit(
+        self,
+        video: VideoSource | None,
+        extra: Mapping[str, Any] | None,
+        settings: Mapping[str, Any],
+    ) -> Flow[Job]:
+        """Check everything, bring the video, submit once."""
+        body = request_body(settings, extra)
+        source = (yield Do(partial(resolve, video))) if video is not None else None
+        wanted = yield from self._wanted(secrets.token_hex(16), body, source, None)
+        record = yield Do(partial(self.records.take, wanted))
+        return (yield from self._held(record, self._submit(record, body, source, None, None)))
+
+    def wait(
+        self,
+        job: Job | str,
+        timeout: float | None,
+        on_update: UpdateCallback | None,
+        told: Job | None = None,
+    ) -> Flow[Job]:
+        """Wait, and put what became of the job on record."""
+        checked_timeout(timeout)
+        try:
+            done = yield from wait(
+                self.operations, self.clock, job, timeout=timeout, on_update=on_update, told=told
+            )
+        except (JobFailedError, JobCanceledError) as error:
+            failed = error.job
+            if failed is not None:
+                yield from self._note(partial(self.records.seen, failed))
+            raise
+        yield from self._note(partial(self.records.seen, done))
+        return done
+
+    def download(
+        self,
+        what: Job | Asset | str,
+        to: Destination,
+        *,
+        overwrite: bool,
+        on_progress: ProgressCallback | None,
+        keep_whole: bool = False,
+    ) -> Flow[list[Path]]:
+        """Download, and put the files on record."""
+        files = yield from download(
+            self.operations,
+            what,
+            to,
+            overwrite=overwrite,
+            on_progress=on_progress,
+            keep_whole=keep_whole,
+        )
+        if not isinstance(what, Asset):
+            yield from self._note(partial(self.records.saved, id_of(what), files))
+        return files
+
+    def reframe(
+        self,
+        video: VideoSource,
+        to: Destination | None,
+        *,
+        overwrite: bool,
+        timeout: float | None,
+        on_update: UpdateCallback | None,
+        on_progress: ProgressCallback | None,
+        extra: Mapping[str, Any] | None,
+        settings: Mapping[str, Any],
+    ) -> Flow[ReframeResult]:
+        """All of it. With a ledger, an unfinished run of the same wish is taken up."""
+        started = self.clock()
+        checked_timeout(timeout)
+        body = request_body(settings, extra)
+        if video is None:
+            raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
+        source = yield Do(partial(resolve, video))
+        wanted = yield from self._wanted("", body, source, to)
+        if to is not None:
+            yield Do(partial(self._check_destination, wanted, to, overwrite=overwrite))
+        record = yield Do(partial(self.records.take, wanted))
+        rest = Rest(self, started, timeout, to, overwrite, on_update, on_progress)
+        return (yield from self._held(record, rest.of(record, body, source, None)))
+
+    def resume(
+        self,
+        entry: Entry,
+        to: Destination | None,
+        *,
+        overwrite: bool,
+        timeout: float | None,
+        on_update: UpdateCallback | None,
+        on_progress: ProgressCallback | None,
+        resubmit_after: float | None,
+    ) -> Flow[ReframeResult]:
+        """Take up an unfinished entry of the ledger: find, poll, download."""
+        started = self.clock()
+        checked_timeout(timeout)
+        checked_timeout(resubmit_after, "resubmit_after")
+        target = to if to is not None else entry.output
+        if target is not None:
+            is_ours = overwrite or entry.job_id is not None
+            yield Do(partial(check_destination, target, overwrite=is_ours))
+        source = None
+        if entry.job_id is None and entry.body is None:
+            source = yield Do(partial(source_again, entry))
+        record = yield Do(partial(self.records.take_up, entry))
+        rest = Rest(self, started, timeout, target, overwrite, on_update, on_progress)
+        return (
+            yield from self._held(record, rest.of(record, entry.settings, source, resubmit_after))
+        )
+
+    def find(self, submission: Submission) -> Flow[Job | None]:
+        """Look once for the job of an uncertain submission; None if it is not listed."""
+        claimed = yield from self._claimed()
+        operations = Operations(submission.project_id)
+        job = yield from find(operations, self.clock, submission, claimed)
+        if job is not None:
+            yield from self._note(partial(self.records.found, submission, job))
+        return job
+
+    def _claimed(self) -> Flow[set[str]]:
+        """Jobs that are somebody's. Where there is a ledger, it alone decides."""
+        return set((yield Do(self.records.claimed))) if self.records.keeps else self.claimed
+
+    def _submit(
+        self,
+        record: Record,
+        body: Mapping[str, Any],
+        source: Video | None,
+        before: Callable[[], None] | None,
+        on_progress: ProgressCallback | None,
+    ) -> Flow[Job]:
+        filled = with_seed(body)
+        entry = record.entry
+        content = entry.content if entry is not None and isinstance(source, VideoFile) else None
+        if source is not None:
+            filled[VIDEO_FIELD] = yield from self._bring(source, content, on_progress)
+        if before is not None:
+            before()
+        claimed = yield from self._claimed()
+        try:
+            return (yield from submit(self.operations, self.clock, filled, claimed, record))
+        except NotFoundError:
+            if content is not None:
+                yield from self._note(partial(self.records.forget_upload, content))
+            raise
+
+    def _bring(
+        self, source: Video, content: str | None, on_progress: ProgressCallback | None
+    ) -> Flow[str]:
+        known: str | None = (yield Do(partial(self.records.asset_of, content))) if content else None
+        if known is not None:
+            _LOG.info("the server has this video already, as %s", known)
+            return known
+        asset_id = yield from bring(self.operations, self.clock, source, on_progress)
+        if content:
+            yield from self._note(partial(self.records.uploaded, content, asset_id))
+        return asset_id
+
+    def _content(self, source: Video | None) -> Flow[str | None]:
+        """What identifies a file's bytes, if anybody keeps it."""
+        if not (self.records.keeps and isinstance(source, VideoFile)):
+            return None
+        content: str | None = yield Do(partial(content_of, source))
+        return content
+
+    def _wanted(
+        self, key: str, body: Mapping[str, Any], source: Video | None, to: Destination | None
+    ) -> Flow[Wanted]:
+        content = (yield Do(partial(content_of, source))) if self.records.keeps else None
+        output = (
+            str(Path(to).absolute()) + (os.sep if str(to).endswith(os.sep) else "") if to else None
+        )
+        return Wanted(
+            key=key or json.dumps([content, dict(sorted(body.items())), output]),
+            content=content,
+            source=source_of(source),
+            settings=body,
+            output=output,
+        )
+
+    def _check_destination(self, wanted: Wanted, to: Destination, *, overwrite: bool) -> None:
+        """Check the target, which may be the result of a run that was cut off at its very end."""
+        try:
+            check_destination(to, overwrite=overwrite)
+        except InvalidInputError:
+            entry = self.records.unfinished(wanted)
+            if entry is None or entry.job_id is None:
+                raise
+
+    def _held(self, record: Record, flow: Flow[T]) -> Flow[T]:
+        try:
+            result = yield from flow
+        except BaseException as error:
+            record.given_up(error)
+            record.released()
+            raise
+        yield Do(record.released)
+        return result
+
+    def _note(self, write: Callable[[], None]) -> Flow[None]:
+        """Put a fact on record; what is paid for is not given up because that fails."""
+        if not self.records.keeps:
+            return
+        try:
+            yield Do(write)
+        except ReframeError as fault:
+            _LOG.warning("the ledger could not be written: %s", fault)
+
+
+@define
+class Rest:
+    """What is left to do of one wish, from wherever it stands."""
+
+    road: Road
+    started: float
+    timeout: float | None
+    to: Destination | None
+    overwrite: bool
+    on_update: UpdateCallback | None
+    on_progress: ProgressCallback | None
+
+    def of(
+        self,
+        record: Record,
+        body: Mapping[str, Any],
+        source: Video | None,
+        resubmit_after: float | None,
+    ) -> Flow[ReframeResult]:
+        """Find or submit the job, wait for it, download. Errors after the submit carry the job."""
+        job = yield from self._known(record, resubmit_after)
+        if job is None:
+            posted = record.entry.body if record.entry else None
+            job = yield from self.road._submit(  # noqa: SLF001
+                record, posted or body, None if posted else source, self._in_time, self.on_progress
+            )
+        try:
+            told = None
+            if self.on_update is not None and job.status != "unknown":
+                yield Tell(self.on_update, (job,))
+                told = job
+            job = yield from self.road.wait(job, self._left(), self.on_update, told)
+            assets = yield from in_order(self.road.operations, job.asset_ids)
+            is_taken_up = record.entry is not None and record.entry.job_id is not None
+            files = yield from self._files(job, keep_whole=is_taken_up)
+        except ReframeError as error:
+            error.job = error.job or job
+            raise
+        except BaseException as stop:
+            stop.add_note(f"Job {job.id} goes on, and is paid for: wait for this id to take it up.")
+            raise
+        return ReframeResult(job=job, assets=tuple(assets), files=tuple(files))
+
+    def _files(self, job: Job, *, keep_whole: bool) -> Flow[list[Path]]:
+        if self.to is None:
+            yield from self.road._note(partial(self.road.records.saved, job.id, []))  # noqa: SLF001
+            return []
+        return (
+            yield from self.road.download(
+                job,
+                self.to,
+                overwrite=self.overwrite,
+                on_progress=self.on_progress,
+                keep_whole=keep_whole,
+            )
+        )
+
+    def _known(self, record: Record, resubmit_after: float | None) -> Flow[Job | None]:
+        entry = record.entry
+        if entry is None or entry.state == "leased":
+            return None
+        if entry.job_id is not None:
+            _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
+            return Job(id=entry.job_id, status="unknown", cost=entry.cost)
+        return (yield from self._lost(record, entry, resubmit_after))
+
+    def _lost(self, record: Record, entry: Entry, resubmit_after: float | None) -> Flow[Job | None]:
+        """The job of an uncertain entry; None if it may be submitted again."""
+        road, submission = self.road, submission_of(entry)
+        since = seconds_since(submission)
+        claimed = yield from road._claimed()  # noqa: SLF001
+        found = yield from look(road.operations, road.clock, submission, since, claimed)
+        if len(found.matches) == 1:
+            _LOG.info("job %s found by its seed", found.matches[0].id)
+            yield Do(partial(keep, record, found.matches[0]))
+            return found.matches[0]
+        settled = datetime.now(UTC).timestamp() - (entry.settled_at or entry.updated_at)
+        if resubmit_after is not None and settled >= resubmit_after and not found.candidates:
+            _LOG.info("no job of seed %s is listed; submitting it again", submission.seed)
+            return None
+        yield Do(record.uncertain)
+        fault = UnexpectedResponseError(
+            "an earlier run was cut off between the POST and its answer"
+        )
+        raise uncertain(submission, found, fault)
+
+    def _left(self) -> float | None:
+        if self.timeout is None:
+            return None
+        return max(self.timeout - (self.road.clock() - self.started), 0.0)
+
+    def _in_time(self) -> None:
+        if self._left() == 0.0 and self.timeout:
+            raise WaitTimeoutError(
+                f"the upload took more than {self.timeout:g} s; nothing was submitted"
+            )
+
+
+def submission_of(entry: Entry) -> Submission:
+    """What an entry says of its POST."""
+    body = dict(entry.body or {})
+    started = entry.posted_at if entry.posted_at is not None else entry.created_at
+    return Submission(
+        seed=body.get("seed", entry.seed or 0),
+        body=body,
+        started_at=datetime.fromtimestamp(started, UTC),
+        project_id=entry.project_id,
+    )
+
+
+def source_again(entry: Entry) -> Video | None:
+    """The video of an entry that was not submitted yet, if it still is what it was."""
+    if entry.source is None:
+        return None
+    if entry.content is None or entry.content.startswith("url:"):
+        raise InvalidVideoError(f"entry {entry.id} was of a URL, which is not kept: run it again")
+    if not entry.content.startswith("sha256:"):
+        return VideoAsset(entry.content)
+    video = open_video(entry.source)
+    if content_of(video) != entry.content:
+        raise InvalidVideoError(f"video: {entry.source} is not what it was: run it again")
+    return video
+
+
+def id_of(record: Job | Asset | str) -> str:
+    """The id of a job or an asset, which may be given as such."""
+    return record.id if isinstance(record, Job | Asset) else record

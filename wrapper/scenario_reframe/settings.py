@@ -1,0 +1,146 @@
+"""Check settings against the spec's table before anything is sent. No I/O."""
+
+import json
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD, Setting
+
+from .errors import InvalidSettingsError
+
+_BY_NAME = {row.name: row for row in SETTINGS}
+_BY_WIRE = {row.wire: row for row in SETTINGS}
+_EXACT = 2**53 - 1  # JSON numbers beyond this are not exact everywhere
+_QUERY = {"dryRun", "projectId", "ipDetection"}
+
+
+def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The body to send, under wire names; only what was given is in it.
+
+    Raises InvalidSettingsError that names every wrong setting at once.
+    """
+    problems: list[str] = []
+    body: dict[str, Any] = {}
+    for name, value in settings.items():
+        row = _BY_NAME.get(name)
+        problem = _unknown(name) if row is None else problem_with(row, value)
+        if problem:
+            problems.append(problem)
+        elif row is not None:
+            body[row.wire] = value
+    for name, value in _mapping(extra).items():
+        problem = _problem_with_extra(name, value)
+        if problem:
+            problems.append(problem)
+        else:
+            body[name] = value
+    if problems:
+        raise InvalidSettingsError(problems)
+    return body
+
+
+def problem_with(row: Setting, value: object) -> str | None:
+    """What is wrong with a value, and what is allowed; None if nothing is."""
+    fits = {"boolean": _is_boolean, "integer": _is_integer, "number": _is_number}.get(
+        row.kind, _is_text
+    )
+    if not fits(value) or not (_in_choices(row, value) and _in_bounds(row, value)):
+        return f"{row.name}: {_shown(value)} is not allowed; it takes {allowed(row)}"
+    return None
+
+
+def allowed(row: Setting) -> str:
+    """What a setting takes, in words."""
+    if row.choices:
+        return "one of " + ", ".join(map(repr, row.choices))
+    low, high = row.bounds
+    words = {
+        "boolean": "True or False",
+        "integer": "a whole number (int)",
+        "number": "a number",
+        "string": "a text (str)",
+    }[row.kind]
+    unit = " characters" if row.kind == "string" else ""
+    if low is not None and high is not None:
+        return f"{words} from {low} to {high}{unit}"
+    if low is not None:
+        return f"{words} of at least {low}{unit}"
+    if high is not None:
+        return f"{words} of at most {high}{unit}"
+    return words
+
+
+def _is_boolean(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _EXACT
+
+
+def _is_number(value: object) -> bool:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _in_choices(row: Setting, value: object) -> bool:
+    return not row.choices or value in row.choices
+
+
+def _in_bounds(row: Setting, value: object) -> bool:
+    low, high = row.bounds
+    measure = len(value) if isinstance(value, str) else value
+    if not isinstance(measure, int | float):
+        return True
+    return (low is None or measure >= low) and (high is None or measure <= high)
+
+
+def _unknown(name: str) -> str:
+    if name in _BY_WIRE:
+        return f"{name}: write {_BY_WIRE[name].name} (names are snake_case here)"
+    close = get_close_matches(name, [*_BY_NAME, *_BY_WIRE], n=1)
+    if close:
+        row = _BY_NAME.get(close[0]) or _BY_WIRE[close[0]]
+        return f"{name}: no such setting; did you mean {row.name}?"
+    return (
+        f"{name}: no such setting; there are {', '.join(_BY_NAME)}. One that the server knows and "
+        "this version does not goes into extra={...}"
+    )
+
+
+def _mapping(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if extra is None:
+        return {}
+    if not isinstance(extra, Mapping):
+        raise InvalidSettingsError([f"extra: takes a dict, not {type(extra).__name__}"])
+    return extra
+
+
+def _problem_with_extra(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not name:
+        return f"extra: {_shown(name)} is no setting's name; it takes strings"
+    row = _BY_WIRE.get(name) or _BY_NAME.get(name)
+    if row is not None:
+        return f"extra: {name} is a setting; pass it as {row.name}=..."
+    if name == VIDEO_FIELD:
+        return f"extra: {name} is filled from the video; pass it as video=..."
+    if name in _QUERY:
+        return f"extra: {name} has no effect in the body (a dry run there is a paid job)"
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return f"extra: {name}: {_shown(value)} cannot be written as JSON"
+    return None
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a broken __repr__, or an int too long to print
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004

@@ -1,0 +1,24 @@
+"""Text from the server, made fit to show."""
+
+import re
+
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b."  # the rest
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+_QUERIES = re.compile(r"(://[^\s?]*)\?\S*")
+
+
+def unsigned(text: str) -> str:
+    """Without the queries of URLs, which may be signatures."""
+    return _QUERIES.sub(r"\1", text)
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Without terminal control sequences, in one run, at most `limit` characters."""
+    clean = _CONTROLS.sub("", _ESCAPES.sub("", text)).strip()
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"

@@ -1,0 +1,180 @@
+"""Bring a video to the server: announce it, send its parts side by side, wait for the import.
+
+Nothing here costs money, so everything may be repeated.
+"""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from itertools import count
+
+from attrs import frozen
+
+from . import retry
+from .errors import ApiError, ReframeError, UploadError
+from .flow import (
+    Clock,
+    Do,
+    Flow,
+    NoReply,
+    Pause,
+    Progress,
+    ProgressCallback,
+    Push,
+    Reply,
+    Together,
+    repeat,
+)
+from .models import Asset
+from .operations import Operations, Upload
+from .text import printable, unsigned
+from .video import Video, VideoAsset, VideoFile, VideoUrl
+
+_LOG = logging.getLogger("scenario_reframe")
+
+PART_BYTES = 8 * 1024 * 1024
+MOST_PARTS = 10_000
+SIDE_BY_SIDE = 4
+PART_ATTEMPTS = 5
+IMPORT_SECONDS = 900.0
+_SENT = {200, 201, 204}
+_STALE = {401, 403, 404, 410}
+
+
+@frozen
+class FilePart:
+    """A run of a file's bytes, `number` counting from 1."""
+
+    number: int
+    offset: int
+    length: int
+
+
+def plan_parts(size: int, part_bytes: int = PART_BYTES) -> tuple[FilePart, ...]:
+    """Equal pieces and a shorter last one, larger where there would be more than S3 takes."""
+    length = max(part_bytes, -(-size // MOST_PARTS))
+    offsets = range(0, size, length)
+    return tuple(
+        FilePart(number, offset, min(length, size - offset))
+        for number, offset in enumerate(offsets, 1)
+    )
+
+
+def bring(
+    operations: Operations, clock: Clock, video: Video, on_progress: ProgressCallback | None = None
+) -> Flow[str]:
+    """The asset id of a video, uploaded or imported if the server has it not yet."""
+    if isinstance(video, VideoAsset):
+        return video.asset_id
+    if isinstance(video, VideoUrl):
+        upload = yield from repeat(operations.create_upload(url=video.url))
+    else:
+        upload = yield from send_file(operations, video, on_progress)
+    return (yield from imported(operations, clock, upload))
+
+
+def upload(
+    operations: Operations, clock: Clock, video: VideoFile, on_progress: ProgressCallback | None
+) -> Flow[Asset]:
+    """Upload a file; the asset that it became."""
+    asset_id = yield from bring(operations, clock, video, on_progress)
+    return (yield from repeat(operations.get_asset(asset_id)))
+
+
+def send_file(
+    operations: Operations, video: VideoFile, on_progress: ProgressCallback | None
+) -> Flow[Upload]:
+    """Send every part and say so. Raises UploadError."""
+    plan = plan_parts(video.size)
+    _LOG.info("uploading %s, %d bytes", video.path.name, video.size)
+    announced = yield from repeat(
+        operations.create_upload(
+            file_name=video.path.name.encode("utf-8", "replace").decode(),
+            content_type=video.content_type,
+            file_size=video.size,
+            parts=len(plan),
+        )
+    )
+    urls = part_urls(announced, len(plan))
+    progress = Progress(on_progress, video.size)
+    parts = [
+        _send_part(operations, announced.id, video, part, urls[part.number], progress)
+        for part in plan
+    ]
+    yield Together(parts, SIDE_BY_SIDE)
+    yield Do(video.check_unchanged)
+    return (yield from _complete(operations, announced.id))
+
+
+def part_urls(upload: Upload, wanted: int) -> Mapping[int, str]:
+    """Where each part goes. Raises UploadError unless the server named a place for every one."""
+    urls = {part.number: part.url for part in upload.parts if part.url}
+    missing = [number for number in range(1, wanted + 1) if number not in urls]
+    if missing:
+        raise UploadError(f"the server named no URL for {len(missing)} of {wanted} parts")
+    return urls
+
+
+def _send_part(
+    operations: Operations,
+    upload_id: str,
+    video: VideoFile,
+    part: FilePart,
+    url: str,
+    progress: Progress,
+) -> Flow[None]:
+    headers = {"Content-Type": video.content_type, "Content-Length": str(part.length)}
+    for attempt in count(1):
+        attempted = progress.attempt()
+        answer = yield Push(url, headers, partial(video.read, part.offset, part.length), attempted)
+        if isinstance(answer, Reply) and answer.status in _SENT:
+            return
+        if attempt == PART_ATTEMPTS:
+            raise _part_failed(part, answer)
+        attempted.undo()
+        yield Pause(retry.back_off(attempt))
+        if isinstance(answer, Reply) and answer.status in _STALE:
+            fresh = yield from repeat(operations.get_upload(upload_id))
+            places = [place.url for place in fresh.parts if place.number == part.number]
+            url = next(filter(None, places), url)
+
+
+def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
+    if isinstance(answer, NoReply):
+        error = UploadError(f"part {part.number} could not be sent: {type(answer.error).__name__}")
+        error.__cause__ = answer.error
+        return error
+    told = printable(unsigned(answer.content[:500].decode("utf-8", "replace")), 200)
+    return UploadError(f"part {part.number} was answered with {answer.status}: {told}")
+
+
+def _complete(operations: Operations, upload_id: str) -> Flow[Upload]:
+    try:
+        return (yield from repeat(operations.complete_upload(upload_id)))
+    except ApiError:
+        # Perhaps a first try arrived and only its answer was lost: then it is pending no more.
+        now = yield from repeat(operations.get_upload(upload_id))
+        if now.status == "pending":
+            raise
+        return now
+
+
+def imported(operations: Operations, clock: Clock, upload: Upload) -> Flow[str]:
+    """Poll until the upload has become an asset; its id. Raises UploadError."""
+    started = clock()
+    while True:
+        if upload.status == "failed":
+            raise UploadError(f"the server refused the video: {upload.error or 'no reason given'}")
+        if upload.status == "imported" and upload.asset_id:
+            return upload.asset_id
+        waited = clock() - started
+        if waited >= IMPORT_SECONDS:
+            raise UploadError(
+                f"upload {upload.id} was not imported after {waited:.0f} s (status {upload.status})"
+            )
+        yield Pause(retry.poll_pause(waited))
+        try:
+            upload = yield from repeat(operations.get_upload(upload.id))
+        except ReframeError as error:
+            if not retry.is_passing(error):
+                raise

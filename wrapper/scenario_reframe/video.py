@@ -1,0 +1,143 @@
+"""What `video` may be, and whether a local file looks like a video. Reads only a file's head."""
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from .errors import InvalidVideoError, UploadError
+from .models import Asset
+from .text import printable
+
+_ASSET_ID = re.compile(r"asset_[A-Za-z0-9_-]{1,200}")
+_HEAD_BYTES = 64
+CHUNK_BYTES = 256 * 1024
+
+VideoSource = str | os.PathLike[str] | Asset
+
+
+@frozen
+class VideoFile:
+    """A local video: size in bytes, and the time of its last change in nanoseconds."""
+
+    path: Path
+    size: int
+    changed: int
+    content_type: str
+
+    def read(self, offset: int, length: int) -> Generator[bytes, None, None]:
+        """Some of its bytes, in chunks. Raises UploadError if the file is not what it was."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(offset)
+                left = length
+                while left:
+                    chunk = file.read(min(CHUNK_BYTES, left))
+                    if not chunk:
+                        raise UploadError(f"{self.path} became shorter while it was uploaded")
+                    left -= len(chunk)
+                    yield chunk
+        except OSError as fault:
+            raise UploadError(f"{self.path} cannot be read: {fault.strerror}") from fault
+
+    def check_unchanged(self) -> None:
+        """Raise UploadError if the file is not what it was when it was first looked at."""
+        try:
+            status = self.path.stat()
+        except OSError as fault:
+            raise UploadError(
+                f"{self.path} was lost during the upload: {fault.strerror}"
+            ) from fault
+        if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
+            raise UploadError(f"{self.path} changed while it was uploaded; nothing was submitted")
+
+
+@frozen
+class VideoUrl:
+    """A video on the web, for the server to import. The URL may hold secrets: it is not shown."""
+
+    url: str
+
+    def __repr__(self) -> str:
+        return "VideoUrl(...)"
+
+
+@frozen
+class VideoAsset:
+    """A video that the server has."""
+
+    asset_id: str
+
+
+Video = VideoFile | VideoUrl | VideoAsset
+
+
+def resolve(video: VideoSource) -> Video:
+    """A path, an http(s) URL, an asset id or an Asset, told apart and checked.
+
+    Raises InvalidVideoError.
+    """
+    if isinstance(video, Asset):
+        return VideoAsset(video.id)
+    if isinstance(video, str) and re.match(r"https?://", video, re.IGNORECASE):
+        return VideoUrl(_checked_url(video))
+    if isinstance(video, str) and _ASSET_ID.fullmatch(video):
+        return VideoAsset(video)
+    if isinstance(video, str | os.PathLike):
+        return open_video(video)
+    raise InvalidVideoError(
+        f"video: takes a path, an http(s) URL, an asset id or an Asset, not {type(video).__name__}"
+    )
+
+
+def open_video(path: str | os.PathLike[str]) -> VideoFile:
+    """Look at a local file: it must be there, not be empty, and begin like a video.
+
+    Raises InvalidVideoError.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidVideoError(f"video: {text!r:.80} is no path")
+    found, shown = Path(text), printable(text, 200)
+    try:
+        status = found.stat()
+        if not found.is_file():
+            what = "a folder" if found.is_dir() else "no regular file"
+            raise InvalidVideoError(f"video: {shown} is {what}; one video file is wanted")
+        if status.st_size == 0:
+            raise InvalidVideoError(f"video: {shown} is empty")
+        with found.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except FileNotFoundError as fault:
+        raise InvalidVideoError(f"video: {shown} does not exist") from fault
+    except (OSError, ValueError) as fault:
+        why = fault.strerror if isinstance(fault, OSError) else fault
+        raise InvalidVideoError(f"video: {shown} cannot be read: {why}") from fault
+    content_type = content_type_of(head)
+    if content_type is None:
+        raise InvalidVideoError(
+            f"video: {shown} does not begin like a video; MP4, MOV, WebM and MKV can be read"
+        )
+    return VideoFile(found, status.st_size, status.st_mtime_ns, content_type)
+
+
+def content_type_of(head: bytes) -> str | None:
+    """The MIME type by a file's first bytes; None for anything but MP4, MOV, WebM and MKV."""
+    if head[4:8] == b"ftyp":
+        return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
+    if head.startswith(b"\x1a\x45\xdf\xa3"):
+        return "video/webm" if b"webm" in head else "video/x-matroska"
+    return None
+
+
+def _checked_url(url: str) -> str:
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:
+        host = None
+    if not host or not url.isprintable() or " " in url:
+        raise InvalidVideoError("video: the URL has no host, or holds spaces or control characters")
+    return url

@@ -1,0 +1,155 @@
+"""What goes over the wire: requests built whole, without any default of a given httpx client."""
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.metadata import version
+from platform import python_version
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from attrs import frozen
+
+from .credentials import BasicAuth, Credentials, is_safe, origin_of
+from .flow import NoReply, Pull, Push, Reply, Request
+
+FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
+MOST_REDIRECTS = 5
+MOST_REPLY_BYTES = 16 * 1024 * 1024
+USER_AGENT = (
+    f"scenario-reframe/{version('scenario-reframe')} "
+    f"python/{python_version()} httpx/{httpx.__version__}"
+)
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+_LOG = logging.getLogger("scenario_reframe")
+_signed: ContextVar[bool] = ContextVar("_signed", default=False)
+
+
+class _HideSignedQueries(logging.Filter):
+    """httpx logs whole URLs at INFO; while a signed one is in use, its query stays out."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if _signed.get() and isinstance(record.args, tuple):
+            record.args = tuple(
+                argument.copy_with(query=b"hidden") if isinstance(argument, httpx.URL) else argument
+                for argument in record.args
+            )
+        return True
+
+
+_HIDE_SIGNED_QUERIES = _HideSignedQueries()
+
+
+@contextmanager
+def signed_urls() -> Iterator[None]:
+    """Within this, httpx's log shows no URL's query."""
+    token = _signed.set(True)
+    try:
+        yield
+    finally:
+        _signed.reset(token)
+
+
+@frozen
+class Wire:
+    """Where the API is, and how to ask it. `timeout`: seconds that one request may take."""
+
+    base_url: str
+    credentials: Credentials
+    timeout: float
+
+    def __attrs_post_init__(self) -> None:
+        logging.getLogger("httpx").addFilter(_HIDE_SIGNED_QUERIES)
+
+    @property
+    def auth(self) -> BasicAuth:
+        """For requests to the API."""
+        return BasicAuth(self.credentials, origin=origin_of(httpx.URL(self.base_url)))
+
+    def api(self, request: Request) -> httpx.Request:
+        """Build a call of the API."""
+        query = f"?{urlencode(request.params)}" if request.params else ""
+        headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        content = None
+        if request.body is not None:
+            headers["Content-Type"] = "application/json"
+            content = json.dumps(request.body, allow_nan=False).encode()
+        return httpx.Request(
+            request.method,
+            f"{self.base_url}{request.path}{query}",
+            headers=headers,
+            content=content,
+            extensions=self._limits(request.timeout),
+        )
+
+    def transfer(
+        self, method: str, step: Pull | Push, *, url: httpx.URL | None = None, content: Any = None
+    ) -> httpx.Request:
+        """Build a call of a file's host, without credentials. `url`: where it redirects to."""
+        url = url or httpx.URL(step.url)
+        if not is_safe(url):
+            raise httpx.UnsupportedProtocol("the server named a file address that is not https")
+        headers = {"User-Agent": USER_AGENT, **step.headers}
+        return httpx.Request(
+            method, url, headers=headers, content=content, extensions=self._limits(None)
+        )
+
+    def collector(self, request: Request | None = None) -> "Collector":
+        """A place for a reply's body, which must be whole in time: a trickle is no reply."""
+        return Collector(time.monotonic() + self._seconds(request.timeout if request else None))
+
+    def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
+        """The reply, with the credentials blotted out should an error echo them."""
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if not response.is_success or not content.lstrip().startswith(b"{"):
+            content = self.credentials.redact(content.decode("utf-8", "replace")).encode()
+        return Reply(response.status_code, headers, content)
+
+    def _seconds(self, wished: float | None) -> float:
+        return self.timeout if wished is None else min(self.timeout, wished)
+
+    def _limits(self, wished: float | None) -> dict[str, Any]:
+        return {"timeout": httpx.Timeout(self._seconds(wished)).as_dict()}
+
+
+class Collector:
+    """Gathers a reply's body, up to a size and a moment on the monotonic clock."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+        self._content = bytearray()
+
+    def add(self, chunk: bytes) -> None:
+        """Take some bytes. Raises an httpx.HTTPError when it is too much or too late."""
+        self._content += chunk
+        if len(self._content) > MOST_REPLY_BYTES:
+            raise httpx.DecodingError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
+        if time.monotonic() > self._deadline:
+            raise httpx.ReadTimeout("the reply did not come whole in time")
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return bytes(self._content)
+
+
+def no_reply(error: Exception) -> NoReply:
+    """Whether anything may have been sent before it failed."""
+    return NoReply(error, sent=not isinstance(error, _NEVER_SENT))
+
+
+def note(request: Request, answer: Reply | NoReply) -> None:
+    """Log a call, without its query."""
+    told = answer.status if isinstance(answer, Reply) else type(answer.error).__name__
+    _LOG.debug("%s %s: %s", request.method, request.path, told)
