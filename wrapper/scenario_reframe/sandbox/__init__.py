@@ -1,0 +1,20 @@
+"""A local server that speaks the vendor's API and really reframes video, for use offline.
+
+`Sandbox` runs it. It needs the extra `sandbox`: pip install 'scenario-reframe[sandbox]'.
+"""
+
+try:
+    import av  # noqa: F401 - each is asked for by its name, so that a missing one is named
+    import jsonschema  # noqa: F401
+    import starlette  # noqa: F401
+    import uvicorn  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"The sandbox needs {error.name}: pip install 'scenario-reframe[sandbox]'", name=error.name
+    ) from error
+
+from scenario_reframe.sandbox.app import RequestRecord
+from scenario_reframe.sandbox.faults import Faults
+from scenario_reframe.sandbox.server import Sandbox
+
+__all__ = ["Faults", "RequestRecord", "Sandbox"]

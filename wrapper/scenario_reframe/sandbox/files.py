@@ -1,0 +1,57 @@
+"""Assets: their records, and the host that serves the files."""
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.state import State
+
+_DENIED: Final = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n'
+    "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+)
+
+
+def denied() -> Response:
+    """Answer as CloudFront and S3 do when a URL is changed or too old."""
+    return Response(_DENIED, 403, media_type="application/xml")
+
+
+class Files:
+    """Shows assets and serves their bytes to whoever has a valid URL."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def routes(self) -> list[Route]:
+        """The API's routes for assets, without the leading `/v1`."""
+        return [
+            Route("/assets/get-bulk", self._bulk, methods=["POST"]),
+            Route("/assets/{asset_id}", self._get, methods=["GET"]),
+        ]
+
+    def host_routes(self) -> list[Route]:
+        """The file host's routes."""
+        return [Route("/assets/{asset_id}", self._serve, methods=["GET"])]
+
+    async def _get(self, request: Request) -> Response:
+        asset_id = request.path_params["asset_id"]
+        asset = self._state.assets.get(asset_id)
+        if asset is None:
+            raise RefusedError(f"Asset {asset_id} not found", 404)
+        return reply({"asset": self._state.asset_record(asset)})
+
+    async def _bulk(self, request: Request) -> Response:
+        given = await read_object(request, "AssetBulkRequest")
+        found = (self._state.assets.get(asset_id) for asset_id in given["assetIds"])
+        return reply({"assets": [self._state.asset_record(asset) for asset in found if asset]})
+
+    async def _serve(self, request: Request) -> Response:
+        """Serve a file; Starlette sees to ranges, a strong ETag and `If-Range`."""
+        asset = self._state.assets.get(request.path_params["asset_id"])
+        if asset is None or not self._state.signer.cdn_allows(request.url.path, request.url.query):
+            return denied()
+        return FileResponse(asset.path, media_type=asset.mime_type)

@@ -1,0 +1,160 @@
+"""`POST /generate/custom/{modelId}` and `GET /models/{modelId}`."""
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.encoding import reframe
+from scenario_reframe.sandbox.prices import price
+from scenario_reframe.sandbox.probing import NotAVideoError
+from scenario_reframe.sandbox.records import PROJECT_ID, Job
+from scenario_reframe.sandbox.reframing import frames_to_make
+from scenario_reframe.sandbox.sample import SAMPLE_RATE, SAMPLE_SECONDS
+from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.workers import StoppedError, Worker
+from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD, Setting
+
+_log = logging.getLogger(__name__)
+
+_PRICED: Final = 269
+_MODEL_DATE: Final = "2026-01-01T00:00:00.000Z"
+_HINT: Final = "Upload the video again, or convert it to MP4 (H.264) first."
+
+
+class Generating:
+    """Takes paid jobs in and has them encoded."""
+
+    def __init__(self, state: State, encodes: Worker) -> None:
+        self._state = state
+        self._encodes = encodes
+
+    def routes(self) -> list[Route]:
+        """The API's routes for generating, without the leading `/v1`."""
+        return [
+            Route("/generate/custom/{model_id}", self._generate, methods=["POST"]),
+            Route("/models/{model_id}", self._model, methods=["GET"]),
+        ]
+
+    async def _generate(self, request: Request) -> Response:
+        _check_model(request)
+        dry_run = request.query_params.get("dryRun", "false")
+        if dry_run not in {"true", "api", "false"}:
+            raise RefusedError('"dryRun" must be one of [true, api, false]')
+        given = await read_object(request, "ReframeRequest")
+        cost = price(given, self._frames(given))
+        costs = {
+            "creativeUnitsCost": cost,
+            "creativeUnitsDiscount": 0,
+            "costDetails": {"custom-generation": cost},
+        }
+        if dry_run != "false":
+            return reply(costs, _PRICED)
+        owner = request.query_params.get("projectId")
+        job = self._state.new_job("custom", owner, given, cost)
+        self._encodes.add(partial(_encode, self._state, job))
+        return reply({"job": job.record()} | costs)
+
+    def _frames(self, given: Mapping[str, Any]) -> int:
+        """How many frames are to be paid; the source's count may decide."""
+        if VIDEO_FIELD not in given:
+            return frames_to_make(given, SAMPLE_SECONDS * SAMPLE_RATE)
+        asset = self._state.assets.get(given[VIDEO_FIELD])
+        if asset is None:
+            raise RefusedError(f"Asset {given[VIDEO_FIELD]} not found", 404)
+        return frames_to_make(given, asset.source.frames)
+
+    async def _model(self, request: Request) -> Response:
+        _check_model(request)
+        return reply({"model": model_record()})
+
+
+def _check_model(request: Request) -> None:
+    model_id = request.path_params["model_id"]
+    if model_id != MODEL_ID:
+        raise RefusedError(f"Model {model_id} not found", 404)
+
+
+def _encode(state: State, job: Job) -> None:
+    """Do a job's work, on the worker's thread."""
+    target = state.folder / f"{job.id}.mp4"
+
+    def on_frame(done: int, frames: int) -> None:
+        state.check_stopping()
+        job.share_done = done / frames
+
+    try:
+        job.timeline.reach("warming-up")
+        video = job.input.get(VIDEO_FIELD)
+        source = state.sample() if video is None else state.assets[video].path
+        job.timeline.reach("in-progress")
+        made = reframe(source, target, job.input, on_frame)
+        job.asset_id = state.new_asset(target, made, "video/mp4", job.owner, job).id
+        job.timeline.reach("finalizing")
+        job.timeline.reach("success")
+    except NotAVideoError as error:
+        _fail(job, str(error), _HINT)
+    except StoppedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the jobs behind it
+        _log.exception("Job %s", job.id)
+        _fail(job, f"{type(error).__name__}: {error}", "This is a fault of the sandbox.")
+
+
+def _fail(job: Job, error: str, hint: str) -> None:
+    job.error, job.hint = error, hint
+    job.timeline.reach("failure")
+
+
+def model_record() -> dict[str, Any]:
+    """The model as `GET /models/{modelId}` shows it; its inputs are the spec's settings."""
+    video = {
+        "name": VIDEO_FIELD,
+        "type": "file",
+        "kind": "video",
+        "label": "Video",
+        "required": {"always": True},
+        "parent": True,
+        "costImpact": True,
+    }
+    return {
+        "id": MODEL_ID,
+        "name": "Wan 2.2 Reframe",
+        "type": "custom",
+        "custom": True,
+        "source": "other",
+        "privacy": "public",
+        "status": "trained",
+        "capabilities": ["video2video"],
+        "collectionIds": [],
+        "exampleAssetIds": [],
+        "tags": [],
+        "trainingImagesNumber": 0,
+        "ownerId": PROJECT_ID,
+        "createdAt": _MODEL_DATE,
+        "updatedAt": _MODEL_DATE,
+        "inputs": [video, *(_model_input(setting) for setting in SETTINGS)],
+    }
+
+
+def _model_input(setting: Setting) -> dict[str, Any]:
+    """Write a setting in the vendor's form, which has no integer type."""
+    is_text = setting.kind == "string"
+    low, high = ("minLength", "maxLength") if is_text else ("min", "max")
+    optional = {
+        "default": setting.default,
+        low: setting.bounds.minimum,
+        high: setting.bounds.maximum,
+        "step": 1 if setting.kind == "integer" else None,
+        "allowedValues": list(setting.choices) or None,
+    }
+    return {
+        "name": setting.wire,
+        "type": "number" if setting.kind == "integer" else setting.kind,
+        "description": setting.description,
+    } | {name: value for name, value in optional.items() if value is not None}

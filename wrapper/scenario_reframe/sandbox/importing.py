@@ -1,0 +1,114 @@
+"""Turn what was uploaded into an asset."""
+
+import http.client
+import shutil
+import urllib.error
+import urllib.request
+from ipaddress import ip_address
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import urlsplit
+
+from scenario_reframe.sandbox.probing import NotAVideoError, probe
+from scenario_reframe.sandbox.records import Upload
+from scenario_reframe.sandbox.reframing import Source
+from scenario_reframe.sandbox.state import State
+
+_CHUNK: Final = 1024 * 1024
+_TIMEOUT: Final = 30.0
+_KINDS: Final = {"matroska,webm": "video/webm", "mov,mp4,m4a,3gp,3g2,mj2": "video/mp4"}
+
+
+class _NotImportedError(Exception):
+    """The upload cannot become an asset; the text says why."""
+
+
+def take_in(state: State, upload: Upload) -> None:
+    """Put an upload together, look whether it is a video, and make it an asset."""
+    path = upload.folder / "whole"
+    try:
+        if upload.url is None:
+            _join(upload, path)
+        else:
+            _fetch(upload.url, path, state)
+        source = probe(path)
+    except (_NotImportedError, NotAVideoError) as error:
+        _fail(upload, str(error))
+        return
+    upload.timeline.reach("validated")
+    asset = state.new_asset(path, source, _mime_type(upload, source), upload.owner)
+    upload.asset_id = upload.job.asset_id = asset.id
+    upload.timeline.reach("imported")
+    upload.job.timeline.reach("success")
+
+
+def _fail(upload: Upload, reason: str) -> None:
+    upload.error = upload.job.error = reason
+    upload.timeline.reach("failed")
+    upload.job.timeline.reach("failure")
+
+
+def _mime_type(upload: Upload, source: Source) -> str:
+    if upload.content_type and upload.content_type.startswith("video/"):
+        return upload.content_type
+    return _KINDS.get(source.container, "application/octet-stream")
+
+
+def _join(upload: Upload, path: Path) -> None:
+    with path.open("wb") as whole:
+        for number in range(1, upload.parts + 1):
+            part = upload.part(number)
+            with part.open("rb") as file:
+                shutil.copyfileobj(file, whole, _CHUNK)
+            part.unlink()
+    size = path.stat().st_size
+    if size != upload.size:
+        raise _NotImportedError(f"The file has {size} bytes, but {upload.size} were announced")
+
+
+def _fetch(url: str, path: Path, state: State) -> None:
+    """Fetch a file over HTTP. Only this machine is in reach of a sandbox."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
+    try:
+        _check_loopback(url)
+        with opener.open(url, timeout=_TIMEOUT) as answer, path.open("wb") as file:
+            _copy(answer, file, state)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise _NotImportedError(f"The URL could not be fetched: {error}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        raise _NotImportedError(f"The URL could not be fetched: {reason}") from error
+
+
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes], state: State) -> None:
+    announced = answer.length
+    size = 0
+    while chunk := answer.read(_CHUNK):
+        state.check_stopping()
+        size += file.write(chunk)
+    if announced is not None and size != announced:
+        raise _NotImportedError("The URL could not be fetched: the connection broke off")
+
+
+def _check_loopback(url: str) -> None:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"}:
+        raise ValueError("only http and https can be fetched")
+    if host != "localhost" and not _is_loopback(host):
+        raise ValueError("a sandbox reaches no host but its own")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Take a redirect, which could lead off this machine, for the error that it then is."""
+
+    def redirect_request(self, *_request: Any) -> None:
+        """Follow nothing."""

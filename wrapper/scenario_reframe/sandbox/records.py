@@ -1,0 +1,200 @@
+"""The sandbox's records and the JSON that the vendor would show of them.
+
+Every field that the official SDK (2.4.0) requires in strict mode is there.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from scenario_reframe.sandbox.reframing import Source, with_defaults
+from scenario_reframe.sandbox.timeline import Timeline, iso
+from scenario_reframe_api.settings import MODEL_ID
+
+AUTHOR_ID: Final = "apiu_sandbox"
+PROJECT_ID: Final = "proj_sandbox"
+
+
+@dataclass
+class Job:
+    """A job. `number` counts jobs in order of creation; `cost` is None for an unpaid one."""
+
+    id: str
+    kind: str
+    number: int
+    owner: str
+    timeline: Timeline
+    input: dict[str, Any] = field(default_factory=dict)
+    cost: float | None = None
+    share_done: float = 0.0
+    asset_id: str | None = None
+    error: str | None = None
+    hint: str | None = None
+
+    @property
+    def status(self) -> str:
+        """The status that is shown now."""
+        return self.timeline.shown()[-1][0]
+
+    @property
+    def updated(self) -> float:
+        """Unix time of the status that is shown now, in seconds."""
+        return self.timeline.shown()[-1][1]
+
+    def record(self) -> dict[str, Any]:
+        """The job as `GET /jobs/{jobId}` shows it."""
+        shown = self.timeline.shown()
+        status, updated = shown[-1]
+        record = {
+            "jobId": self.id,
+            "jobType": self.kind,
+            "status": status,
+            "progress": self._progress(status),
+            "createdAt": iso(self.timeline.created),
+            "updatedAt": iso(updated),
+            "authorId": AUTHOR_ID,
+            "ownerId": self.owner,
+            "statusHistory": [{"status": name, "date": iso(date)} for name, date in shown],
+            "metadata": {"input": self.input} | self._outcome(status),
+        }
+        if self.cost is not None:
+            record["billing"] = {"cuCost": self.cost, "cuDiscount": 0}
+        return record
+
+    def _progress(self, status: str) -> float:
+        if status == "success":
+            return 1
+        return round(self.share_done, 3) if status in {"in-progress", "finalizing"} else 0
+
+    def _outcome(self, status: str) -> dict[str, Any]:
+        if status == "failure":
+            return {"assetIds": [], "error": self.error, "hint": self.hint}
+        if status != "success":
+            return {"assetIds": []}
+        if self.kind == "upload":
+            return {"assetIds": [self.asset_id], "output": {"entityId": self.asset_id}}
+        return {"assetIds": [self.asset_id]}
+
+
+@dataclass
+class Asset:
+    """A video file. `made_by` is the job that made it, None for an upload."""
+
+    id: str
+    path: Path
+    source: Source
+    mime_type: str
+    owner: str
+    created: float
+    made_by: Job | None = None
+    seed: int | None = None
+
+    def record(self, url: str) -> dict[str, Any]:
+        """The asset as `GET /assets/{assetId}` shows it, with a signed URL."""
+        origin = "video2video" if self.made_by else "uploaded-video"
+        return {
+            "id": self.id,
+            "url": url,
+            "kind": "video",
+            "mimeType": self.mime_type,
+            "status": "success",
+            "source": origin,
+            "privacy": "private",
+            "ownerId": self.owner,
+            "authorId": AUTHOR_ID,
+            "createdAt": iso(self.created),
+            "updatedAt": iso(self.created),
+            "tags": [],
+            "collectionIds": [],
+            "editCapabilities": [],
+            "metadata": {"kind": "video", "type": origin} | self._lineage(),
+            "properties": self._properties(),
+            "outputIndex": 0,
+        }
+
+    def _lineage(self) -> dict[str, Any]:
+        if self.made_by is None:
+            return {}
+        given, used = self.made_by.input, with_defaults(self.made_by.input)
+        noted = {
+            "parentId": given.get("videoUrl"),
+            "prompt": used["prompt"],
+            "negativePrompt": used["negativePrompt"],
+            "numInferenceSteps": used["numInferenceSteps"],
+            "guidance": used["guidanceScale"],
+            "aspectRatio": used["aspectRatio"],
+            "seed": str(self.seed),
+        }
+        lineage = {name: value for name, value in noted.items() if value is not None}
+        return lineage | {"modelId": MODEL_ID, "parentJobId": self.made_by.id}
+
+    def _properties(self) -> dict[str, Any]:
+        source = self.source
+        return {
+            "size": self.path.stat().st_size,
+            "width": source.width,
+            "height": source.height,
+            "nbFrames": source.frames,
+            "frameRate": round(float(source.rate), 3),
+            "duration": round(source.duration, 3),
+            "codecName": source.codec,
+            "bitrate": source.bit_rate,
+        }
+
+
+@dataclass
+class Upload:
+    """An upload in parts, or an import from a URL.
+
+    `size` is what the client announced, in bytes; `is_open` while parts are taken.
+    """
+
+    id: str
+    owner: str
+    folder: Path
+    timeline: Timeline
+    job: Job
+    file_name: str
+    content_type: str | None = None
+    size: int | None = None
+    parts: int = 0
+    url: str | None = None
+    asset_options: dict[str, Any] | None = None
+    is_open: bool = True
+    asset_id: str | None = None
+    error: str | None = None
+
+    def part(self, number: int) -> Path:
+        """Where a part is kept."""
+        return self.folder / f"{number}.part"
+
+    def missing(self) -> list[int]:
+        """Numbers of the parts that have not arrived."""
+        return [n for n in range(1, self.parts + 1) if not self.part(n).exists()]
+
+    def record(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
+        """The upload as `GET /uploads/{uploadId}` shows it, with its parts' signed URLs."""
+        status, updated = self.timeline.shown()[-1]
+        optional = {
+            "originalFileName": self.file_name,
+            "contentType": self.content_type,
+            "fileSize": self.size,
+            "partsCount": self.parts or None,
+            "parts": parts if status == "pending" and parts else None,
+            "url": self.url,
+            "assetOptions": self.asset_options,
+            "entityId": self.asset_id if status == "imported" else None,
+            "errorMessage": self.error if status == "failed" else None,
+        }
+        return {
+            "id": self.id,
+            "kind": "video",
+            "source": "multipart" if self.url is None else "url",
+            "status": status,
+            "fileName": self.file_name,
+            "jobId": self.job.id,
+            "authorId": AUTHOR_ID,
+            "ownerId": self.owner,
+            "createdAt": iso(self.timeline.created),
+            "updatedAt": iso(updated),
+        } | {name: value for name, value in optional.items() if value is not None}

@@ -1,0 +1,208 @@
+"""What a reframe job will make, worked out before a pixel is touched.
+
+The vendor's model imagines what lies outside the source; the sandbox has no model. It fits the
+source whole into the new canvas and fills the rest from it, blurred. What each setting does to
+the result (the vendor publishes none of this; these are the sandbox's conventions):
+
+=========================== ===================================================================
+setting                     effect in the sandbox
+=========================== ===================================================================
+prompt                      none without the model; noted in the asset's metadata
+negativePrompt              none without the model; noted in the asset's metadata
+matchInputNumFrames         as many frames as the source has, at most `numFrames`' own maximum
+numFrames                   number of frames; a shorter source holds its last frame
+matchInputFramesPerSecond   the source's own frame rate
+framesPerSecond             frame rate; the source is sampled at it, from its beginning
+resolution                  lines of the short side
+aspectRatio                 width to height; `auto` is the shape of the source as it is shown
+numInferenceSteps           none without the model; noted in the asset's metadata
+guidanceScale               none without the model; noted in the asset's metadata
+enablePromptExpansion       none without the model
+acceleration                none without the model
+videoQuality                x264's rate factor
+videoWriteMode              x264's preset
+numInterpolatedFrames k     with d below, only every (k+1)(d+1)-th frame is taken from the source
+interpolatorModel           `film`: by motion; `rife`: by blending
+zoomFactor z                enlarges the source by 1/(1-z) about its centre
+trimBorders                 black borders are cut off the source
+temporalDownsampleFactor d  see k
+seed                        none without the model; noted in the asset's metadata
+=========================== ===================================================================
+
+`auto` keeps the shape of the whole picture, borders included, so that the result's size follows
+from the file's header alone. It is held between 1:4 and 4:1.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final, NamedTuple
+
+from scenario_reframe_api.settings import SETTINGS
+
+_RATE_FACTORS: Final = {"maximum": 12, "high": 18, "medium": 23, "low": 30}
+_PRESETS: Final = {"balanced": "medium", "fast": "veryfast", "small": "slow"}
+_DEFAULTS: Final = {setting.wire: setting.default for setting in SETTINGS}
+_MAX_FRAMES: Final = next(int(s.bounds.maximum or 241) for s in SETTINGS if s.wire == "numFrames")
+_LONGEST_SIDE: Final = 4
+_SNAP: Final = 2
+# minterpolate follows motion in nothing smaller; a narrower strip is blended.
+_SMALLEST_IN_MOTION: Final = 32
+
+
+class Size(NamedTuple):
+    """Width and height in pixels."""
+
+    width: int
+    height: int
+
+
+class Box(NamedTuple):
+    """A part of a picture, in pixels from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a video file says of itself.
+
+    `width` and `height` are the stored pixels; shown, they are stretched by `pixel_aspect` and
+    then turned clockwise by `turns` quarters. `rate` is in frames per second, `duration` in
+    seconds. `matrix` is swscale's name of the colour matrix.
+    """
+
+    width: int
+    height: int
+    pixel_aspect: Fraction
+    turns: int
+    frames: int
+    rate: Fraction
+    duration: float
+    matrix: str
+    full_range: bool
+    codec: str
+    bit_rate: int
+    container: str
+
+    @property
+    def whole(self) -> Box:
+        """All of the stored picture."""
+        return Box(0, 0, self.width, self.height)
+
+    @property
+    def shown(self) -> tuple[Fraction, Fraction]:
+        """Width and height as a player shows them, in square pixels."""
+        return _shown(self, self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to make the result.
+
+    `crop` is cut out of the stored picture; `work` is the size at which frames are
+    interpolated, `fit` the size at which they lie on the `canvas`. Frame i is taken from the
+    source when `spacing` divides i.
+    """
+
+    canvas: Size
+    crop: Box
+    work: Size
+    fit: Size
+    frames: int
+    rate: Fraction
+    spacing: int
+    by_motion: bool
+    rate_factor: int
+    preset: str
+
+
+def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill what a request leaves out with the spec's defaults, by wire name."""
+    return _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
+
+
+def frames_to_make(given: Mapping[str, Any], source_frames: int) -> int:
+    """How many frames the result has."""
+    settings = with_defaults(given)
+    if settings["matchInputNumFrames"]:
+        return max(1, min(source_frames, _MAX_FRAMES))
+    return int(settings["numFrames"])
+
+
+def plan(given: Mapping[str, Any], source: Source, picture: Box) -> Plan:
+    """Work out the result of a request from the part of the source that is the picture."""
+    settings = with_defaults(given)
+    canvas = _canvas(settings, source)
+    crop = _zoomed(picture, float(settings["zoomFactor"]))
+    shown = _shown(source, crop)
+    fit = fitted(shown, canvas)
+    work = _work_size(shown, fit)
+    k, d = int(settings["numInterpolatedFrames"]), int(settings["temporalDownsampleFactor"])
+    match_rate = settings["matchInputFramesPerSecond"]
+    return Plan(
+        canvas=canvas,
+        crop=crop,
+        work=work,
+        fit=fit,
+        frames=frames_to_make(given, source.frames),
+        rate=source.rate if match_rate else _rate(settings["framesPerSecond"]),
+        spacing=(k + 1) * (d + 1),
+        by_motion=settings["interpolatorModel"] == "film" and min(work) >= _SMALLEST_IN_MOTION,
+        rate_factor=_RATE_FACTORS.get(settings["videoQuality"], _RATE_FACTORS["high"]),
+        preset=_PRESETS.get(settings["videoWriteMode"], _PRESETS["balanced"]),
+    )
+
+
+def fitted(shown: tuple[Fraction, Fraction], canvas: Size) -> Size:
+    """Fit a shape whole into the canvas, on even pixels; a gap of a rounding's width is none."""
+    scale = min(canvas.width / shown[0], canvas.height / shown[1])
+    width, height = _even(shown[0] * scale), _even(shown[1] * scale)
+    return Size(
+        canvas.width if canvas.width - width <= _SNAP else width,
+        canvas.height if canvas.height - height <= _SNAP else height,
+    )
+
+
+def _canvas(settings: Mapping[str, Any], source: Source) -> Size:
+    lines = int(str(settings["resolution"]).removesuffix("p"))
+    if settings["aspectRatio"] == "auto":
+        ratio = source.shown[0] / source.shown[1]
+        ratio = max(Fraction(1, _LONGEST_SIDE), min(ratio, Fraction(_LONGEST_SIDE)))
+    else:
+        across, down = str(settings["aspectRatio"]).split(":")
+        ratio = Fraction(int(across), int(down))
+    if ratio >= 1:
+        return Size(_even(lines * ratio), _even(Fraction(lines)))
+    return Size(_even(Fraction(lines)), _even(lines / ratio))
+
+
+def _zoomed(box: Box, zoom: float) -> Box:
+    """Cut the middle 1-zoom out of a box, on even pixels, as 4:2:0 colour wants."""
+    width = min(box.width, _even(Fraction(box.width * (1 - zoom)).limit_denominator(1000)))
+    height = min(box.height, _even(Fraction(box.height * (1 - zoom)).limit_denominator(1000)))
+    x = box.x + (box.width - width) // 4 * 2
+    y = box.y + (box.height - height) // 4 * 2
+    return Box(x, y, width, height)
+
+
+def _shown(source: Source, box: Box) -> tuple[Fraction, Fraction]:
+    width, height = box.width * source.pixel_aspect, Fraction(box.height)
+    return (height, width) if source.turns % 2 else (width, height)
+
+
+def _work_size(shown: tuple[Fraction, Fraction], fit: Size) -> Size:
+    """Interpolate a source at its own size when it will be enlarged: it costs less."""
+    own = Size(_even(shown[0]), _even(shown[1]))
+    return own if own.width < fit.width and min(own) >= _SMALLEST_IN_MOTION else fit
+
+
+def _even(length: Fraction) -> int:
+    return max(2, round(length / 2) * 2)
+
+
+def _rate(frames_per_second: float) -> Fraction:
+    return Fraction(frames_per_second).limit_denominator(1001)

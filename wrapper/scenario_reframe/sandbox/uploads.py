@@ -1,0 +1,135 @@
+"""Uploads: in signed parts, or imported from a URL."""
+
+import hashlib
+import secrets
+from functools import partial
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.files import denied
+from scenario_reframe.sandbox.importing import take_in
+from scenario_reframe.sandbox.records import Upload
+from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.timeline import iso
+from scenario_reframe.sandbox.workers import Worker
+
+# S3's own limit.
+_MOST_PARTS: Final = 10_000
+_WANTED: Final = ("fileName", "contentType", "fileSize", "parts")
+
+
+class Uploads:
+    """Takes files in."""
+
+    def __init__(self, state: State, imports: Worker) -> None:
+        self._state = state
+        self._imports = imports
+
+    def routes(self) -> list[Route]:
+        """The API's routes for uploads, without the leading `/v1`."""
+        return [
+            Route("/uploads", self._create, methods=["POST"]),
+            Route("/uploads/{upload_id}", self._get, methods=["GET"]),
+            Route("/uploads/{upload_id}/action", self._act, methods=["POST"]),
+        ]
+
+    def host_routes(self) -> list[Route]:
+        """The file host's routes."""
+        return [Route("/uploads/{upload_id}/{number:int}", self._put_part, methods=["PUT"])]
+
+    async def _create(self, request: Request) -> Response:
+        given = await read_object(request, "UploadRequest")
+        owner = request.query_params.get("projectId")
+        if given["kind"] != "video":
+            raise RefusedError('"kind" must be one of [video]')
+        if "url" in given:
+            name = given["url"].split("?")[0].rstrip("/").rpartition("/")[2] or "import"
+            upload = self._state.new_upload(owner, {"url": given["url"]}, name)
+            self._import(upload)
+        else:
+            _check_announced(given)
+            upload = self._state.new_upload(owner, given, given["fileName"])
+        return self._reply(upload)
+
+    async def _get(self, request: Request) -> Response:
+        return self._reply(self._upload(request))
+
+    async def _act(self, request: Request) -> Response:
+        upload = self._upload(request)
+        given = await read_object(request, "UploadActionRequest")
+        if given["action"] != "complete":
+            raise RefusedError('"action" must be one of [complete]')
+        if upload.is_open:
+            missing = upload.missing()
+            if missing:
+                raise RefusedError(f"Part {missing[0]} of {upload.parts} has not been uploaded")
+            self._import(upload)
+        return self._reply(upload)
+
+    def _import(self, upload: Upload) -> None:
+        upload.is_open = False
+        upload.timeline.reach("validating", at_once=True)
+        upload.job.timeline.reach("in-progress", at_once=True)
+        self._imports.add(partial(take_in, self._state, upload))
+
+    def _reply(self, upload: Upload) -> Response:
+        parts: list[dict[str, Any]] = []
+        for number in range(1, upload.parts + 1):
+            url, expires = self._state.signer.part_url(f"/uploads/{upload.id}/{number}")
+            parts.append({"number": number, "url": url, "expires": iso(expires)})
+        return reply({"upload": upload.record(parts)})
+
+    def _upload(self, request: Request) -> Upload:
+        upload_id = request.path_params["upload_id"]
+        upload = self._state.uploads.get(upload_id)
+        if upload is None:
+            raise RefusedError(f"Upload {upload_id} not found", 404)
+        return upload
+
+    async def _put_part(self, request: Request) -> Response:
+        """Take a part as S3 does: with its length said before, and as often as it is sent."""
+        if not self._state.signer.part_allows(request.url.path, request.url.query):
+            return denied()
+        upload = self._state.uploads[request.path_params["upload_id"]]
+        length = request.headers.get("content-length")
+        if length is None:
+            return _s3_error(411, "MissingContentLength")
+        if not upload.is_open:
+            return _s3_error(404, "NoSuchUpload")
+        if upload.size is not None and int(length) > upload.size:
+            return _s3_error(400, "EntityTooLarge")
+        return await _stored(request, upload, request.path_params["number"])
+
+
+def _check_announced(given: dict[str, Any]) -> None:
+    for name in _WANTED:
+        if name not in given:
+            raise RefusedError(f'"{name}" is required')
+    if given["parts"] > _MOST_PARTS:
+        raise RefusedError(f'"parts" must be less than or equal to {_MOST_PARTS}')
+
+
+async def _stored(request: Request, upload: Upload, number: int) -> Response:
+    """Stream a part to disk; it counts once it is whole, and the same part may come twice."""
+    arriving = upload.folder / f"{number}.{secrets.token_hex(4)}"
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with arriving.open("wb") as file:
+            async for chunk in request.stream():
+                digest.update(chunk)
+                await run_in_threadpool(file.write, chunk)
+    except ClientDisconnect:
+        arriving.unlink()
+        return _s3_error(400, "IncompleteBody")
+    arriving.replace(upload.part(number))
+    return Response(headers={"ETag": f'"{digest.hexdigest()}"'})
+
+
+def _s3_error(status: int, code: str) -> Response:
+    text = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code></Error>'
+    return Response(text, status, media_type="application/xml")
