@@ -1,0 +1,120 @@
+"""`sandbox` and `demo`: everything that works without an account."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import httpx
+
+from scenario_reframe import ConfigurationError, InvalidInputError, ReframeClient
+from scenario_reframe.downloading import check_destination
+from scenario_reframe.video import VideoFile, open_video
+
+from .failures import StoppedError
+from .flags import HERE, Wishes
+from .output import put, put_paths
+from .progress import Display, display, say
+from .reframing import Target, default_output, reframe
+
+if TYPE_CHECKING:
+    from scenario_reframe.sandbox import Sandbox
+
+_DEMO_SECONDS = 3600.0
+
+
+def sandbox(port: int) -> None:
+    """Run a local server until Ctrl-C, and print how to use it."""
+    signal.signal(signal.SIGTERM, _stop)
+    with _sandbox(port) as server:
+        put(f"export SCENARIO_BASE_URL={server.base_url}")
+        put(f"export SCENARIO_API_KEY={server.api_key}")
+        put(f"export SCENARIO_API_SECRET={server.api_secret}")
+        say("The sandbox runs until Ctrl-C. Paste the lines above into another terminal.")
+        server.wait()
+
+
+def demo(video: str | None, wishes: Wishes, folder: str) -> None:
+    """Reframe a clip on a sandbox of its own, and put before and after side by side."""
+    source = None if video is None else open_video(video)
+    check_destination(f"{folder}/", overwrite=True)
+    try:
+        with _sandbox() as server, display() as shown:
+            files = _demonstrate(server, source, wishes, folder, shown)
+    except (KeyboardInterrupt, StoppedError) as stop:
+        if isinstance(stop, StoppedError) and not isinstance(stop.cause, KeyboardInterrupt):
+            raise stop.cause from None
+        raise KeyboardInterrupt from None  # without notes on a paid job: the sandbox is gone
+    put_paths(files)
+
+
+def _demonstrate(
+    server: "Sandbox", source: VideoFile | None, wishes: Wishes, folder: str, shown: Display
+) -> list[Path]:
+    shown.say("A local sandbox does the work: no account, play-money prices, and no model.")
+    shown.say("Where the model would imagine new picture, it fills in the source, blurred.")
+    if source is None:
+        shown.say("Making a sample clip")
+        source = _sample(Path(folder))
+    with _client_of(server) as client:
+        path = Path(folder, default_output(source, wishes))
+        target = Target(path=str(path), overwrite=True, timeout=_DEMO_SECONDS)
+        files = reframe(client, source.path, wishes, target, shown, HERE).files
+    shown.say("Comparing before and after")
+    return [*files, _before_after(source.path, files[0])]
+
+
+@contextmanager
+def _sandbox(port: int = 0) -> "Iterator[Sandbox]":
+    with _extra():
+        from scenario_reframe.sandbox import Sandbox  # noqa: PLC0415
+    with ExitStack() as stack:
+        try:
+            server = stack.enter_context(Sandbox(port=port))
+        except (OSError, OverflowError) as fault:
+            raise InvalidInputError(f"no sandbox can start on port {port}: {fault}") from fault
+        yield server
+
+
+@contextmanager
+def _client_of(server: "Sandbox") -> Iterator[ReframeClient]:
+    """A client that neither the environment's credentials nor its proxies reach."""
+    keys = (server.api_key, server.api_secret)
+    with (
+        httpx.Client(trust_env=False) as http,
+        ReframeClient(*keys, base_url=server.base_url, http_client=http) as client,
+    ):
+        yield client
+
+
+def _sample(folder: Path) -> VideoFile:
+    from scenario_reframe.sandbox.sample import make_sample  # noqa: PLC0415
+
+    path = folder / "sample.mp4"
+    make_sample(path)
+    return open_video(path)
+
+
+def _before_after(source: Path, result: Path) -> Path:
+    from scenario_reframe.sandbox.contact_sheet import before_after  # noqa: PLC0415
+
+    picture = result.with_suffix(".png")
+    before_after(source, result, picture)
+    return picture
+
+
+@contextmanager
+def _extra() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as fault:
+        if (fault.name or "scenario_reframe").startswith("scenario_reframe"):
+            raise
+        raise ConfigurationError(
+            f"the sandbox needs {fault.name}: pip install 'scenario-reframe[sandbox]'"
+        ) from fault
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
