@@ -1,0 +1,113 @@
+"""What every test starts from: an environment that holds no settings of this package."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients import Caller
+from sandbox_clips import Client, bar_clip
+from scenario_reframe.sandbox import Sandbox
+from secrecy import Watch
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))  # for `_generate`
+
+
+@pytest.fixture(autouse=True)
+def _no_scenario_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """No test sees the credentials, the base URL or the ledger of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith("SCENARIO_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("SCENARIO_LEDGER", str(tmp_path_factory.mktemp("state") / "ledger.db"))
+
+
+@pytest.fixture(autouse=True)
+def _a_command_has_no_pydantic(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cyclopts has pydantic check values where something else loaded it; the command does not."""
+    if "test_cli" in request.node.nodeid or "test_bad_input" in request.node.nodeid:
+        monkeypatch.delitem(sys.modules, "pydantic", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_secret_is_told(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """In no log at DEBUG, error text, ledger or output of any test is a credential or signature."""
+    if "test_sandbox" in request.node.nodeid or "test_contract" in request.node.nodeid:
+        yield  # these send requests of their own, without the client
+        return
+    with Watch(monkeypatch) as watch:
+        yield
+    watch.read_file(Path(os.environ.get("SCENARIO_LEDGER", "")))
+    assert watch.found == []
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest) -> Caller:
+    """Calls a method of either client by its name."""
+    return Caller(is_async=request.param == "async")
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """No client sleeps: the seconds that it would have slept."""
+    slept: list[float] = []
+
+    async def later(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("time.sleep", slept.append)
+    monkeypatch.setattr("asyncio.sleep", later)
+    return slept
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that does not dwell on any status."""
+    with Sandbox(stage_seconds=0.01) as made:
+        yield made
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    """A client of the sandbox."""
+    with closing(Client(sandbox)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A small video's bytes."""
+    return bar_clip(tmp_path_factory.mktemp("clips") / "bar.mp4", 12).read_bytes()
+
+
+@pytest.fixture
+def asset(client: Client, clip: bytes) -> dict[str, Any]:
+    """An uploaded asset's record."""
+    entity = client.upload(clip)["entityId"]
+    record: dict[str, Any] = client.get(f"/assets/{entity}").json()["asset"]
+    return record
+
+
+@pytest.fixture(scope="module")
+def quiet() -> Iterator[Client]:
+    """A client of a sandbox that many tests share, for no job is ever made on it."""
+    with Sandbox(stage_seconds=0) as sandbox, closing(Client(sandbox)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def quiet_asset(quiet: Client, clip: bytes) -> dict[str, Any]:
+    """An asset's record, shared as well."""
+    entity = quiet.upload(clip)["entityId"]
+    record: dict[str, Any] = quiet.get(f"/assets/{entity}").json()["asset"]
+    return record

@@ -1,0 +1,174 @@
+"""Small clips whose frames can be told apart, ways to read them back, a client to send them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import av
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.encoding import reframe
+from scenario_reframe_api.settings import MODEL_ID
+
+Picture = NDArray[np.uint8]
+
+GENERATE: Final = f"/generate/custom/{MODEL_ID}"
+QUICK: Final = {"resolution": "480p", "aspectRatio": "1:1", "numInterpolatedFrames": 0}
+
+WIDTH, HEIGHT = 160, 90
+GROUND, BAR = 70, 225
+BAR_WIDTH = 8
+STEP = 2
+FIRST = 16
+
+
+def bar_picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
+    """A gray picture with a bright bar whose place tells the frame's number."""
+    picture = np.full((height, width, 3), GROUND, np.uint8)
+    left = FIRST + STEP * number
+    picture[:, left : left + BAR_WIDTH] = BAR
+    return picture
+
+
+@dataclass
+class ClipOptions:
+    """How a clip is written; `times` are its frames' times in seconds."""
+
+    rate: Fraction = Fraction(25)
+    codec: str = "libx264"
+    pixel_format: str = "yuv420p"
+    pixel_aspect: Fraction = Fraction(1)
+    rotation: float = 0
+    times: Sequence[Fraction] | None = None
+
+
+def write_clip(path: Path, pictures: Sequence[Picture], options: ClipOptions | None = None) -> Path:
+    """Write pictures (RGB) as a video file."""
+    made = options or ClipOptions()
+    tick = Fraction(1, 90000) if made.times else 1 / made.rate
+    coding = {"libx264": {"crf": "4"}, "libvpx-vp9": {"crf": "4", "b": "0"}}.get(made.codec, {})
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(made.codec, rate=made.rate, options=coding)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = made.pixel_format
+        stream.codec_context.sample_aspect_ratio = made.pixel_aspect
+        stream.codec_context.time_base = tick
+        if made.rotation:
+            stream.set_display_rotation(made.rotation)
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture)
+            time = made.times[number] if made.times else number / made.rate
+            frame.pts, frame.time_base = round(time / tick), tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def bar_clip(path: Path, frames: int = 40, options: ClipOptions | None = None) -> Path:
+    """Write a clip of the moving bar."""
+    return write_clip(path, [bar_picture(number) for number in range(frames)], options)
+
+
+@dataclass
+class Result:
+    """A video read back: its frames as RGB, its rate in frames per second, its streams' types."""
+
+    path: Path
+    frames: list[Picture]
+    rate: Fraction
+    streams: Sequence[str]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.frames[0].shape[:2]
+        return width, height
+
+    @property
+    def numbers(self) -> list[float]:
+        """Which of the source's frames each frame shows, by its bar; between two if between."""
+        return [bar_number(frame) for frame in self.frames]
+
+
+def rgb(frame: av.VideoFrame) -> Picture:
+    """A decoded frame's pixels."""
+    return frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+
+
+def read(path: Path) -> Result:
+    """Read a video file whole."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        rate = stream.average_rate
+        assert rate is not None
+        kinds = [one.type for one in container.streams]
+        return Result(path, [rgb(frame) for frame in container.decode(stream)], rate, kinds)
+
+
+def bar_number(frame: Picture) -> float:
+    """Find the bar in a frame that shows the whole source from edge to edge."""
+    width = frame.shape[1]
+    row = frame[frame.shape[0] // 2].mean(axis=1) - GROUND
+    light = np.clip(row - (BAR - GROUND) / 4, 0, None)
+    centre = float((light * np.arange(width)).sum() / light.sum()) + 0.5
+    return float(centre * WIDTH / width - FIRST - BAR_WIDTH / 2) / STEP
+
+
+def reframed(source: Path, folder: Path, name: str = "result", **settings: object) -> Result:
+    """Reframe a clip with settings by wire name and read the result; small and plain by default.
+
+    The sandbox's encoder itself knows no lower bound of `numFrames`, so that tests can be quick.
+    """
+    plain = {"resolution": "480p", "numFrames": 12, "numInterpolatedFrames": 0}
+    target = folder / f"{name}.mp4"
+    reframe(source, target, plain | settings)
+    return read(target)
+
+
+class Client(httpx.Client):
+    """Speaks to a sandbox's API; `files` speaks to its file host, without credentials."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        auth = (sandbox.api_key, sandbox.api_secret)
+        super().__init__(base_url=sandbox.base_url, auth=auth, timeout=30)
+        self.files = httpx.Client(timeout=30)
+        self.sandbox = sandbox
+
+    def close(self) -> None:
+        """Close both connections."""
+        self.files.close()
+        super().close()
+
+    def settled(self, path: str, key: str) -> dict[str, Any]:
+        """Poll a record until its status is final."""
+        while True:
+            record: dict[str, Any] = self.get(path).raise_for_status().json()[key]
+            if record["status"] in {"success", "failure", "imported", "failed"}:
+                return record
+            time.sleep(0.02)
+
+    def upload(self, content: bytes, parts: int = 1, **changed: object) -> dict[str, Any]:
+        """Upload a file in parts and wait for it."""
+        announced = {
+            "kind": "video",
+            "fileName": "clip.mp4",
+            "contentType": "video/mp4",
+            "fileSize": len(content),
+            "parts": parts,
+        }
+        made = self.post("/uploads", json=announced | changed).raise_for_status().json()["upload"]
+        size = -(-len(content) // parts)
+        for part in made["parts"]:
+            begin = (int(part["number"]) - 1) * size
+            piece = content[begin : begin + size]
+            self.files.put(part["url"], content=piece).raise_for_status()
+        done = self.post(f"/uploads/{made['id']}/action", json={"action": "complete"})
+        assert done.json()["upload"]["status"] == "validating"
+        return self.settled(f"/uploads/{made['id']}", "upload")

@@ -1,0 +1,187 @@
+"""Step flows by hand: scripted answers, a clock that only pauses move, no socket and no sleep."""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+
+from scenario_reframe.flow import (
+    Do,
+    Flow,
+    NoReply,
+    Pause,
+    Pull,
+    Push,
+    Reply,
+    Request,
+    Send,
+    Step,
+    Tell,
+    Together,
+)
+from scenario_reframe_api.settings import MODEL_ID
+
+T = TypeVar("T")
+
+SUBMIT_PATH = f"/generate/custom/{MODEL_ID}"
+DATE = "Thu, 01 Jan 2026 10:00:00 GMT"
+"""The server's clock at the first second of every script."""
+
+START = 1000.0
+
+
+@frozen
+class File:
+    """What a file's host answers: a head, a body in chunks, and perhaps a cut after them."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(factory=dict)
+    chunks: Sequence[bytes] = ()
+    cut: Exception | None = None
+
+
+Answer = Reply | NoReply | File | BaseException
+Script = Callable[[Send | Pull | Push], Answer]
+
+
+def reply(payload: Any, status: int = 200, **headers: str) -> Reply:
+    """A reply of JSON, or of the bytes as they are."""
+    content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, named, content)
+
+
+def lost(*, sent: bool = True) -> NoReply:
+    """No reply: the connection broke after sending, or was never opened."""
+    return NoReply(OSError("broken"), sent=sent)
+
+
+def job_record(job_id: str = "job_1", status: str = "queued", **more: Any) -> dict[str, Any]:
+    """A job's record, with as little in it as a test needs."""
+    return {"jobId": job_id, "jobType": "custom", "status": status, **more}
+
+
+def job_reply(status: str = "queued", job_id: str = "job_1", **more: Any) -> Reply:
+    """A reply that holds one job."""
+    return reply({"job": job_record(job_id, status, **more)})
+
+
+def asset_record(asset_id: str = "asset_1", **more: Any) -> dict[str, Any]:
+    """An asset's record."""
+    return {"id": asset_id, "url": f"https://cdn.test/{asset_id}?Signature=s", **more}
+
+
+def asset_reply(asset_id: str = "asset_1", size: int | None = None, **more: Any) -> Reply:
+    """A reply that holds one asset, of a known size in bytes or not."""
+    known = {} if size is None else {"properties": {"size": size}}
+    return reply({"asset": asset_record(asset_id, **known, **more)})
+
+
+class Stepper:
+    """Performs a flow's steps, and keeps them.
+
+    Answers to Send, Pull and Push come from a script: a function of the step, or a sequence. An
+    answer that is an exception is thrown into the flow.
+    """
+
+    def __init__(self, *answers: Answer, script: Script | None = None, took: float = 0.0) -> None:
+        self.steps: list[Step] = []
+        self.left = deque(answers)
+        self.now = START
+        self.pushed: list[bytes] = []
+        self._script = script
+        self._took = took
+
+    def clock(self) -> float:
+        """Seconds, moved by pauses, and by every request if requests take time."""
+        return self.now
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform the flow to its end; what it returns."""
+        answer: Any = None
+        error: BaseException | None = None
+        while True:
+            try:
+                step = flow.send(answer) if error is None else flow.throw(error)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+            self.steps.append(step)
+            try:
+                answer, error = self._perform(step), None
+            except BaseException as fault:  # noqa: BLE001 - the flow decides
+                answer, error = None, fault
+
+    @property
+    def requests(self) -> list[Request]:
+        """The API requests that were sent."""
+        return [step.request for step in self.steps if isinstance(step, Send)]
+
+    @property
+    def sent(self) -> list[str]:
+        """The API requests that were sent, as `METHOD /path`."""
+        return [f"{request.method} {request.path}" for request in self.requests]
+
+    @property
+    def pauses(self) -> list[float]:
+        """The seconds of each pause."""
+        return [step.seconds for step in self.steps if isinstance(step, Pause)]
+
+    @property
+    def pulls(self) -> list[Pull]:
+        """The downloads that were started."""
+        return [step for step in self.steps if isinstance(step, Pull)]
+
+    @property
+    def pushes(self) -> list[Push]:
+        """The parts that were sent."""
+        return [step for step in self.steps if isinstance(step, Push)]
+
+    def _perform(self, step: Step) -> Any:
+        match step:
+            case Pause(seconds):
+                self.now += seconds
+                return None
+            case Tell(callback, arguments):
+                return callback(*arguments)
+            case Do(function):
+                return function()
+            case Together(flows, _):
+                return [self.run(flow) for flow in flows]
+            case Send():
+                return self._answer(step)
+            case Pull():
+                return self._pull(step)
+            case Push():
+                self.pushed.append(b"".join(step.read()))
+                step.progress.add(len(self.pushed[-1]))
+                return self._answer(step)
+
+    def _answer(self, step: Send | Pull | Push) -> Any:
+        self.now += self._took
+        if self._script:
+            answer = self._script(step)
+        else:
+            assert self.left, f"no answer is left for {step}"
+            answer = self.left.popleft()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _pull(self, step: Pull) -> Reply | NoReply:
+        answer = self._answer(step)
+        if not isinstance(answer, File):
+            assert isinstance(answer, NoReply)
+            return answer
+        try:
+            if step.sink.accept(answer.status, answer.headers):
+                for chunk in answer.chunks:
+                    step.sink.write(chunk)
+                    step.progress.add(len(chunk))
+        finally:
+            step.sink.close()
+        if answer.cut:
+            return NoReply(answer.cut, sent=True)
+        return Reply(answer.status, answer.headers, b"")

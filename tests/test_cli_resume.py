@@ -1,0 +1,154 @@
+"""`resume`, and what `jobs list` knows from the ledger, in this process."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario_reframe import retry, submitting
+from scenario_reframe.cli import main
+from scenario_reframe.ledger import Ledger
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import answer, drop, rewrite
+from scenario_reframe.sandbox.sample import make_sample
+
+QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0", "--video-write-mode", "fast")
+RUN = ("run", "clip.mp4", "-o", "out.mp4", *QUICK)
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    """A sandbox that the environment points to, a clip in the working directory, no pauses."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(submitting, "LOOKS", (0.0,))
+    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.0)
+    make_sample(tmp_path / "clip.mp4", seconds=0.4, size="160x90", rate=10)
+    with Sandbox(stage_seconds=0.0) as running:
+        monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
+        monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
+        monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+        yield running
+
+
+def lose_the_answer(sandbox: Sandbox, *, accepted: bool) -> None:
+    """Run, and have the answer to the POST lost and the list unreadable."""
+    sandbox.faults.add(drop(after=accepted), r"/generate/", method="POST")
+    sandbox.faults.add(answer(503), r"/v1/jobs$", times=99)
+    assert main([*RUN]) == 6
+    sandbox.faults.clear()
+
+
+def test_nothing_to_resume_is_said(sandbox: Sandbox, capsys: Output) -> None:
+    """Exit code 0, and nothing on stdout."""
+    assert main(["resume"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Nothing is unfinished" in captured.err
+
+
+def test_resume_finds_a_job_whose_answer_was_lost(sandbox: Sandbox, capsys: Output) -> None:
+    """The uncertain run says how to go on; resume finds the job and brings its video."""
+    lose_the_answer(sandbox, accepted=True)
+    assert "scenario-reframe resume" in capsys.readouterr().err
+    assert main(["resume"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.strip() == str(Path("out.mp4").absolute())
+    assert "found by its seed" in captured.err
+    assert Path("out.mp4").stat().st_size > 0
+    assert sandbox.jobs_made == 1
+
+
+def test_the_same_command_takes_it_up_and_says_so(sandbox: Sandbox, capsys: Output) -> None:
+    """`run` again buys nothing."""
+    lose_the_answer(sandbox, accepted=True)
+    assert main([*RUN]) == 0
+    assert "found by its seed" in capsys.readouterr().err
+    assert sandbox.jobs_made == 1
+
+
+def test_what_is_not_listed_stays_uncertain(sandbox: Sandbox, capsys: Output) -> None:
+    """Exit code 6, nothing is sent, and the list shows it, with its seed."""
+    lose_the_answer(sandbox, accepted=False)
+    assert main(["resume"]) == 6
+    assert main(["resume", "--resubmit", "--after", "3600"]) == 6
+    assert sandbox.jobs_made == 0
+    capsys.readouterr()
+    assert main(["jobs", "list"]) == 0
+    told = capsys.readouterr().out
+    assert "no job known" in told
+    assert "out.mp4" in told
+    assert main(["jobs", "list", "--json"]) == 0
+    (lost,) = json.loads(capsys.readouterr().out)["without_job"]
+    assert lost["state"] == "uncertain"
+    assert str(lost["seed"]) in told
+
+
+def test_resubmit_sends_it_again_on_a_person_s_word(
+    sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the time has passed since the POST can last have been accepted, with the same seed."""
+    plain = Ledger.__init__
+
+    def impatient(self: Ledger, where: str, **options: Any) -> None:
+        plain(self, where, **options | {"patience": 0.0})
+
+    monkeypatch.setattr(Ledger, "__init__", impatient)
+    lose_the_answer(sandbox, accepted=False)
+    main(["jobs", "list", "--json"])
+    (lost,) = json.loads(capsys.readouterr().out)["without_job"]
+    assert main(["resume", "--resubmit", "--after", "0", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["resumed"]
+    assert row["seed"] == lost["seed"]
+    assert row["files"] == [str(Path("out.mp4").absolute())]
+    assert sandbox.jobs_made == 1
+
+
+def test_resubmit_does_not_send_while_a_job_could_be_it(sandbox: Sandbox, capsys: Output) -> None:
+    """A listed job whose input is not echoed could be the lost one."""
+    lose_the_answer(sandbox, accepted=True)
+
+    def forget(body: dict[str, list[dict[str, object]]]) -> object:
+        return body | {"jobs": [job | {"metadata": {}} for job in body["jobs"]]}
+
+    sandbox.faults.add(rewrite(forget), r"/v1/jobs$", times=99)
+    assert main(["resume", "--resubmit", "--after", "0"]) == 6
+    assert "could be it" in capsys.readouterr().err.lower()
+    assert sandbox.jobs_made == 1
+
+
+def test_one_failure_stops_nothing_else(sandbox: Sandbox, capsys: Output) -> None:
+    """The first stays uncertain, the second is finished; the exit code tells of the first."""
+    lose_the_answer(sandbox, accepted=False)
+    sandbox.faults.add(drop(after=True), r"/generate/", method="POST")
+    sandbox.faults.add(answer(503), r"/v1/jobs$", times=99)
+    assert main(["run", "clip.mp4", "-o", "two.mp4", *QUICK]) == 6
+    sandbox.faults.clear()
+    capsys.readouterr()
+    assert main(["resume", "--json"]) == 6
+    first, second = json.loads(capsys.readouterr().out)["resumed"]
+    assert first["error"] == "SubmissionUncertainError"
+    assert second["files"] == [str(Path("two.mp4").absolute())]
+    assert not Path("out.mp4").exists()
+
+
+def test_resume_without_a_ledger_is_told(sandbox: Sandbox, capsys: Output) -> None:
+    """There is nothing to resume from."""
+    assert main(["resume", "--ledger", "none"]) == 3
+    assert "ledger" in capsys.readouterr().err
+
+
+def test_a_ledger_that_is_not_wanted_is_not_made(
+    sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`--ledger none` keeps nothing; `--ledger PLACE` keeps it there."""
+    monkeypatch.setenv("SCENARIO_LEDGER", str(tmp_path / "unwanted.db"))
+    assert main([*RUN, "--ledger", "none"]) == 0
+    assert main([*RUN, "--ledger", "wanted.db", "--overwrite"]) == 0
+    assert not Path("unwanted.db").exists()
+    assert Path("wanted.db").exists()
+    capsys.readouterr()
+    assert main(["jobs", "list", "--ledger", "wanted.db", "--limit", "1"]) == 0
+    assert "clip.mp4 -> " in capsys.readouterr().out

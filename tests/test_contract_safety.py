@@ -1,0 +1,350 @@
+"""Where the credentials go, what the logs show, and whose connections are closed."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pytest_httpx import HTTPXMock
+
+from clients import BASE_URL, KEY, SECRET, Caller, plain
+from scenario_reframe import (
+    ApiError,
+    AsyncReframeClient,
+    ConfigurationError,
+    DownloadError,
+    ReframeClient,
+    SubmissionUncertainError,
+)
+from scenario_reframe.video import VideoFile
+from stepping import SUBMIT_PATH, asset_record, job_record
+
+pytestmark = pytest.mark.usefixtures("pauses")
+
+SIGNED = "https://cdn.test/asset_1?Policy=p&Signature=top-secret&Key-Pair-Id=k"
+
+
+def furnished(make: Any) -> Any:
+    """An httpx client with defaults of its own, none of which belong on any request."""
+    return make(
+        headers={"Authorization": "Bearer mine", "X-Mine": "1", "User-Agent": "mine"},
+        auth=("mine", "mine"),
+        cookies={"session": "mine"},
+        params={"mine": "1"},
+        follow_redirects=True,
+        base_url="https://mine.test",
+    )
+
+
+def bare(request: httpx.Request) -> bool:
+    """Whether a request carries nothing of any client's."""
+    names = {"authorization", "cookie", "x-mine"} & {name.lower() for name in request.headers}
+    return not names and "mine" not in str(request.url) + request.headers["User-Agent"]
+
+
+def serve_asset(httpx_mock: HTTPXMock, url: str = SIGNED) -> None:
+    """The API knows the asset and its address."""
+    httpx_mock.add_response(
+        url=f"{BASE_URL}/assets/asset_1",
+        json={"asset": asset_record(url=url, properties={"size": 5})},
+        is_reusable=True,
+    )
+
+
+@pytest.mark.parametrize("http", [plain, furnished])
+def test_download_host_sees_no_credentials(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, http: Any
+) -> None:
+    """Neither the API's nor those of a given client."""
+    serve_asset(httpx_mock)
+    httpx_mock.add_response(url=SIGNED, content=b"video")
+    call("download", "asset_1", tmp_path / "o.mp4", http=http)
+    request = httpx_mock.get_requests()[-1]
+    assert request.url.host == "cdn.test"
+    assert bare(request)
+    assert request.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize("http", [plain, furnished])
+def test_download_host_s_redirect_sees_no_credentials(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, http: Any
+) -> None:
+    """A file's address may lead on; a given client's cookies do not."""
+    serve_asset(httpx_mock)
+    httpx_mock.add_response(url=SIGNED, status_code=302, headers={"Location": "https://far.test/"})
+    httpx_mock.add_response(url="https://far.test/", content=b"video")
+    files = call("download", "asset_1", tmp_path / "o.mp4", http=http)
+    assert files[0].read_bytes() == b"video"
+    assert all(bare(request) for request in httpx_mock.get_requests()[1:])
+
+
+@pytest.mark.parametrize(
+    ("location", "hosts"),
+    [
+        (SIGNED, {"cdn.test"}),
+        ("http://cdn.test/plain", {"cdn.test"}),
+        ("ftp://cdn.test/a", {"cdn.test"}),
+        ("http://[bad", {"cdn.test"}),
+    ],
+)
+def test_download_follows_no_redirect_in_circles_or_without_encryption(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, location: str, hosts: set[str]
+) -> None:
+    """It gives up with the package's own error, having asked nobody else."""
+    serve_asset(httpx_mock)
+    httpx_mock.add_response(
+        url=SIGNED, status_code=302, headers={"Location": location}, is_reusable=True
+    )
+    with pytest.raises(DownloadError):
+        call("download", "asset_1", tmp_path / "o.mp4")
+    requests = [request for request in httpx_mock.get_requests() if request.url.host != "api.test"]
+    assert {request.url.host for request in requests} == hosts
+    assert {request.url.scheme for request in requests} == {"https"}
+    assert len(requests) <= 5 * 6
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_download_host_sees_no_cookie_that_the_api_set(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path
+) -> None:
+    """What the API sets for all of its domain stays with the API."""
+    httpx_mock.add_response(
+        url=f"{BASE_URL}/assets/asset_1",
+        json={"asset": asset_record(url="https://cdn.api.test/a")},
+        headers={"Set-Cookie": "session=api; Domain=api.test; Path=/"},
+    )
+    httpx_mock.add_response(
+        url="https://cdn.api.test/a", status_code=302, headers={"Location": "/b"}
+    )
+    httpx_mock.add_response(url="https://cdn.api.test/b", content=b"video")
+    call("download", "asset_1", tmp_path / "o.mp4")
+    assert all(bare(request) for request in httpx_mock.get_requests()[1:])
+
+
+@pytest.mark.parametrize("http", [plain, furnished])
+def test_upload_host_sees_no_credentials(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, http: Any
+) -> None:
+    """The parts' host gets bytes, their type and their length."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42")
+    done = {"id": "upload_1", "status": "imported", "entityId": "asset_1",
+            "parts": [{"number": 1, "url": "https://s3.test/1?sig=s"}]}  # fmt: skip
+    httpx_mock.add_response(
+        method="POST", url=re.compile(f"{BASE_URL}/uploads.*"), json={"upload": done},
+        is_reusable=True,
+    )  # fmt: skip
+    httpx_mock.add_response(method="PUT", url="https://s3.test/1?sig=s")
+    serve_asset(httpx_mock)
+    call("upload", path, http=http)
+    (put,) = httpx_mock.get_requests(method="PUT")
+    assert bare(put)
+    assert put.headers["Content-Type"] == "video/mp4"
+    assert put.content == path.read_bytes()
+
+
+def test_api_sees_its_credentials_and_nothing_of_a_given_client(
+    call: Caller, httpx_mock: HTTPXMock
+) -> None:
+    """Headers, auth, cookies, query and base URL of a given client play no part."""
+    httpx_mock.add_response(json={"job": job_record()})
+    call("submit", "asset_in", http=furnished)
+    (request,) = httpx_mock.get_requests()
+    assert str(request.url) == f"{BASE_URL}{SUBMIT_PATH}"
+    assert request.headers["Authorization"] == httpx.BasicAuth(KEY, SECRET)._auth_header
+    assert request.headers["User-Agent"].startswith("scenario-reframe/")
+    assert {"cookie", "x-mine"}.isdisjoint(name.lower() for name in request.headers)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("http", [plain, furnished])
+@pytest.mark.parametrize("name", ["cancel", "get_job"])
+def test_redirect_of_the_api_is_not_followed(
+    call: Caller, httpx_mock: HTTPXMock, status: int, http: Any, name: str
+) -> None:
+    """Credentials go nowhere else, not even with a client that follows redirects."""
+    httpx_mock.add_response(status_code=status, headers={"Location": "https://evil.test/"})
+    with pytest.raises(ApiError, match="redirects are not followed") as caught:
+        call(name, "job_1", http=http)
+    assert caught.value.status_code == status
+    assert len(httpx_mock.get_requests()) == 1
+
+
+def test_redirected_submit_is_uncertain(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """A 307 is followed neither, and proves nothing."""
+    httpx_mock.add_response(
+        method="POST", status_code=307, headers={"Location": "https://evil.test/"}
+    )
+    httpx_mock.add_response(method="GET", json={"jobs": []}, is_reusable=True)
+    with pytest.raises(SubmissionUncertainError):
+        call("submit", "asset_in")
+    assert {request.url.host for request in httpx_mock.get_requests()} == {"api.test"}
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_no_log_shows_a_signed_query_or_a_credential(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    level: int,
+) -> None:  # fmt: skip
+    """Httpx logs whole URLs; the query of a signed one is hidden, here and when it leads on."""
+    serve_asset(httpx_mock)
+    httpx_mock.add_response(
+        url=SIGNED, status_code=302, headers={"Location": "https://far.test/?Signature=top-secret"}
+    )
+    httpx_mock.add_response(url="https://far.test/?Signature=top-secret", content=b"video")
+    with caplog.at_level(level):
+        call("download", "asset_1", tmp_path / "o.mp4")
+    text = caplog.text
+    assert "https://cdn.test/asset_1?hidden" in text
+    assert "https://far.test/?hidden" in text
+    assert "top-secret" not in text
+    assert SECRET not in text
+    assert httpx.BasicAuth(KEY, SECRET)._auth_header[6:] not in text
+
+
+def test_log_of_other_requests_is_left_alone(
+    httpx_mock: HTTPXMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a program does with httpx beside this package is logged as ever."""
+    httpx_mock.add_response()
+    with ReframeClient(KEY, SECRET), caplog.at_level(logging.INFO), httpx.Client() as other:
+        other.get("https://other.test/?q=1")
+    assert "https://other.test/?q=1" in caplog.text
+
+
+def test_no_error_shows_a_signed_query(call: Caller, httpx_mock: HTTPXMock, tmp_path: Path) -> None:
+    """Nor does what led to it."""
+    serve_asset(httpx_mock)
+    httpx_mock.add_response(url=SIGNED, status_code=400)
+    with pytest.raises(DownloadError) as caught:
+        call("download", "asset_1", tmp_path / "o.mp4")
+    fault: BaseException | None = caught.value
+    while fault is not None:
+        assert "top-secret" not in str(fault)
+        fault = fault.__cause__
+
+
+def test_closed_client_says_so(httpx_mock: HTTPXMock) -> None:
+    """An error of this package, not of httpx."""
+    client = ReframeClient(KEY, SECRET, base_url=BASE_URL)
+    client.close()
+    client.close()
+    with pytest.raises(ConfigurationError, match="closed"):
+        client.get_job("job_1")
+
+    async def later() -> None:
+        twin = AsyncReframeClient(KEY, SECRET, base_url=BASE_URL)
+        await twin.aclose()
+        await twin.aclose()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await twin.get_job("job_1")
+
+    asyncio.run(later())
+
+
+def test_context_managers_close_what_they_made() -> None:
+    """And give the client itself, and let errors through."""
+    with ReframeClient(KEY, SECRET) as client:
+        assert not client._http.is_closed
+    assert client._http.is_closed
+    with pytest.raises(ZeroDivisionError), ReframeClient(KEY, SECRET):
+        _ = 1 // 0
+
+    async def later() -> None:
+        async with AsyncReframeClient(KEY, SECRET) as twin:
+            assert not twin._http.is_closed
+        assert twin._http.is_closed
+
+    asyncio.run(later())
+
+
+def test_given_client_is_not_closed() -> None:
+    """It belongs to whoever made it."""
+    with httpx.Client() as given:
+        ReframeClient(KEY, SECRET, http_client=given).close()
+        assert not given.is_closed
+
+    async def later() -> None:
+        async with httpx.AsyncClient() as given:
+            await AsyncReframeClient(KEY, SECRET, http_client=given).aclose()
+            assert not given.is_closed
+
+    asyncio.run(later())
+
+
+def test_two_base_urls_each_get_their_own_credentials(httpx_mock: HTTPXMock) -> None:
+    """Clients that share connections do not share credentials."""
+    httpx_mock.add_response(json={"job": job_record()}, is_reusable=True)
+    with httpx.Client() as shared:
+        for key in ("key-1", "key-2"):
+            ReframeClient(key, "s", base_url=BASE_URL, http_client=shared).get_job("job_1")
+    headers = [request.headers["Authorization"] for request in httpx_mock.get_requests()]
+    assert headers == [httpx.BasicAuth(key, "s")._auth_header for key in ("key-1", "key-2")]
+
+
+def test_cancelled_submit_of_the_async_client_says_what_to_look_for(
+    httpx_mock: HTTPXMock,
+) -> None:
+    """A task that is cancelled during the POST is cancelled, with a note of the seed."""
+
+    async def later() -> None:
+        reached = asyncio.Event()
+
+        async def hang(_: httpx.Request) -> httpx.Response:
+            reached.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        httpx_mock.add_callback(hang)
+        async with AsyncReframeClient(KEY, SECRET, base_url=BASE_URL) as client:
+            task = asyncio.ensure_future(client.submit("asset_in", seed=4711))
+            await reached.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+        assert "seed 4711" in "".join(caught.value.__notes__)
+
+    asyncio.run(later())
+    assert len(httpx_mock.get_requests()) == 1
+
+
+def test_part_that_fails_stops_its_siblings_and_leaves_no_file_open(
+    call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A callback's error ends the upload as itself, whichever thread it came up in."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(40 * 1024 * 1024))
+    parts = [{"number": n, "url": f"https://s3.test/{n}"} for n in range(1, 7)]
+    httpx_mock.add_response(
+        method="POST", json={"upload": {"id": "upload_1", "status": "pending", "parts": parts}}
+    )
+    httpx_mock.add_response(method="PUT", is_reusable=True, is_optional=True)
+    opened: list[int] = []
+    closed: list[int] = []
+    read = VideoFile.read
+
+    def watched(video: VideoFile, offset: int, length: int) -> Iterator[bytes]:
+        opened.append(offset)
+        try:
+            yield from read(video, offset, length)
+        finally:
+            closed.append(offset)
+
+    monkeypatch.setattr(VideoFile, "read", watched)
+    kept: list[BaseException] = []  # an error that is kept keeps the frames that it went through
+
+    def stop(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    try:
+        call("upload", path, on_progress=stop)
+    except ZeroDivisionError as error:
+        kept.append(error)
+    assert kept
+    assert len(httpx_mock.get_requests(method="POST")) == 1
+    assert opened
+    assert sorted(closed) == sorted(opened)

@@ -1,0 +1,699 @@
+"""Downloading, stepped by hand: whole or not at all, and never a byte twice."""
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario_reframe import (
+    ApiError,
+    Asset,
+    DownloadError,
+    InvalidInputError,
+    Job,
+    NotFoundError,
+    ReframeError,
+)
+from scenario_reframe.downloading import (
+    FRUITLESS_ATTEMPTS,
+    PartFile,
+    Plan,
+    Verdict,
+    check_destination,
+    download,
+    judge,
+    targets,
+)
+from scenario_reframe.flow import Progress, Pull, Send
+from scenario_reframe.operations import Operations
+from stepping import Answer, File, Stepper, asset_reply, job_record, job_reply, lost, reply
+
+DATA = bytes(range(100))
+ETAG = '"v1"'
+JOB = Job(id="job_1", status="success", asset_ids=("asset_1",))
+ASSET = asset_reply(size=100)
+
+
+def whole(data: bytes = DATA, etag: str = ETAG, **more: Any) -> File:
+    """A file's host gives all of it."""
+    headers = {"content-length": str(len(data)), "etag": etag, **more.pop("headers", {})}
+    return File(200, headers, [data[:30], data[30:]], **more)
+
+
+def broken(count: int, data: bytes = DATA, etag: str = ETAG) -> File:
+    """A file's host gives some bytes, and the connection breaks."""
+    headers = {"content-length": str(len(data)), "etag": etag}
+    return File(200, headers, [data[:count]], cut=OSError("cut"))
+
+
+def rest(start: int, data: bytes = DATA, **more: Any) -> File:
+    """A file's host gives what is missing."""
+    headers = {"content-range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+    return File(206, headers, [data[start:]], **more)
+
+
+def listed(folder: Path) -> list[str]:
+    """The names in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def downloaded(
+    what: Job | Asset | str,
+    to: str | os.PathLike[str],
+    *answers: Answer,
+    overwrite: bool = False,
+    on_progress: Any = None,
+) -> tuple[list[Path], Stepper]:
+    """Download by hand: the files, and what was done."""
+    stepper = Stepper(*answers)
+    flow = download(Operations(), what, to, overwrite=overwrite, on_progress=on_progress)
+    return stepper.run(flow), stepper
+
+
+def failed(
+    what: Job | Asset | str, to: str | os.PathLike[str], *answers: Answer, overwrite: bool = False
+) -> tuple[ReframeError, Stepper]:
+    """Download by hand for an error: the error, and what was done."""
+    stepper = Stepper(*answers)
+    with pytest.raises(ReframeError) as caught:
+        stepper.run(download(Operations(), what, to, overwrite=overwrite, on_progress=None))
+    return caught.value, stepper
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "have", "plan", "total"),
+    [
+        (200, {"content-length": "9"}, 0, Plan.RESTART, 9),
+        (200, {"content-length": "9"}, 5, Plan.RESTART, 9),
+        (200, {}, 0, Plan.RESTART, None),
+        (200, {"content-length": "many"}, 0, Plan.RESTART, None),
+        (200, {"content-length": "-1"}, 0, Plan.RESTART, None),
+        (200, {"content-length": "9" * 19}, 0, Plan.RESTART, None),
+        (200, {"content-encoding": "identity"}, 0, Plan.RESTART, None),
+        (200, {"content-encoding": "gzip"}, 0, Plan.GIVE_UP, None),
+        (206, {"content-encoding": "br"}, 0, Plan.GIVE_UP, None),
+        (206, {"content-range": "bytes 5-8/9"}, 5, Plan.APPEND, 9),
+        (206, {"content-range": "bytes 5-8/*"}, 5, Plan.APPEND, None),
+        (206, {"content-range": "bytes 0-8/9"}, 0, Plan.APPEND, 9),
+        (206, {"content-range": "bytes 4-8/9"}, 5, Plan.START_AGAIN, None),
+        (206, {"content-range": "bytes 0-8/9"}, 5, Plan.START_AGAIN, None),
+        (206, {"content-range": "bites 5-8/9"}, 5, Plan.START_AGAIN, None),
+        (206, {}, 5, Plan.START_AGAIN, None),
+        (416, {"content-range": "bytes */9"}, 9, Plan.COMPLETE, 9),
+        (416, {"content-range": "bytes */9"}, 10, Plan.START_AGAIN, None),
+        (416, {"content-range": "bytes */9"}, 5, Plan.START_AGAIN, None),
+        (416, {}, 9, Plan.START_AGAIN, None),
+        (401, {}, 0, Plan.FRESH_URL, None),
+        (403, {}, 5, Plan.FRESH_URL, None),
+        (404, {}, 0, Plan.FRESH_URL, None),
+        (410, {}, 0, Plan.FRESH_URL, None),
+        (408, {}, 0, Plan.TRY_AGAIN, None),
+        (425, {}, 0, Plan.TRY_AGAIN, None),
+        (429, {}, 5, Plan.TRY_AGAIN, None),
+        (500, {}, 0, Plan.TRY_AGAIN, None),
+        (503, {}, 5, Plan.TRY_AGAIN, None),
+        (520, {}, 0, Plan.TRY_AGAIN, None),
+        (204, {}, 0, Plan.GIVE_UP, None),
+        (302, {}, 0, Plan.GIVE_UP, None),
+        (400, {}, 0, Plan.GIVE_UP, None),
+        (451, {}, 0, Plan.GIVE_UP, None),
+    ],
+)
+def test_judge_knows_what_a_reply_means(
+    status: int, headers: Mapping[str, str], have: int, plan: Plan, total: int | None
+) -> None:
+    """The table of heads and verdicts."""
+    assert judge(status, headers, have) == Verdict(plan, total)
+
+
+def test_download_writes_a_whole_file(tmp_path: Path) -> None:
+    """The bytes are the host's, nothing is left beside the file, and no credentials were asked."""
+    to = tmp_path / "out.mp4"
+    files, stepper = downloaded(JOB, to, ASSET, whole())
+    assert files == [to]
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+    (pull,) = stepper.pulls
+    assert pull.headers == {"Accept-Encoding": "identity"}
+    assert pull.url == "https://cdn.test/asset_1?Signature=s"
+    assert "Signature" not in repr(pull)
+
+
+def test_download_resumes_a_broken_transfer(tmp_path: Path) -> None:
+    """What is missing is asked for, on condition that the file is still the same."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, broken(40), rest(40))
+    assert to.read_bytes() == DATA
+    assert stepper.pulls[1].headers == {
+        "Accept-Encoding": "identity",
+        "Range": "bytes=40-",
+        "If-Range": ETAG,
+    }
+    assert stepper.pauses == []
+
+
+def test_download_resumes_what_an_earlier_call_left(tmp_path: Path) -> None:
+    """A call that gave up leaves its bytes to the next one."""
+    to = tmp_path / "out.mp4"
+    failed(JOB, to, ASSET, broken(40), *[lost()] * FRUITLESS_ATTEMPTS)
+    assert not to.exists()
+    _, stepper = downloaded(JOB, to, ASSET, rest(40))
+    assert to.read_bytes() == DATA
+    assert stepper.pulls[0].headers["Range"] == "bytes=40-"
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        None,
+        "",
+        "[]",
+        "5",
+        '{"asset": "asset_1"}',
+        json.dumps({"asset": "asset_2", "size": 100, "etag": ETAG}),
+        json.dumps({"asset": "asset_1", "size": 99, "etag": ETAG}),
+    ],
+)
+def test_download_starts_again_without_a_note_that_fits(tmp_path: Path, note: str | None) -> None:
+    """Bytes of which it is not known whose they are count for nothing."""
+    to = tmp_path / "out.mp4"
+    (tmp_path / "out.mp4.part").write_bytes(b"x" * 40)
+    if note is not None:
+        (tmp_path / "out.mp4.part.json").write_text(note)
+    _, stepper = downloaded(JOB, to, ASSET, whole())
+    assert "Range" not in stepper.pulls[0].headers
+    assert to.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("etag", ["", 'W/"v1"', "v1"])
+def test_download_does_not_resume_on_a_weak_promise(tmp_path: Path, etag: str) -> None:
+    """Without a strong ETag the bytes may be another file's: all of them again."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, broken(40, etag=etag), whole(etag=etag))
+    assert "Range" not in stepper.pulls[1].headers
+    assert to.read_bytes() == DATA
+
+
+def test_download_forgets_the_note_of_a_file_that_was_replaced(tmp_path: Path) -> None:
+    """A reply without a strong ETag may not inherit the note of the one before."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, broken(40), broken(60, etag=""), whole(b"y" * 100))
+    assert "Range" not in stepper.pulls[2].headers
+    assert to.read_bytes() == b"y" * 100
+
+
+def test_download_takes_the_whole_again_when_the_file_changed(tmp_path: Path) -> None:
+    """A 200 to a request for the rest means another file; its bytes replace the old ones."""
+    to = tmp_path / "out.mp4"
+    downloaded(JOB, to, ASSET, broken(40), whole(b"y" * 100, '"v2"'))
+    assert to.read_bytes() == b"y" * 100
+
+
+def test_download_does_not_trust_a_range_that_was_not_asked_for(tmp_path: Path) -> None:
+    """Bytes from another place would leave a hole; it starts again."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, broken(40), rest(50), whole())
+    assert "Range" not in stepper.pulls[2].headers
+    assert to.read_bytes() == DATA
+
+
+def test_download_is_done_when_all_bytes_were_there(tmp_path: Path) -> None:
+    """A 416 that names the size that is there means that nothing is missing."""
+    to = tmp_path / "out.mp4"
+    (tmp_path / "out.mp4.part").write_bytes(DATA)
+    note = {"asset": "asset_1", "size": 100, "etag": ETAG}
+    (tmp_path / "out.mp4.part.json").write_text(json.dumps(note))
+    answer = File(416, {"content-range": "bytes */100"})
+    _, stepper = downloaded(JOB, to, ASSET, answer)
+    assert stepper.pulls[0].headers["Range"] == "bytes=100-"
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_download_starts_again_when_too_many_bytes_were_there(tmp_path: Path) -> None:
+    """A 416 that names another size discards what is there."""
+    to = tmp_path / "out.mp4"
+    (tmp_path / "out.mp4.part").write_bytes(DATA + b"more")
+    note = {"asset": "asset_1", "size": 100, "etag": ETAG}
+    (tmp_path / "out.mp4.part.json").write_text(json.dumps(note))
+    downloaded(JOB, to, ASSET, File(416, {"content-range": "bytes */100"}), whole())
+    assert to.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_download_asks_for_a_fresh_url_when_the_old_one_is_refused(
+    tmp_path: Path, status: int
+) -> None:
+    """The asset is read again, and the bytes that are there are kept."""
+    to = tmp_path / "out.mp4"
+    fresh = asset_reply(size=100, url="https://cdn.test/fresh")
+    _, stepper = downloaded(JOB, to, ASSET, broken(40), File(status), fresh, rest(40))
+    assert stepper.pulls[2].url == "https://cdn.test/fresh"
+    assert stepper.pulls[2].headers["Range"] == "bytes=40-"
+    assert to.read_bytes() == DATA
+
+
+def test_download_gives_up_after_several_attempts_without_progress(tmp_path: Path) -> None:
+    """The job is named, nothing has the final name, and the pauses grow."""
+    to = tmp_path / "out.mp4"
+    error, stepper = failed(JOB, to, ASSET, *[lost()] * FRUITLESS_ATTEMPTS)
+    assert isinstance(error, DownloadError)
+    assert error.job == JOB
+    assert "job_1" in str(error)
+    assert "OSError" in str(error)
+    assert isinstance(error.__cause__, DownloadError)
+    assert stepper.pauses == [0.5, 1.0, 2.0, 4.0]
+    assert not to.exists()
+
+
+def test_download_goes_on_as_long_as_bytes_arrive(tmp_path: Path) -> None:
+    """Any number of breaks is survived, if each attempt brings some bytes."""
+    to = tmp_path / "out.mp4"
+    pieces = [
+        File(206, {"content-range": f"bytes {at}-99/100"}, [DATA[at : at + 5]], OSError("cut"))
+        for at in range(5, 95, 5)
+    ]
+    _, stepper = downloaded(JOB, to, ASSET, broken(5), *pieces, rest(95))
+    assert len(stepper.pulls) == 20
+    assert stepper.pauses == []
+    assert to.read_bytes() == DATA
+
+
+def test_download_counts_attempts_since_the_last_progress(tmp_path: Path) -> None:
+    """Faults before some bytes arrived are forgiven."""
+    to = tmp_path / "out.mp4"
+    faults: list[Answer] = [lost()] * (FRUITLESS_ATTEMPTS - 1)
+    downloaded(JOB, to, ASSET, *faults, broken(40), *faults, rest(40))
+    assert to.read_bytes() == DATA
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
+def test_download_tries_again_after_a_passing_fault(tmp_path: Path, status: int) -> None:
+    """The same URL, after a pause; a fault's page is no part of the file."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, File(status, {}, [b"<html>"]), whole())
+    assert stepper.pauses == [0.5]
+    assert to.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    "answer", [File(400), File(204), File(451), whole(headers={"content-encoding": "gzip"})],
+    ids=repr,
+)  # fmt: skip
+def test_download_gives_up_at_once_on_a_reply_that_will_not_change(
+    tmp_path: Path, answer: File
+) -> None:
+    """A refusal, or bytes that are not the file's own."""
+    error, stepper = failed(JOB, tmp_path / "out.mp4", ASSET, answer)
+    assert isinstance(error, DownloadError)
+    assert len(stepper.pulls) == 1
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        whole(DATA[:90]),
+        File(200, {"content-length": "100", "etag": ETAG}, [DATA[:90]]),
+        File(200, {"etag": ETAG}, [DATA[:90]]),
+        File(200, {"etag": ETAG}, []),
+    ],
+    ids=["shorter file", "shorter than said", "shorter than the record", "nothing"],
+)
+def test_download_never_takes_a_file_of_the_wrong_length(tmp_path: Path, answer: File) -> None:
+    """Neither the reply's length nor the record's size is ignored."""
+    to = tmp_path / "out.mp4"
+    error, stepper = failed(JOB, to, ASSET, *[answer] * FRUITLESS_ATTEMPTS)
+    assert isinstance(error, DownloadError)
+    assert "length" in str(error)
+    assert not to.exists()
+    assert len(stepper.pulls) == FRUITLESS_ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("asset", "answer"),
+    [
+        (ASSET, File(200, {"content-length": "100", "etag": ETAG}, [DATA, b"more"])),
+        (ASSET, File(200, {"etag": ETAG}, [DATA, b"more"])),
+        (asset_reply(), File(200, {"content-length": "100"}, [DATA, b"more"])),
+    ],
+)
+def test_download_never_takes_a_file_that_is_longer_than_promised(
+    tmp_path: Path, asset: Answer, answer: File
+) -> None:
+    """A flood of bytes is cut off, and does not get the final name."""
+    to = tmp_path / "out.mp4"
+    error, _ = failed(JOB, to, asset, *[answer] * FRUITLESS_ATTEMPTS)
+    assert isinstance(error, DownloadError)
+    assert error.job == JOB
+    assert not to.exists()
+
+
+def test_download_recovers_from_a_leftover_that_is_too_long(tmp_path: Path) -> None:
+    """A flood that was cut off does not spoil the next call."""
+    to = tmp_path / "out.mp4"
+    flood = File(200, {"content-length": "100", "etag": ETAG}, [DATA, b"more"])
+    failed(JOB, to, ASSET, *[flood] * FRUITLESS_ATTEMPTS)
+
+    def script(step: Any) -> Answer:
+        if isinstance(step, Send):
+            return ASSET
+        ranged = "Range" in step.headers
+        return File(416, {"content-range": "bytes */100"}) if ranged else whole()
+
+    stepper = Stepper(script=script)
+    stepper.run(download(Operations(), JOB, to, overwrite=False, on_progress=None))
+    assert to.read_bytes() == DATA
+
+
+def test_download_of_unknown_length_is_taken_as_it_comes(tmp_path: Path) -> None:
+    """When nobody says the size, the end of the reply is the end of the file."""
+    to = tmp_path / "out.mp4"
+    downloaded(JOB, to, asset_reply(), File(200, {}, [DATA]))
+    assert to.read_bytes() == DATA
+
+
+def test_download_never_takes_an_empty_file(tmp_path: Path) -> None:
+    """No bytes are no video, whatever the length says."""
+    empty = File(200, {"content-length": "0"})
+    error, _ = failed(JOB, tmp_path / "o.mp4", asset_reply(), *[empty] * FRUITLESS_ATTEMPTS)
+    assert isinstance(error, DownloadError)
+    assert listed(tmp_path) == []
+
+
+def test_download_shows_no_part_under_the_final_name(tmp_path: Path) -> None:
+    """While bytes arrive, and after every break, the target is not there."""
+    to = tmp_path / "out.mp4"
+    seen: list[bool] = []
+    downloaded(
+        JOB, to, ASSET, broken(40), rest(40), on_progress=lambda *_: seen.append(to.exists())
+    )
+    assert seen
+    assert not any(seen)
+
+
+def test_download_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    """Overwriting replaces a file in one step, and only by a whole one."""
+    to = tmp_path / "out.mp4"
+    to.write_bytes(b"old")
+    failed(JOB, to, ASSET, *[lost()] * FRUITLESS_ATTEMPTS, overwrite=True)
+    assert to.read_bytes() == b"old"
+    downloaded(JOB, to, ASSET, whole(), overwrite=True)
+    assert to.read_bytes() == DATA
+
+
+def test_download_tells_its_progress(tmp_path: Path) -> None:
+    """Done and total bytes; what was there before counts, what broke off does not twice."""
+    told: list[tuple[int, int | None]] = []
+    downloaded(
+        JOB, tmp_path / "o.mp4", ASSET, broken(40), rest(40),
+        on_progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert told[-1] == (100, 100)
+    assert (40, 100) in told
+    assert max(done for done, _ in told) == 100
+
+
+def test_download_tells_no_total_when_it_is_not_known(tmp_path: Path) -> None:
+    """None stands for a size that the server does not say."""
+    told: list[int | None] = []
+    downloaded(
+        JOB, tmp_path / "o.mp4", asset_reply(), whole(),
+        on_progress=lambda _, total: told.append(total),
+    )  # fmt: skip
+    assert set(told) == {None}
+
+
+def test_download_puts_a_job_s_assets_in_order(tmp_path: Path) -> None:
+    """By `outputIndex`, into `name`, `name-2`, ..., with one count over all."""
+    job = Job(id="job_1", status="success", asset_ids=("asset_b", "asset_a"))
+    told: list[tuple[int, int | None]] = []
+    files, _ = downloaded(
+        job, tmp_path / "out.mp4",
+        asset_reply("asset_b", size=2, outputIndex=1),
+        asset_reply("asset_a", size=3, outputIndex=0),
+        whole(b"aaa"), whole(b"bb"),
+        on_progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert files == [tmp_path / "out.mp4", tmp_path / "out-2.mp4"]
+    assert [file.read_bytes() for file in files] == [b"aaa", b"bb"]
+    assert told[-1] == (5, 5)
+
+
+@pytest.mark.parametrize(
+    ("mime", "name"),
+    [
+        ("video/mp4", "asset_1.mp4"),
+        ("video/webm", "asset_1.webm"),
+        ("video/quicktime", "asset_1.mov"),
+        ("application/x-sh", "asset_1.mp4"),
+        ("", "asset_1.mp4"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["", "/", "/new/", "/a/b/"])
+def test_download_names_files_after_the_asset_in_a_folder(
+    tmp_path: Path, mime: str, name: str, ending: str
+) -> None:
+    """An existing folder, or a path that ends in a separator, which is made if missing."""
+    to = f"{tmp_path}{ending}"
+    files, _ = downloaded(JOB, to, asset_reply(size=100, mimeType=mime), whole())
+    assert files == [Path(to) / name]
+    assert files[0].read_bytes() == DATA
+
+
+def test_targets_count_up_from_two() -> None:
+    """Several assets and one name."""
+    assets = [Asset(id=f"asset_{n}", url="https://cdn.test") for n in range(3)]
+    found = targets(Path("d/name.mp4"), into_folder=False, assets=assets)
+    assert found == [Path("d/name.mp4"), Path("d/name-2.mp4"), Path("d/name-3.mp4")]
+    assert targets(Path("d/x"), into_folder=False, assets=assets[:1]) == [Path("d/x")]
+    assert targets(Path("d/x"), into_folder=False, assets=[]) == []
+
+
+def test_download_makes_the_missing_parent(tmp_path: Path) -> None:
+    """The folders above a file are made."""
+    files, _ = downloaded(JOB, tmp_path / "a" / "b" / "out.mp4", ASSET, whole())
+    assert files[0].read_bytes() == DATA
+
+
+def test_download_refuses_a_target_that_is_there(tmp_path: Path) -> None:
+    """Nothing is asked for, and nothing is touched."""
+    to = tmp_path / "out.mp4"
+    to.write_bytes(b"old")
+    error, stepper = failed(JOB, to)
+    assert isinstance(error, InvalidInputError)
+    assert "overwrite" in str(error)
+    assert stepper.requests == []
+    assert to.read_bytes() == b"old"
+
+
+def test_download_refuses_any_target_that_is_there_before_it_fetches(tmp_path: Path) -> None:
+    """A second file's name is taken: not even the first is fetched."""
+    (tmp_path / "out-2.mp4").write_bytes(b"old")
+    job = Job(id="job_1", status="success", asset_ids=("asset_a", "asset_b"))
+    error, stepper = failed(
+        job, tmp_path / "out.mp4", asset_reply("asset_a"), asset_reply("asset_b")
+    )
+    assert isinstance(error, InvalidInputError)
+    assert "out-2.mp4" in str(error)
+    assert stepper.pulls == []
+
+
+def test_download_does_not_replace_a_file_that_appears_meanwhile(tmp_path: Path) -> None:
+    """Somebody else's file that came in between is kept."""
+    to = tmp_path / "out.mp4"
+    error, _ = failed_when_target_appears(to)
+    assert isinstance(error, DownloadError)
+    assert "there already" in str(error)
+    assert to.read_bytes() == b"theirs"
+
+
+def failed_when_target_appears(to: Path) -> tuple[ReframeError, Stepper]:
+    """Download by hand while another program writes the target."""
+
+    def script(step: Any) -> Answer:
+        if isinstance(step, Pull):
+            to.write_bytes(b"theirs")
+            return whole()
+        return ASSET
+
+    stepper = Stepper(script=script)
+    with pytest.raises(ReframeError) as caught:
+        stepper.run(download(Operations(), JOB, to, overwrite=False, on_progress=None))
+    return caught.value, stepper
+
+
+@pytest.mark.parametrize("bad", ["", "a\0b", b"bytes", "x" * 300, 5, None])
+def test_check_destination_refuses_what_is_no_path(tmp_path: Path, bad: Any) -> None:
+    """Empty, null bytes, a name too long, and other types."""
+    to = tmp_path / bad if bad == "x" * 300 else bad
+    with pytest.raises(InvalidInputError, match="to:"):
+        check_destination(to, overwrite=False)
+
+
+def test_check_destination_refuses_a_file_as_a_folder(tmp_path: Path) -> None:
+    """A separator after a file's name, or a file where a folder must be."""
+    (tmp_path / "file").write_bytes(b"")
+    for bad in (f"{tmp_path}/file/", f"{tmp_path}/file/out.mp4", f"{tmp_path}/file/x/"):
+        with pytest.raises(InvalidInputError, match="to:"):
+            check_destination(bad, overwrite=True)
+
+
+def test_check_destination_refuses_a_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found before anything is paid, not after."""
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(InvalidInputError, match="cannot be written"):
+        check_destination(tmp_path / "out.mp4", overwrite=False)
+
+
+@pytest.mark.parametrize("place", ["write", "open"])
+def test_download_says_when_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """An error of the disk is a DownloadError that names the job and what the system says."""
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*((PartFile, "write", full) if place == "write" else (Path, "open", full)))
+    error, _ = failed(JOB, tmp_path / "out.mp4", ASSET, whole())
+    assert isinstance(error, DownloadError)
+    assert "No space left on device" in str(error)
+    assert "job_1" in str(error)
+    assert isinstance(error.__cause__, OSError)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("what", ["job_1", Job(id="job_1", status="queued")], ids=repr)
+def test_download_reads_a_job_that_it_does_not_know_done(what: Job | str, tmp_path: Path) -> None:
+    """An id, or a job from before it was done."""
+    ready = job_reply("success", metadata={"assetIds": ["asset_1"]})
+    files, stepper = downloaded(what, tmp_path / "o.mp4", ready, ASSET, whole())
+    assert files[0].read_bytes() == DATA
+    assert stepper.sent == ["GET /jobs/job_1", "GET /assets/asset_1"]
+
+
+@pytest.mark.parametrize(
+    "what", ["asset_1", Asset(id="asset_1", url="https://cdn.test/old")], ids=repr
+)
+def test_download_takes_an_asset(what: Asset | str, tmp_path: Path) -> None:
+    """An asset or its id; its URL may be old, so a fresh one is asked for."""
+    files, stepper = downloaded(what, tmp_path / "o.mp4", ASSET, whole())
+    assert files[0].read_bytes() == DATA
+    assert stepper.sent == ["GET /assets/asset_1"]
+    assert stepper.pulls[0].url == "https://cdn.test/asset_1?Signature=s"
+
+
+@pytest.mark.parametrize("status", ["queued", "failure", "canceled", "new"])
+def test_download_refuses_a_job_without_a_result(status: str, tmp_path: Path) -> None:
+    """The status is told, and the job is on the error."""
+    error, _ = failed("job_1", tmp_path / "o.mp4", job_reply(status))
+    assert isinstance(error, DownloadError)
+    assert error.job is not None
+    assert status in str(error)
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"assetIds": []}, {"assetIds": [None, 5]}])
+def test_download_refuses_a_job_that_names_no_asset(metadata: Any, tmp_path: Path) -> None:
+    """Success without a result is said so."""
+    answer = reply({"job": job_record(status="success", metadata=metadata)})
+    error, _ = failed("job_1", tmp_path / "o.mp4", answer)
+    assert isinstance(error, DownloadError)
+    assert "names no asset" in str(error)
+
+
+@pytest.mark.parametrize("bad", ["", "..", "a/b", "asset_../x", 5])
+def test_download_refuses_what_is_no_id(bad: Any, tmp_path: Path) -> None:
+    """An id that would make another address is refused before anything is sent."""
+    error, stepper = failed(bad, tmp_path / "o.mp4")
+    assert isinstance(error, InvalidInputError)
+    assert stepper.requests == []
+
+
+def test_download_never_leaves_the_folder_by_an_asset_s_id(tmp_path: Path) -> None:
+    """An id from the server that is a path is refused."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    job = Job(id="job_1", status="success", asset_ids=("../../escaped",))
+    error, stepper = failed(job, folder)
+    assert isinstance(error, ReframeError)
+    assert stepper.pulls == []
+    assert listed(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"), [(reply({}, 404), NotFoundError), (reply({}, 401), ApiError)]
+)
+def test_download_lets_the_api_s_refusal_of_an_asset_through(
+    tmp_path: Path, answer: Answer, kind: type[ReframeError]
+) -> None:
+    """Before a byte is fetched, the API's own error says best what is wrong."""
+    error, _ = failed("asset_1", tmp_path / "o.mp4", answer)
+    assert isinstance(error, kind)
+
+
+def test_download_says_when_the_asset_is_gone_meanwhile(tmp_path: Path) -> None:
+    """The URL is stale and the asset unknown: an error that names the job."""
+    error, _ = failed(JOB, tmp_path / "o.mp4", ASSET, File(403), reply({}, 404))
+    assert isinstance(error, DownloadError)
+    assert error.job == JOB
+    assert isinstance(error.__cause__, NotFoundError)
+
+
+@pytest.mark.parametrize("async_like", [True, False])
+def test_progress_of_a_leftover_is_told_as_a_step(tmp_path: Path, async_like: bool) -> None:
+    """A callback is only ever called where a driver can await what it gives back."""
+    dropped: list[int] = []
+
+    class Later:
+        """Stands for a coroutine: it must be handed on to the driver."""
+
+        def __init__(self, done: int) -> None:
+            dropped.append(done)
+
+    kept: list[Any] = []
+
+    class Keeping(Stepper):
+        def _perform(self, step: Any) -> Any:
+            found = super()._perform(step)
+            if isinstance(found, Later):
+                kept.append(found)
+            return found
+
+        def _pull(self, step: Pull) -> Any:
+            add = step.progress.add
+            step.progress.add = lambda count: kept.append(add(count))  # type: ignore[method-assign]
+            return super()._pull(step)
+
+    stepper = Keeping(ASSET, broken(40), rest(40))
+    callback = (
+        (lambda done, _: Later(done)) if async_like else (lambda done, _: dropped.append(done))
+    )
+    flow = download(Operations(), JOB, tmp_path / "o.mp4", overwrite=False, on_progress=callback)
+    stepper.run(flow)
+    assert dropped
+    if async_like:
+        assert len([item for item in kept if isinstance(item, Later)]) == len(dropped)
+
+
+def test_part_file_that_is_not_open_writes_nothing(tmp_path: Path) -> None:
+    """A sink whose reply was not wanted takes no bytes and can be closed."""
+    part = PartFile(tmp_path / "o.mp4", Asset(id="asset_1", url="https://cdn.test"))
+    assert not part.accept(503, {})
+    part.write(b"x")
+    part.close()
+    assert listed(tmp_path) == []
+
+
+def test_progress_without_a_callback_counts() -> None:
+    """Nobody has to listen."""
+    progress = Progress(None, 10)
+    assert progress.add(3) is None
+    assert progress.done == 3

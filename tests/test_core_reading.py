@@ -1,0 +1,554 @@
+"""Reading what a server sends, which may be anything; and the pure decisions on it."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from scenario_reframe import (
+    ApiError,
+    Asset,
+    AuthenticationError,
+    ConnectionFailedError,
+    Estimate,
+    InvalidInputError,
+    Job,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    ReframeError,
+    ServerError,
+    UnexpectedResponseError,
+)
+from scenario_reframe.flow import Reply, Request, repeat, send
+from scenario_reframe.models import expiry_of
+from scenario_reframe.operations import Operations, checked_id, within
+from scenario_reframe.reading import (
+    api_error,
+    given,
+    http_date,
+    moment,
+    number,
+    parse_reply,
+    record,
+    retry_after,
+    text_or_none,
+    whole,
+    without_nulls,
+)
+from scenario_reframe.retry import ATTEMPTS, back_off, is_passing, pause_before_retry
+from scenario_reframe.text import printable
+from scenario_reframe_api.types import UNSET
+from stepping import Stepper, asset_record, job_record, lost, reply
+
+NAN, INFINITY = float("nan"), float("inf")
+OPERATIONS = Operations()
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(1, 1.0), (1.5, 1.5), (0, 0.0), (-2, -2.0), (True, None), ("1", None), (None, None),
+     (NAN, None), (INFINITY, None), (10**400, None), ([], None)],
+    ids=lambda value: repr(value)[:20],
+)  # fmt: skip
+def test_number_is_finite_or_none(value: object, found: float | None) -> None:
+    """A bool is no number, nor is a text."""
+    assert number(value) == found
+
+
+@pytest.mark.parametrize(("value", "found"), [(5.9, 5), (5, 5), ("5", None), (NAN, None)])
+def test_whole_drops_the_fraction(value: object, found: int | None) -> None:
+    """Or None."""
+    assert whole(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("a", "a"), ("", None), ("  ", None), ("\x1b[31mred\x1b[0m", "red"), (5, None), (None, None),
+     ("\x00", None)],
+)  # fmt: skip
+def test_text_or_none_is_fit_to_show(value: object, found: str | None) -> None:
+    """What is empty after cleaning is nothing."""
+    assert text_or_none(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("2026-01-01T10:00:00.000Z", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("2026-01-01T12:00:00+02:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("yesterday", None),
+        ("", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None) -> None:
+    """Without an offset it counts as UTC."""
+    assert moment(value) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("Thu, 01 Jan 2026 10:00:00 GMT", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("Thu, 01 Jan 2026 10:00:00 -0000", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("today", None),
+        ("", None),
+        (None, None),
+        ("Thu, 01 Jan 99999999999999999999 10:00:00 GMT", None),
+        ("Thu, 01 Jan 2026 10:00:00 +99999999999999", None),
+        ("Thu, 99 Jan 2026 10:00:00 GMT", None),
+    ],
+)
+def test_http_date_reads_a_date_or_nothing(value: str | None, found: datetime | None) -> None:
+    """No date is wild enough to raise."""
+    assert http_date(value) == found
+
+
+def test_given_and_record_and_without_nulls() -> None:
+    """Absence has one form inside: UNSET, null and a wrong type are all none."""
+    assert given(UNSET) is None
+    assert given(0) == 0
+    assert record({"job": {"a": 1}}, "job") == {"a": 1}
+    wrongs: list[Any] = [None, [], "x", 5]
+    for wrong in wrongs:
+        assert record({"job": wrong}, "job") == {}
+    assert record({}, "job") == {}
+    assert without_nulls({"a": None, "b": [None, {"c": None, "d": 0}]}) == {"b": [{"d": 0}]}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", b"[]", b"null", b"5", b'"text"', b'{"a": ', b"\xff\xfe", b"[" * 100_000,
+     b'{"a": ' + b"1" * 5000 + b"}"],
+    ids=lambda content: repr(content)[:20],
+)  # fmt: skip
+def test_parse_reply_wants_a_json_object(content: bytes) -> None:
+    """Everything else under a 2xx is unexpected, and shown only in part."""
+    with pytest.raises(UnexpectedResponseError) as caught:
+        parse_reply(Reply(200, {}, content))
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("status", [200, 201, 269, 299])
+def test_parse_reply_takes_any_2xx(status: int) -> None:
+    """Also those that Python's HTTPStatus does not know."""
+    assert parse_reply(Reply(status, {}, b'{"a": 1}')) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (100, ApiError), (302, ApiError), (400, ApiError), (402, ApiError),
+        (401, AuthenticationError), (403, PermissionDeniedError), (404, NotFoundError),
+        (429, RateLimitedError), (500, ServerError), (503, ServerError), (520, ServerError),
+        (599, ServerError), (999, ServerError),
+    ],
+)  # fmt: skip
+def test_api_error_has_the_kind_of_its_status(status: int, kind: type[ApiError]) -> None:
+    """And keeps the status."""
+    error = api_error(reply({"reason": "why"}, status))
+    assert type(error) is kind
+    assert error.status_code == status
+    assert str(status) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"reason": "a", "message": "b"}, "a"),
+        ({"message": "b", "error": "c"}, "b"),
+        ({"error": "c", "detail": "d"}, "c"),
+        ({"detail": "d"}, "d"),
+        ({"error": {"message": "deep"}}, "deep"),
+        ({"reason": None, "message": "b"}, "b"),
+        ({"reason": 5, "error": []}, '{"reason": 5, "error": []}'),
+        ({"reason": "\x1b]0;title\x07plain"}, "plain"),
+        (b"<html><body>Bad Gateway", "a page of HTML instead of JSON"),
+        (b"upstream timed out", "upstream timed out"),
+        (b"", ""),
+        (b"\xff\xfe", "��"),
+        ([], "[]"),
+    ],
+)
+def test_api_error_reads_the_reason_wherever_it_stands(content: Any, reason: str) -> None:
+    """In the order of the vendor's own plug-in; HTML is not quoted."""
+    assert api_error(reply(content, 400)).reason == reason
+
+
+def test_api_error_keeps_the_body() -> None:
+    """Parsed if it is JSON, else as text."""
+    assert api_error(reply({"reason": "x", "k": [1]}, 400)).body == {"reason": "x", "k": [1]}
+    assert api_error(reply(b"<html>", 502)).body == "<html>"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "found"),
+    [
+        ({"x-amzn-requestid": "a", "x-amz-cf-id": "b"}, {}, "a"),
+        ({"x-amz-apigw-id": "a"}, {}, "a"),
+        ({"x-amz-cf-id": "a"}, {"trace_id": "t"}, "a"),
+        ({"x-request-id": "a"}, {}, "a"),
+        ({}, {"trace_id": "t"}, "t"),
+        ({}, {"traceId": "t"}, "t"),
+        ({}, {"traceId": 5}, None),
+        ({}, {}, None),
+    ],
+)
+def test_api_error_names_the_request(
+    headers: dict[str, str], body: dict[str, Any], found: str | None
+) -> None:
+    """By whichever id comes; it is in the message too."""
+    error = api_error(Reply(500, headers, json.dumps(body).encode()))
+    assert error.request_id == found
+    assert (f"[request {found}]" in str(error)) is (found is not None)
+
+
+@pytest.mark.parametrize(
+    ("details", "limit"),
+    [({"actionLimit": 5}, 5), ({"actionLimit": "5"}, None), ({}, None), (None, None), ([], None)],
+)
+def test_rate_limited_error_knows_the_limit(details: Any, limit: int | None) -> None:
+    """The number of jobs side by side, if it is a number."""
+    error = api_error(reply({"details": details}, 429))
+    assert isinstance(error, RateLimitedError)
+    assert error.limit == limit
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({}, {}, None),
+        ({"retry-after": "5"}, {}, 5.0),
+        ({"retry-after": " 1.5 "}, {}, 1.5),
+        ({"retry-after": "-1"}, {}, 0.0),
+        ({"retry-after": ""}, {"remainingSeconds": 9}, 9.0),
+        ({"retry-after": "soon"}, {"remainingSeconds": 9}, 9.0),
+        ({"retry-after": "inf"}, {"remainingSeconds": 9}, 9.0),
+        ({"retry-after": "2"}, {"remainingSeconds": 9}, 2.0),
+        ({}, {"remainingSeconds": "9"}, None),
+        ({}, {"remainingSeconds": -9}, 0.0),
+        ({}, {"remainingSeconds": True}, None),
+    ],
+)
+def test_retry_after_reads_header_then_body(
+    headers: dict[str, str], body: dict[str, Any], seconds: float | None
+) -> None:
+    """What cannot be read counts as not said."""
+    assert retry_after(headers, body) == seconds
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [("Thu, 01 Jan 2026 09:59:30 GMT", 30.0), ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0)],
+)
+def test_retry_after_counts_a_date_from_the_servers_clock(date: str, seconds: float) -> None:
+    """Never less than nothing."""
+    headers = {"retry-after": "Thu, 01 Jan 2026 10:00:00 GMT", "date": date}
+    assert retry_after(headers, {}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain é 猫", "plain é 猫"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07x", "x"),
+        ("\x1b]8;;https://evil.test\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bcreset", "reset"),
+        ("a\x00b\x08c\x7fd\x9be", "abcde"),
+        ("a\u202eb\u2066c", "abc"),
+        ("a\ud800b", "ab"),
+        ("a\rb", "ab"),
+        ("  a  ", "a"),
+        ("\x1b", ""),
+    ],
+)
+def test_printable_leaves_no_control_over_the_terminal(text: str, shown: str) -> None:
+    """Escapes, controls and turned text go; the rest stays."""
+    assert printable(text) == shown
+
+
+def test_printable_cuts_at_its_limit() -> None:
+    """A cut is shown."""
+    assert printable("x" * 500) == "x" * 500
+    assert printable("x" * 501) == "x" * 499 + "…"
+    assert printable("abcdef", 3) == "ab…"
+
+
+def policy(seconds: Any) -> str:
+    """A CloudFront policy as it stands in a URL."""
+    statement = {"Condition": {"DateLessThan": {"AWS:EpochTime": seconds}}}
+    text = base64.b64encode(json.dumps({"Statement": [statement]}).encode()).decode()
+    return text.translate(str.maketrans("+=/", "-_~"))
+
+
+WHEN = datetime(2026, 1, 14, 23, 59, 59, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("url", "found"),
+    [
+        (f"https://cdn.test/a?Policy={policy(1768435199)}&Signature=s&Key-Pair-Id=k", WHEN),
+        ("https://cdn.test/a?Expires=1768435199&Signature=s", WHEN),
+        ("https://cdn.test/a", None),
+        ("https://cdn.test/a?Policy=!!!", None),
+        ("https://cdn.test/a?Policy=e30_", None),
+        (f"https://cdn.test/a?Policy={policy('soon')}", None),
+        (f"https://cdn.test/a?Policy={policy(None)}", None),
+        (f"https://cdn.test/a?Policy={policy(10**30)}", None),
+        ("https://cdn.test/a?Expires=never", None),
+        ("http://[bad", None),
+        ("", None),
+    ],
+    ids=lambda value: repr(value)[:30],
+)
+def test_expiry_is_read_off_the_signature(url: str, found: datetime | None) -> None:
+    """Off the policy, or the older plain form; anything else says nothing."""
+    assert expiry_of(url) == found
+    assert Asset(id="asset_1", url=url).url_expires_at == found
+
+
+def test_records_hide_signed_urls() -> None:
+    """Neither an asset's URL nor its raw record shows."""
+    asset = Asset(id="asset_1", url="https://cdn.test?Signature=s", raw={"url": "Signature=s"})
+    assert "Signature" not in repr(asset)
+
+
+@pytest.mark.parametrize(
+    ("status", "done", "success"),
+    [("success", True, True), ("failure", True, False), ("canceled", True, False),
+     ("queued", False, False), ("cancelled", False, False), ("SUCCESS", False, False)],
+)  # fmt: skip
+def test_job_knows_whether_it_is_done(status: str, done: bool, success: bool) -> None:
+    """Only the vendor's own three words are final."""
+    job = Job(id="job_1", status=status)
+    assert (job.is_done, job.is_success) == (done, success)
+
+
+def test_job_holds_what_the_record_says() -> None:
+    """Every field, in the package's own types."""
+    answer = reply(
+        {"job": job_record(
+            status="failure", progress=0.25, createdAt="2026-01-01T10:00:00Z",
+            updatedAt="2026-01-01T10:00:05Z", billing={"cuCost": 7.25, "cuDiscount": 0},
+            statusHistory=[{"status": "queued", "date": "x"}], authorId="a", unknownKey=[1],
+            metadata={"assetIds": ["asset_1"], "error": "e", "hint": "h", "input": {"seed": 7}},
+        )}
+    )  # fmt: skip
+    job = OPERATIONS.get_job("job_1").parse(answer)
+    assert (job.id, job.status, job.progress, job.cost) == ("job_1", "failure", 0.25, 7.25)
+    assert (job.asset_ids, job.error, job.hint) == (("asset_1",), "e", "h")
+    assert job.input == {"seed": 7}
+    assert job.created_at == datetime(2026, 1, 1, 10, tzinfo=UTC)
+    assert job.updated_at == datetime(2026, 1, 1, 10, 0, 5, tzinfo=UTC)
+    assert job.raw["unknownKey"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("given_progress", "found"),
+    [(0.5, 0.5), (1, 1.0), (7, 1.0), (-1, 0.0), ("x", 0.0), (None, 0.0)],
+)
+def test_job_s_progress_lies_between_0_and_1(given_progress: Any, found: float) -> None:
+    """Whatever the server counts in."""
+    answer = reply({"job": job_record(progress=given_progress)})
+    assert OPERATIONS.get_job("job_1").parse(answer).progress == found
+
+
+@pytest.mark.parametrize("ids", ["asset_1", {"asset_1": 1}, 5])
+def test_job_s_assets_are_a_list_or_none(ids: Any) -> None:
+    """A bare text is not taken for a list of letters."""
+    answer = reply({"job": job_record(status="success", metadata={"assetIds": ids})})
+    try:
+        found = OPERATIONS.get_job("job_1").parse(answer).asset_ids
+    except UnexpectedResponseError:
+        return
+    assert found == ()
+
+
+def test_asset_holds_what_the_record_says() -> None:
+    """Every field, in the package's own types."""
+    known = {"size": 5.0, "width": 720, "height": 1280, "nbFrames": 81, "frameRate": 16,
+             "duration": 5.06, "codecName": "h264"}  # fmt: skip
+    answer = reply({"asset": asset_record(mimeType="video/mp4", properties=known, new=1)})
+    asset = OPERATIONS.get_asset("asset_1").parse(answer)
+    assert (asset.size, asset.width, asset.height, asset.frames) == (5, 720, 1280, 81)
+    assert (asset.frame_rate, asset.duration, asset.mime_type) == (16.0, 5.06, "video/mp4")
+    assert asset.raw["new"] == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"properties": None}, {"properties": {}}, {"mimeType": 5}])
+def test_asset_needs_no_more_than_its_url(more: dict[str, Any]) -> None:
+    """What the server does not say is None."""
+    asset = OPERATIONS.get_asset("asset_1").parse(reply({"asset": asset_record(**more)}))
+    assert (asset.size, asset.width, asset.frame_rate, asset.mime_type) == (None, None, None, "")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [{}, {"asset": None}, {"asset": 5}, {"asset": {"id": "asset_1"}}, {"asset": {"url": None}},
+     {"asset": {"id": "asset_2", "url": "https://cdn.test"}},
+     {"asset": {"id": "asset_1", "url": "u", "properties": 5}}],
+    ids=repr,
+)  # fmt: skip
+def test_asset_without_a_url_or_of_another_id_is_unexpected(payload: Any) -> None:
+    """Another asset's file is never taken for this one's."""
+    with pytest.raises(UnexpectedResponseError):
+        OPERATIONS.get_asset("asset_1").parse(reply(payload))
+
+
+@pytest.mark.parametrize("status", [200, 269])
+def test_estimate_reads_the_price(status: int) -> None:
+    """A fraction is kept, and what is no number is left out."""
+    answer = reply(
+        {"creativeUnitsCost": 7.25, "creativeUnitsDiscount": 0.5,
+         "costDetails": {"custom-generation": 7.25, "odd": "x"}}, status,
+    )  # fmt: skip
+    assert OPERATIONS.estimate({}).parse(answer) == Estimate(
+        creative_units=7.25, discount=0.5, details={"custom-generation": 7.25}
+    )
+
+
+@pytest.mark.parametrize("more", [{}, {"costDetails": None, "creativeUnitsDiscount": None}])
+def test_estimate_needs_no_more_than_the_price(more: dict[str, Any]) -> None:
+    """And no usable job is looked for in it."""
+    answer = reply({"creativeUnitsCost": 0, "job": {"status": "x"}, **more}, 269)
+    assert OPERATIONS.estimate({}).parse(answer) == Estimate(creative_units=0.0)
+
+
+@pytest.mark.parametrize("price", [None, "60", True, [], NAN])
+def test_estimate_without_a_price_is_unexpected(price: Any) -> None:
+    """A price is a number."""
+    with pytest.raises(UnexpectedResponseError):
+        OPERATIONS.estimate({}).parse(reply({"creativeUnitsCost": price}, 269))
+
+
+@pytest.mark.parametrize(
+    "payload", [{"job": job_record("job_9")}, {"jobId": "job_9"}, {"job": {"id": "job_9"}}]
+)
+@pytest.mark.parametrize("status", [200, 269])
+def test_estimate_that_started_a_job_raises_with_the_job(payload: Any, status: int) -> None:
+    """A dry run that was paid must not pass for a price."""
+    with pytest.raises(UnexpectedResponseError, match="job_9") as caught:
+        OPERATIONS.estimate({}).parse(reply({"creativeUnitsCost": 60, **payload}, status))
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_9"
+
+
+@pytest.mark.parametrize("good", ["job_abc123", "a", "A-1.b:c_d", "j" * 200, "job_..x"])
+def test_checked_id_takes_what_ids_look_like(good: str) -> None:
+    """Letters, digits and a few signs."""
+    assert checked_id(good, "job") == good
+
+
+@pytest.mark.parametrize(
+    "bad", ["", ".", "..", "...", "a/b", "a b", "ä", "a\n", "j" * 201, 5, None]
+)
+def test_checked_id_refuses_another_address(bad: Any) -> None:
+    """The message says what ids look like."""
+    with pytest.raises(InvalidInputError, match="job_abc123"):
+        checked_id(bad, "job")
+
+
+@pytest.mark.parametrize(
+    ("failed", "seconds"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (5000, 8.0)]
+)
+def test_back_off_doubles_up_to_eight_seconds(failed: int, seconds: float) -> None:
+    """Whatever the number of failures."""
+    assert back_off(failed) == seconds
+
+
+def fault(status: int, **headers: str) -> ApiError:
+    """An error by its status."""
+    return api_error(reply({}, status, **headers))
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (ConnectionFailedError("x", sent=True), True),
+        (ConnectionFailedError("x", sent=False), True),
+        (UnexpectedResponseError("x"), True),
+        *[(fault(status), True) for status in (408, 425, 429, 500, 503, 520)],
+        *[(fault(status), False) for status in (301, 400, 401, 403, 404, 405, 409, 422)],
+        (ReframeError("x"), False),
+        (InvalidInputError("x"), False),
+    ],
+)
+def test_is_passing_tells_faults_from_refusals(error: ReframeError, passing: bool) -> None:
+    """What may be gone next time."""
+    assert is_passing(error) is passing
+
+
+@pytest.mark.parametrize(
+    ("error", "failed", "pause"),
+    [
+        (fault(500), 1, 0.5),
+        (fault(500), 3, 2.0),
+        (fault(500), ATTEMPTS, None),
+        (fault(429, retry_after="7"), 1, 7.0),
+        (fault(429, retry_after="0.1"), 3, 2.0),
+        (fault(429, retry_after="60"), 1, 60.0),
+        (fault(429, retry_after="61"), 1, None),
+        (fault(400), 1, None),
+        (ConnectionFailedError("x", sent=True), 1, 0.5),
+    ],
+)
+def test_pause_before_retry_weighs_fault_attempts_and_wish(
+    error: ReframeError, failed: int, pause: float | None
+) -> None:
+    """None gives up."""
+    assert pause_before_retry(error, failed) == pause
+
+
+def test_repeat_gives_up_after_its_attempts() -> None:
+    """The last error is raised."""
+    stepper = Stepper(*[reply({}, 500)] * ATTEMPTS)
+    with pytest.raises(ServerError):
+        stepper.run(repeat(OPERATIONS.get_job("job_1")))
+    assert len(stepper.requests) == ATTEMPTS
+    assert stepper.pauses == [0.5, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(("sent", "words"), [(True, "did not come whole"), (False, "connect")])
+def test_send_says_whether_anything_may_have_arrived(sent: bool, words: str) -> None:
+    """With the cause."""
+    with pytest.raises(ConnectionFailedError, match=words) as caught:
+        Stepper(lost(sent=sent)).run(send(OPERATIONS.get_job("job_1")))
+    assert caught.value.sent is sent
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_within_limits_one_request() -> None:
+    """The operation itself is left as it was."""
+    operation = OPERATIONS.get_job("job_1")
+    assert within(operation, 3.0).request.timeout == 3.0
+    assert operation.request.timeout is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "method", "path"),
+    [
+        (Operations("p").get_job("job_1").request, "GET", "/jobs/job_1"),
+        (Operations("p").cancel("job_1").request, "POST", "/jobs/job_1/action"),
+        (Operations("p").get_asset("asset_1").request, "GET", "/assets/asset_1"),
+        (Operations("p").get_upload("u").request, "GET", "/uploads/u"),
+        (Operations("p").complete_upload("u").request, "POST", "/uploads/u/action"),
+        (Operations("p").create_upload(url="https://a").request, "POST", "/uploads"),
+        (Operations("p").list_jobs().request, "GET", "/jobs"),
+    ],
+)
+def test_every_operation_names_its_project(request_: Request, method: str, path: str) -> None:
+    """In the query, and nowhere else."""
+    assert (request_.method, request_.path) == (method, path)
+    assert request_.params["projectId"] == "p"
+    assert "projectId" not in (request_.body or {})
+
+
+def test_no_project_means_no_parameter() -> None:
+    """The key's own project applies."""
+    assert OPERATIONS.get_job("job_1").request.params == {}

@@ -1,0 +1,214 @@
+"""The whole road, stepped by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario_reframe import (
+    Asset,
+    DownloadError,
+    InvalidInputError,
+    InvalidSettingsError,
+    InvalidVideoError,
+    Job,
+    JobFailedError,
+    PermissionDeniedError,
+    ReframeError,
+    ReframeResult,
+    UnexpectedResponseError,
+    WaitTimeoutError,
+)
+from scenario_reframe.operations import Operations
+from scenario_reframe.reframing import Road, id_of
+from stepping import SUBMIT_PATH, Answer, File, Stepper, asset_reply, job_reply, lost, reply
+
+POST = f"POST {SUBMIT_PATH}"
+SUBMITTED = reply({"job": {"jobId": "job_1", "status": "queued"}})
+DONE = job_reply("success", metadata={"assetIds": ["asset_1"]})
+ASSET = asset_reply(size=4)
+BYTES = File(200, {"content-length": "4"}, [b"done"])
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A file that begins like an MP4."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(20))
+    return path
+
+
+def reframed(
+    stepper: Stepper, video: Any = "asset_in", to: Any = None, **more: Any
+) -> ReframeResult:
+    """Walk the road by hand."""
+    options = {
+        "overwrite": False,
+        "timeout": 600.0,
+        "on_update": None,
+        "on_progress": None,
+        "extra": None,
+    }
+    settings = more.pop("settings", {"aspect_ratio": "9:16"})
+    road = Road(Operations(), stepper.clock)
+    return stepper.run(road.reframe(video, to, **{**options, **more}, settings=settings))
+
+
+def test_reframe_walks_the_whole_road(clip: Path, tmp_path: Path) -> None:
+    """Upload, submit, wait, download: one job, one file."""
+    uploads = {"id": "upload_1", "status": "pending"}
+    plan = [{"number": 1, "url": "https://s3.test/1"}]
+    stepper = Stepper(
+        reply({"upload": {**uploads, "parts": plan}}),
+        reply(b""),
+        reply({"upload": {**uploads, "status": "imported", "entityId": "asset_in"}}),
+        SUBMITTED, job_reply("in-progress"), DONE, ASSET, ASSET, BYTES,
+    )  # fmt: skip
+    to = tmp_path / "out.mp4"
+    result = reframed(stepper, clip, to)
+    assert (result.job.id, result.job.status) == ("job_1", "success")
+    assert result.files == (to,)
+    assert [asset.id for asset in result.assets] == ["asset_1"]
+    assert to.read_bytes() == b"done"
+    (posted,) = [request for request in stepper.requests if request.path == SUBMIT_PATH]
+    assert posted.body is not None
+    assert set(posted.body) == {"seed", "aspectRatio", "videoUrl"}
+    assert (posted.body["aspectRatio"], posted.body["videoUrl"]) == ("9:16", "asset_in")
+
+
+def test_reframe_downloads_nothing_without_a_target() -> None:
+    """The result still names the assets."""
+    stepper = Stepper(SUBMITTED, DONE, ASSET)
+    result = reframed(stepper)
+    assert result.files == ()
+    assert [asset.id for asset in result.assets] == ["asset_1"]
+    assert stepper.pulls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        ({"settings": {"aspect_ratio": "16/9"}}, InvalidSettingsError),
+        ({"extra": {"dryRun": True}}, InvalidSettingsError),
+        ({"video": None}, InvalidVideoError),
+        ({"video": "nowhere.mp4"}, InvalidVideoError),
+        ({"video": 5}, InvalidVideoError),
+        ({"timeout": -1}, InvalidInputError),
+        ({"timeout": True}, InvalidInputError),
+        ({"to": ""}, InvalidInputError),
+        ({"to": __file__}, InvalidInputError),
+    ],
+    ids=repr,
+)
+def test_reframe_checks_everything_before_it_sends_anything(
+    arguments: dict[str, Any], kind: type[ReframeError]
+) -> None:
+    """Settings, video, timeout and target."""
+    stepper = Stepper()
+    with pytest.raises(kind):
+        reframed(stepper, **arguments)
+    assert stepper.requests == []
+
+
+def test_reframe_counts_its_timeout_from_the_call() -> None:
+    """What the submit took is not left for the wait."""
+    stepper = Stepper(script=lambda _: SUBMITTED if stepper.now == 1100 else job_reply(), took=100)
+    with pytest.raises(WaitTimeoutError) as caught:
+        reframed(stepper, timeout=150.0)
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_1"
+    assert stepper.now <= 1000 + 150 + 100
+
+
+def test_reframe_submits_nothing_once_its_time_is_over() -> None:
+    """An upload that took all the time ends the road before anything is paid."""
+    done = reply({"upload": {"id": "upload_1", "status": "imported", "entityId": "asset_in"}})
+    stepper = Stepper(done, took=100)
+    with pytest.raises(WaitTimeoutError, match="nothing was submitted") as caught:
+        reframed(stepper, "https://web.test/a.mp4", timeout=50.0)
+    assert POST not in stepper.sent
+    assert caught.value.job is None
+
+
+def test_reframe_waits_for_ever_without_a_timeout() -> None:
+    """None is handed on to the wait."""
+    stepper = Stepper(SUBMITTED, *[job_reply()] * 1500, DONE, ASSET)
+    assert reframed(stepper, timeout=None).job.is_success
+    assert stepper.now > 1000 + 3600
+
+
+@pytest.mark.parametrize(
+    ("answers", "kind"),
+    [
+        ([job_reply("failure")], JobFailedError),
+        ([reply({}, 403)], PermissionDeniedError),
+        ([DONE, reply({}, 403)], PermissionDeniedError),
+        ([DONE, *[reply({})] * 4], UnexpectedResponseError),
+        ([DONE, ASSET, ASSET, File(400)], DownloadError),
+        ([DONE, ASSET, *[reply({})] * 4], UnexpectedResponseError),
+        ([job_reply("success")], DownloadError),
+    ],
+)
+def test_reframe_s_errors_after_the_submit_carry_the_job(
+    tmp_path: Path, answers: list[Answer], kind: type[ReframeError]
+) -> None:
+    """Whatever goes wrong, the paid job is on the error."""
+    with pytest.raises(kind) as caught:
+        reframed(Stepper(SUBMITTED, *answers), to=tmp_path / "out.mp4")
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_1"
+
+
+def test_reframe_that_is_cut_off_names_the_job() -> None:
+    """Ctrl-C while waiting leaves a note with the id."""
+    with pytest.raises(KeyboardInterrupt) as caught:
+        reframed(Stepper(SUBMITTED, KeyboardInterrupt()))
+    assert "job_1" in "".join(caught.value.__notes__)
+
+
+def test_reframe_names_the_job_when_a_callback_fails() -> None:
+    """The caller's own error gets the note too."""
+    with pytest.raises(ZeroDivisionError) as caught:
+        reframed(Stepper(SUBMITTED, job_reply()), on_update=lambda _: 1 // 0)
+    assert "job_1" in "".join(caught.value.__notes__)
+
+
+def test_submit_sends_no_video_if_none_is_given() -> None:
+    """The vendor's own example names none, so the server decides."""
+    stepper = Stepper(SUBMITTED)
+    job = stepper.run(Road(Operations(), stepper.clock).submit(None, {"newKey": 1}, {"seed": 5}))
+    assert job.id == "job_1"
+    assert stepper.requests[0].body == {"seed": 5, "newKey": 1}
+
+
+@pytest.mark.parametrize("video", ["asset_in", Asset(id="asset_in", url="https://cdn.test")])
+def test_submit_takes_an_asset_or_its_id(video: Any) -> None:
+    """Nothing is uploaded."""
+    stepper = Stepper(SUBMITTED)
+    stepper.run(Road(Operations(), stepper.clock).submit(video, None, {"seed": 5}))
+    assert stepper.requests[0].body == {"seed": 5, "videoUrl": "asset_in"}
+
+
+def test_estimate_draws_no_seed_and_is_sent_once() -> None:
+    """A dry run whose answer is lost might have been a paid job's: it is not sent again."""
+    stepper = Stepper(lost())
+    with pytest.raises(ReframeError):
+        stepper.run(Road(Operations(), stepper.clock).estimate(None, None, {"num_frames": 100}))
+    (request,) = stepper.requests
+    assert request.body == {"numFrames": 100}
+    assert request.params == {"dryRun": "true"}
+
+
+def test_roads_share_what_is_claimed() -> None:
+    """Two submits of one client never take the same job."""
+    stepper = Stepper(SUBMITTED)
+    road = Road(Operations(), stepper.clock)
+    stepper.run(road.submit(None, None, {}))
+    assert road.claimed == {"job_1"}
+
+
+def test_id_of_takes_records_and_ids() -> None:
+    """A job, an asset, or the id itself."""
+    assert id_of(Job(id="job_1", status="queued")) == "job_1"
+    assert id_of(Asset(id="asset_1", url="u")) == "asset_1"
+    assert id_of("job_1") == "job_1"

@@ -1,0 +1,385 @@
+"""Bringing a video to the server, stepped by hand."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scenario_reframe import ApiError, ReframeError, UploadError
+from scenario_reframe.flow import Progress, Push, Reply, Send, Together
+from scenario_reframe.operations import Operations, Part, Upload
+from scenario_reframe.uploading import (
+    IMPORT_SECONDS,
+    MOST_PARTS,
+    PART_ATTEMPTS,
+    PART_BYTES,
+    bring,
+    imported,
+    part_urls,
+    plan_parts,
+    upload,
+)
+from scenario_reframe.video import VideoAsset, VideoFile, VideoUrl, open_video
+from stepping import Answer, Stepper, asset_reply, lost, reply
+
+HEAD = b"\x00\x00\x00\x18ftypmp42"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> VideoFile:
+    """A file of 40 bytes that begins like an MP4."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(HEAD + bytes(range(28)))
+    return open_video(path)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of 16 bytes."""
+    monkeypatch.setattr("scenario_reframe.uploading.plan_parts", lambda size: plan_parts(size, 16))
+
+
+def record(status: str = "pending", parts: int = 0, tag: str = "", **more: Any) -> Reply:
+    """A reply that holds an upload."""
+    urls = [{"number": n, "url": f"https://s3.test/{n}{tag}"} for n in range(1, parts + 1)]
+    return reply({"upload": {"id": "upload_1", "status": status, "parts": urls, **more}})
+
+
+DONE = record("imported", entityId="asset_in")
+OK = reply(b"", 200)
+
+
+def brought(video: Any, *answers: Answer, **more: Any) -> tuple[str, Stepper]:
+    """Bring a video by hand: its asset's id, and what was done."""
+    stepper = Stepper(*answers)
+    return stepper.run(bring(Operations(), stepper.clock, video, **more)), stepper
+
+
+def failed(video: Any, *answers: Answer) -> tuple[ReframeError, Stepper]:
+    """Bring a video by hand for an error: the error, and what was done."""
+    stepper = Stepper(*answers)
+    with pytest.raises(ReframeError) as caught:
+        stepper.run(bring(Operations(), stepper.clock, video))
+    return caught.value, stepper
+
+
+@pytest.mark.parametrize(
+    ("size", "lengths"),
+    [
+        (1, [1]),
+        (PART_BYTES - 1, [PART_BYTES - 1]),
+        (PART_BYTES, [PART_BYTES]),
+        (PART_BYTES + 1, [PART_BYTES, 1]),
+        (PART_BYTES * 3, [PART_BYTES] * 3),
+    ],
+)
+def test_plan_parts_cuts_equal_pieces_and_a_rest(size: int, lengths: list[int]) -> None:
+    """Parts of 8 MiB, and a shorter last one."""
+    plan = plan_parts(size)
+    assert [part.length for part in plan] == lengths
+    assert [part.number for part in plan] == list(range(1, len(lengths) + 1))
+
+
+@pytest.mark.parametrize("size", [PART_BYTES * MOST_PARTS + 1, 5 * 2**40, 10**15 + 7])
+def test_plan_parts_makes_no_more_than_s3_takes(size: int) -> None:
+    """A giant file gets larger parts, which still cover it without gap or overlap."""
+    plan = plan_parts(size)
+    assert len(plan) <= MOST_PARTS
+    ends = [part.offset + part.length for part in plan]
+    assert [part.offset for part in plan] == [0, *ends[:-1]]
+    assert ends[-1] == size
+
+
+def test_bring_sends_nothing_for_an_asset() -> None:
+    """What the server has is not sent again."""
+    asset_id, stepper = brought(VideoAsset("asset_in"))
+    assert asset_id == "asset_in"
+    assert stepper.steps == []
+
+
+def test_bring_imports_a_url() -> None:
+    """The server fetches it; the import is polled to its end."""
+    asset_id, stepper = brought(
+        VideoUrl("https://web.test/a.mp4"), record("validating"), record("validated"), DONE
+    )
+    assert asset_id == "asset_in"
+    assert stepper.requests[0].body == {"kind": "video", "url": "https://web.test/a.mp4"}
+    assert stepper.sent == ["POST /uploads", "GET /uploads/upload_1", "GET /uploads/upload_1"]
+
+
+def test_bring_announces_sends_and_completes_a_file(clip: VideoFile, small_parts: None) -> None:
+    """Every byte goes out once, to its part's place, without a word of credentials."""
+    told: list[tuple[int, int | None]] = []
+    asset_id, stepper = brought(
+        clip, record(parts=3), OK, reply(b"", 201), reply(b"", 204), record("validating"), DONE,
+        on_progress=lambda done, total: told.append((done, total)),
+    )  # fmt: skip
+    assert asset_id == "asset_in"
+    assert stepper.requests[0].body == {
+        "kind": "video",
+        "fileName": "clip.mp4",
+        "contentType": "video/mp4",
+        "fileSize": 40,
+        "parts": 3,
+    }
+    assert b"".join(stepper.pushed) == clip.path.read_bytes()
+    assert [push.url for push in stepper.pushes] == [f"https://s3.test/{n}" for n in (1, 2, 3)]
+    assert [push.headers for push in stepper.pushes] == [
+        {"Content-Type": "video/mp4", "Content-Length": length} for length in ("16", "16", "8")
+    ]
+    assert stepper.sent[-2:] == ["POST /uploads/upload_1/action", "GET /uploads/upload_1"]
+    assert stepper.requests[1].body == {"action": "complete"}
+    assert told == [(16, 40), (32, 40), (40, 40)]
+
+
+def test_bring_sends_parts_side_by_side(clip: VideoFile, small_parts: None) -> None:
+    """Four at once, whatever their number."""
+    _, stepper = brought(clip, record(parts=3), OK, OK, OK, DONE)
+    (together,) = [step for step in stepper.steps if isinstance(step, Together)]
+    assert (len(together.flows), together.limit) == (3, 4)
+
+
+def test_bring_shows_a_file_name_that_is_no_unicode(tmp_path: Path) -> None:
+    """A name with bytes that are no UTF-8 can still be announced."""
+    path = Path(f"{tmp_path}/a\udcffb.mp4")
+    path.write_bytes(HEAD)
+    _, stepper = brought(open_video(path), record(parts=1), OK, DONE)
+    body = stepper.requests[0].body
+    assert body is not None
+    assert body["fileName"] == "a?b.mp4"
+
+
+def test_upload_gives_the_asset(clip: VideoFile) -> None:
+    """The record is read once the import is done."""
+    stepper = Stepper(record(parts=1), OK, DONE, asset_reply("asset_in", size=40))
+    asset = stepper.run(upload(Operations(), stepper.clock, clip, None))
+    assert (asset.id, asset.size) == ("asset_in", 40)
+
+
+@pytest.mark.parametrize(
+    "fault", [lost(), lost(sent=False), reply(b"", 500), reply(b"", 400), reply(b"", 307)], ids=repr
+)
+def test_bring_sends_a_failed_part_again(clip: VideoFile, fault: Answer) -> None:
+    """The same bytes to the same place, after a pause; they are counted once."""
+    told: list[int] = []
+    _, stepper = brought(
+        clip, record(parts=1), fault, OK, DONE, on_progress=lambda done, _: told.append(done)
+    )
+    assert stepper.pushed == [clip.path.read_bytes()] * 2
+    assert stepper.pauses == [0.5]
+    assert told == [40, 40]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_bring_asks_for_a_fresh_place_when_a_url_is_stale(clip: VideoFile, status: int) -> None:
+    """A part's URL that has expired is read again."""
+    _, stepper = brought(
+        clip, record(parts=1), reply(b"", status), record(parts=1, tag="-new"), OK, DONE
+    )
+    assert [push.url for push in stepper.pushes] == ["https://s3.test/1", "https://s3.test/1-new"]
+
+
+def test_bring_takes_a_fresh_place_though_others_are_not_named(
+    clip: VideoFile, small_parts: None
+) -> None:
+    """When it reads the upload again, only the part at hand has to be in it."""
+    only = reply(
+        {"upload": {"id": "upload_1", "status": "pending",
+                    "parts": [{"number": 2, "url": "https://s3.test/new"}]}}
+    )  # fmt: skip
+    _, stepper = brought(clip, record(parts=3), OK, reply(b"", 403), only, OK, OK, DONE)
+    assert [push.url for push in stepper.pushes][2] == "https://s3.test/new"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [(lost(), "OSError"), (reply(b"<Error>SlowDown</Error>", 503), "503: <Error>SlowDown</Error>")],
+)
+def test_bring_gives_a_part_up_after_several_tries(
+    clip: VideoFile, fault: Answer, words: str
+) -> None:
+    """The error names the part and what went wrong last."""
+    error, stepper = failed(clip, record(parts=1), *[fault] * PART_ATTEMPTS)
+    assert isinstance(error, UploadError)
+    assert "part 1" in str(error)
+    assert words in str(error)
+    assert len(stepper.pushes) == PART_ATTEMPTS
+    assert stepper.pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_lost_part_names_its_cause(clip: VideoFile) -> None:
+    """What broke the connection hangs on the error."""
+    error, _ = failed(clip, record(parts=1), *[lost()] * PART_ATTEMPTS)
+    assert isinstance(error.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        None,
+        [],
+        [{"number": 1, "url": "https://s3.test/1"}],
+        [{"number": n, "url": None} for n in (1, 2, 3)],
+        [{"number": n, "url": ""} for n in (1, 2, 3)],
+        [{"url": "https://s3.test/1"}] * 3,
+        [{"number": 1, "url": "https://s3.test/1"}] * 3,
+    ],
+)
+def test_bring_refuses_a_plan_that_lacks_parts(
+    clip: VideoFile, small_parts: None, parts: Any
+) -> None:
+    """A part without a place is an error before any byte is sent."""
+    error, stepper = failed(
+        clip, reply({"upload": {"id": "upload_1", "status": "pending", "parts": parts}})
+    )
+    assert isinstance(error, UploadError)
+    assert "of 3 parts" in str(error)
+    assert stepper.pushes == []
+
+
+def test_part_urls_takes_more_parts_than_wanted() -> None:
+    """Places that nobody asked for do no harm."""
+    parts = (Part(1, "https://a"), Part(2, "https://b"))
+    found = part_urls(Upload("upload_1", "pending", None, None, parts), 1)
+    assert found[1] == "https://a"
+
+
+@pytest.mark.parametrize("change", ["touched", "longer", "gone"])
+def test_bring_refuses_a_file_that_changes_while_it_is_sent(clip: VideoFile, change: str) -> None:
+    """A video that is half old and half new is not completed."""
+
+    def script(step: Any) -> Answer:
+        if isinstance(step, Send):
+            return record(parts=1)
+        if change == "gone":
+            clip.path.unlink()
+        else:
+            clip.path.write_bytes(HEAD + bytes(28 if change == "touched" else 29))
+        return OK
+
+    if change == "touched":
+        clip = VideoFile(clip.path, clip.size, clip.changed - 1, clip.content_type)
+    stepper = Stepper(script=script)
+    with pytest.raises(UploadError, match=r"clip\.mp4"):
+        stepper.run(bring(Operations(), stepper.clock, clip))
+    assert stepper.sent == ["POST /uploads"]
+
+
+def test_bring_refuses_a_file_that_became_shorter(clip: VideoFile) -> None:
+    """Bytes that are not there any more cannot be sent."""
+    clip.path.write_bytes(HEAD)
+    with pytest.raises(UploadError, match="shorter"):
+        brought(clip, record(parts=1))
+
+
+def test_bring_refuses_a_file_that_cannot_be_read(clip: VideoFile) -> None:
+    """An error of the disk is an UploadError."""
+    clip.path.unlink()
+    with pytest.raises(UploadError, match="cannot be read") as caught:
+        brought(clip, record(parts=1))
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_bring_goes_on_when_only_the_reply_to_complete_was_lost(clip: VideoFile) -> None:
+    """The second try is refused, but the upload is pending no more."""
+    asset_id, stepper = brought(
+        clip,
+        record(parts=1),
+        OK,
+        lost(),
+        reply({"reason": "done"}, 400),
+        record("validating"),
+        DONE,
+    )
+    assert asset_id == "asset_in"
+    assert stepper.sent.count("POST /uploads/upload_1/action") == 2
+
+
+def test_bring_raises_the_refusal_of_complete_while_the_upload_is_pending(clip: VideoFile) -> None:
+    """A refusal that means it is raised as it came."""
+    error, _ = failed(clip, record(parts=1), OK, reply({"reason": "no"}, 400), record("pending"))
+    assert isinstance(error, ApiError)
+    assert error.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [({"errorMessage": "not a video"}, "not a video"), ({}, "no reason given")],
+)
+def test_bring_raises_a_failed_import(more: dict[str, Any], words: str) -> None:
+    """The server's reason is told."""
+    error, _ = failed(VideoUrl("https://web.test/a"), record(), record("failed", **more))
+    assert isinstance(error, UploadError)
+    assert words in str(error)
+
+
+def test_bring_survives_polls_of_the_import_that_fail() -> None:
+    """Even four in a row, which end a single read."""
+    answers = [reply({}, 500)] * 4
+    asset_id, _ = brought(VideoUrl("https://web.test/a"), record(), *answers, DONE)
+    assert asset_id == "asset_in"
+
+
+def test_bring_raises_a_refused_poll_of_the_import() -> None:
+    """A refusal does not pass."""
+    error, _ = failed(VideoUrl("https://web.test/a"), record(), reply({}, 403))
+    assert isinstance(error, ApiError)
+
+
+@pytest.mark.parametrize(
+    "stuck", [record("validating"), record("imported"), record("new-state")], ids=repr
+)
+def test_import_gives_up_at_its_deadline(stuck: Reply) -> None:
+    """An upload that never becomes an asset ends after a quarter of an hour."""
+    stepper = Stepper(script=lambda _: stuck)
+    waiting = Upload("upload_1", "pending", None, None, ())
+    with pytest.raises(UploadError, match="upload_1 was not imported"):
+        stepper.run(imported(Operations(), stepper.clock, waiting))
+    assert IMPORT_SECONDS <= stepper.now - 1000 < IMPORT_SECONDS + 6
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply({}), reply({"upload": None}), reply({"upload": {"id": None}}), reply({"upload": 5}),
+     reply({"upload": {"id": "upload_1", "parts": [5]}}), reply([]), reply(b"<html>")],
+    ids=repr,
+)  # fmt: skip
+def test_bring_repeats_an_announcement_that_makes_no_sense(answer: Reply) -> None:
+    """An announcement costs nothing, so it is made again, a few times."""
+    asset_id, stepper = brought(VideoUrl("https://web.test/a"), answer, DONE)
+    assert asset_id == "asset_in"
+    error, stepper = failed(VideoUrl("https://web.test/a"), *[answer] * 4)
+    assert isinstance(error, ReframeError)
+    assert stepper.pauses == [0.5, 1.0, 2.0]
+
+
+def test_progress_is_taken_back_with_a_failed_attempt() -> None:
+    """Only what arrived counts, and undoing tells nobody."""
+    told: list[int] = []
+    progress = Progress(lambda done, _: told.append(done), 30)
+    first, second = progress.attempt(), progress.attempt()
+    first.add(10)
+    second.add(5)
+    first.undo()
+    assert (progress.done, told) == (5, [10, 15])
+
+
+def test_push_hides_its_url() -> None:
+    """A signed URL stays out of reprs."""
+    push = Push("https://s3.test/1?Signature=s", {}, lambda: (_ for _ in ()), Progress(None, None))
+    assert "Signature" not in repr(push)
+
+
+def test_file_that_cannot_be_looked_at_again_is_an_upload_error(
+    clip: VideoFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the system's own words."""
+
+    def broken(_: Path) -> Any:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", broken)
+        with pytest.raises(UploadError, match="Input/output error"):
+            clip.check_unchanged()

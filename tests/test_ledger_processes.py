@@ -1,0 +1,416 @@
+"""Several processes with one ledger: killed, stopped, side by side. The sandbox counts jobs."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from ledger_sessions import QUICK, held, posts, quick_sandbox, whole
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import Fault, cut, drop
+from scenario_reframe.sandbox.sample import make_sample
+
+PROGRAM = Path(__file__).with_name("ledger_program.py")
+SHORT = 0.6
+"""Seconds of a lease that is to lapse; a living process beats three times in it."""
+LONG = 60.0
+
+Told = dict[str, Any]
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something that must come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+class Run:
+    """One process at its one call."""
+
+    def __init__(self, order: Told) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(PROGRAM), json.dumps(order)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def outcome(self) -> Told:
+        """What the program said of itself."""
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, err
+        told = json.loads(out)
+        assert isinstance(told, dict)
+        return told
+
+    def kill(self) -> None:
+        """End it as a crash does: nothing of it runs any more."""
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Stop it, or let it go on."""
+        self.process.send_signal(number)
+        if number is signal.SIGSTOP:
+            os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
+
+class Stage:
+    """A sandbox, a clip, a ledger, and processes that use them."""
+
+    def __init__(self, sandbox: Sandbox, clip: Path, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.clip = clip
+        self.to = folder / "out.mp4"
+        self.ledger = folder / "ledger.db"
+        self.go_on = Event()
+        self.runs: list[Run] = []
+        self._made, self._posts = sandbox.jobs_made, posts(sandbox)
+        self._seen = len(sandbox.requests)
+
+    def start(self, call: str = "reframe", **changes: Any) -> Run:
+        """Start a process; by default one that reframes the clip."""
+        order = {
+            "call": call,
+            "lease": SHORT,
+            "video": str(self.clip),
+            "to": str(self.to),
+            "settings": QUICK,
+            "client": {
+                "api_key": self.sandbox.api_key,
+                "api_secret": self.sandbox.api_secret,
+                "base_url": self.sandbox.base_url,
+                "ledger": str(self.ledger),
+            },
+            **changes,
+        }
+        self.runs.append(Run(order))
+        return self.runs[-1]
+
+    def seen(self, method: str, part: str) -> int:
+        """How many such requests came since the test began."""
+        new = self.sandbox.requests[self._seen :]
+        return sum(one.method == method and part in one.path for one in new)
+
+    @property
+    def jobs(self) -> int:
+        """Paid jobs since the test began."""
+        return self.sandbox.jobs_made - self._made
+
+    @property
+    def posts(self) -> int:
+        """Submits since the test began."""
+        return posts(self.sandbox) - self._posts
+
+    def rows(self, columns: str) -> list[tuple[Any, ...]]:
+        """What is in the ledger."""
+        connection = sqlite3.connect(self.ledger, timeout=10)
+        try:
+            query = f"SELECT {columns} FROM entries"  # noqa: S608
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+    def lapsed(self) -> bool:
+        """Whether no lease holds any more."""
+        now = "(julianday('now') - 2440587.5) * 86400.0"
+        return not any(holds for (holds,) in self.rows(f"lease_until > {now}"))
+
+    def close(self) -> None:
+        """Let everything go, and end what still runs."""
+        self.go_on.set()
+        for run in self.runs:
+            if run.process.poll() is None:
+                run.process.kill()
+            for pipe in (run.process.stdout, run.process.stderr):
+                if pipe:
+                    pipe.close()
+            run.process.wait(10)
+        self.sandbox.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for the module."""
+    with quick_sandbox(stage_seconds=0.02) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short clip of 16:9."""
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    make_sample(path, seconds=0.4, size="160x90", rate=25)
+    return path
+
+
+@pytest.fixture
+def stage(sandbox: Sandbox, clip: Path, tmp_path: Path) -> Iterator[Stage]:
+    """A new ledger and a new target."""
+    made = Stage(sandbox, clip, tmp_path)
+    yield made
+    made.close()
+
+
+Moment = Callable[[Stage], None]
+
+
+def at_fault(fault: Callable[[Event], Fault], path: str, method: str) -> Moment:
+    """Hold the first such request."""
+    return lambda stage: stage.sandbox.faults.add(fault(stage.go_on), path, method=method)
+
+
+MOMENTS: dict[str, tuple[Moment, Callable[[Stage], object], str]] = {
+    "while a part is on its way": (
+        at_fault(held, r"^/uploads/", "PUT"), lambda stage: stage.seen("PUT", "/uploads/"),
+        "leased",
+    ),
+    "before the POST is accepted": (
+        at_fault(held, r"/generate/", "POST"), lambda stage: stage.posts, "intent",
+    ),
+    "right after the POST was accepted": (
+        at_fault(lambda go: held(go, after=True), r"/generate/", "POST"),
+        lambda stage: stage.jobs, "intent",
+    ),
+    "during the wait": (
+        at_fault(held, r"/jobs/job_", "GET"), lambda stage: stage.seen("GET", "/jobs/job_"),
+        "submitted",
+    ),
+    "before the first byte of the file": (
+        at_fault(held, r"^/assets/", "GET"), lambda stage: stage.seen("GET", "/assets/") >= 2,
+        "ready",
+    ),
+    "amid the bytes of the file": (
+        at_fault(lambda go: held(go, after=True, sent=1000), r"^/assets/", "GET"),
+        lambda stage: list(stage.to.parent.glob("*.part")), "ready",
+    ),
+}  # fmt: skip
+"""How to hold a process at a moment, how to see that it is there, and its entry's state."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "again"),
+    [(name, "reframe") for name in MOMENTS if "before the POST" not in name]
+    + [(name, "resume") for name in MOMENTS if name.startswith(("right", "amid"))],
+)
+def test_a_process_that_was_killed_is_finished_by_the_next(
+    stage: Stage, moment: str, again: str
+) -> None:
+    """At any moment: the same program again, or resume(), and one job was bought."""
+    hold, is_there, state = MOMENTS[moment]
+    hold(stage)
+    first = stage.start()
+    until(lambda: is_there(stage))
+    if state == "ready":
+        until(lambda: stage.rows("state") == [("ready",)])
+    first.kill()
+    assert stage.rows("state") == [(state,)]
+    assert not stage.to.exists()
+    stage.go_on.set()
+    told = stage.start(again, patient=True).outcome()
+    assert told.get("files") == [str(stage.to)], told
+    assert whole(stage.to)
+    assert (stage.jobs, stage.posts) == (1, 1)
+    assert stage.rows("state, job_id") == [("done", told["job"])]
+
+
+def test_a_post_that_is_accepted_after_its_process_was_killed_is_found(stage: Stage) -> None:
+    """It lingers on the way: not listed, so nothing is bought; listed later, it is taken up."""
+    hold, is_there, _ = MOMENTS["before the POST is accepted"]
+    hold(stage)
+    first = stage.start()
+    until(lambda: is_there(stage))
+    first.kill()
+    early = stage.start(patient=True, resubmit_after=0.0).outcome()
+    assert early["error"] == "SubmissionUncertainError"
+    early = stage.start("resume", patient=True, resubmit_after=0.0).outcome()
+    assert early["error"] == "SubmissionUncertainError"
+    assert (stage.jobs, stage.posts) == (0, 1)
+    stage.go_on.set()
+    until(lambda: stage.jobs == 1)
+    assert stage.start(patient=True).outcome().get("files") == [str(stage.to)]
+    assert whole(stage.to)
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_a_process_killed_twice_is_finished_by_the_third(stage: Stage) -> None:
+    """First after the POST, then during the download."""
+    for moment in ("right after the POST was accepted", "amid the bytes of the file"):
+        hold, is_there, _ = MOMENTS[moment]
+        hold(stage)
+        run = stage.start(patient=True)
+        until(partial(is_there, stage))
+        run.kill()
+    stage.go_on.set()
+    assert stage.start(patient=True).outcome().get("files") == [str(stage.to)]
+    assert whole(stage.to)
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_a_download_that_is_cut_again_and_again_costs_no_second_job(stage: Stage) -> None:
+    """The transfer breaks off in one process, and is whole in the end."""
+    stage.sandbox.faults.add(cut(700), r"^/assets/", method="GET", times=2)
+    assert stage.start().outcome().get("files") == [str(stage.to)]
+    assert whole(stage.to)
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_an_owner_that_wakes_up_before_its_post_sends_nothing(stage: Stage) -> None:
+    """It was stopped, its lease lapsed, and another has done the work meanwhile."""
+    hold, is_there, _ = MOMENTS["while a part is on its way"]
+    hold(stage)
+    slept = stage.start()
+    until(lambda: is_there(stage))
+    slept.signal(signal.SIGSTOP)
+    until(stage.lapsed)
+    other = stage.start().outcome()
+    assert other.get("files") == [str(stage.to)], other
+    stage.go_on.set()
+    slept.signal(signal.SIGCONT)
+    woken = slept.outcome()
+    assert woken["error"] == "LedgerBusyError"
+    assert (stage.jobs, stage.posts) == (1, 1)
+    assert stage.rows("state, job_id") == [("done", other["job"])]
+    assert whole(stage.to)
+
+
+def test_an_owner_that_wakes_up_while_another_is_at_it_sends_nothing(stage: Stage) -> None:
+    """The other one is still at its upload: two live processes, one of which owns the entry."""
+    slow, own = Event(), MOMENTS["while a part is on its way"][0]
+    stage.sandbox.faults.add(held(slow), r"^/uploads/", method="PUT")
+    slept = stage.start()
+    until(lambda: stage.seen("PUT", "/uploads/") == 1)
+    slept.signal(signal.SIGSTOP)
+    until(stage.lapsed)
+    own(stage)
+    other = stage.start(lease=LONG)
+    until(lambda: stage.seen("PUT", "/uploads/") == 2)
+    slow.set()
+    slept.signal(signal.SIGCONT)
+    assert slept.outcome()["error"] == "LedgerBusyError"
+    assert stage.posts == 0
+    stage.go_on.set()
+    assert other.outcome().get("files") == [str(stage.to)]
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_an_owner_that_wakes_up_after_its_post_loses_no_job(stage: Stage) -> None:
+    """The other one found the job by its seed; both name the same one."""
+    hold, is_there, _ = MOMENTS["right after the POST was accepted"]
+    hold(stage)
+    slept = stage.start()
+    until(lambda: is_there(stage))
+    slept.signal(signal.SIGSTOP)
+    until(stage.lapsed)
+    other = stage.start().outcome()
+    assert other.get("files") == [str(stage.to)], other
+    stage.go_on.set()
+    slept.signal(signal.SIGCONT)
+    slept.outcome()
+    assert (stage.jobs, stage.posts) == (1, 1)
+    assert stage.rows("state, job_id") == [("done", other["job"])]
+    assert whole(stage.to)
+
+
+def test_of_two_processes_with_the_same_wish_one_works(stage: Stage) -> None:
+    """The other is told so, and sends nothing."""
+    hold, is_there, _ = MOMENTS["while a part is on its way"]
+    hold(stage)
+    first = stage.start(lease=LONG)
+    until(lambda: is_there(stage))
+    second = stage.start(lease=LONG).outcome()
+    assert second["error"] == "LedgerBusyError"
+    stage.go_on.set()
+    assert first.outcome().get("files") == [str(stage.to)]
+    assert (stage.jobs, stage.posts, stage.seen("PUT", "/uploads/")) == (1, 1, 1)
+
+
+def test_a_process_that_lives_keeps_its_entry_beyond_a_lease(stage: Stage) -> None:
+    """Its heart beats while its upload hangs for longer than the lease."""
+    hold, is_there, _ = MOMENTS["while a part is on its way"]
+    hold(stage)
+    first = stage.start(lease=2.0)
+    until(lambda: is_there(stage))
+    ((lease,),) = stage.rows("lease_until")
+    until(lambda: time.time() > lease)
+    assert stage.start().outcome()["error"] == "LedgerBusyError"
+    stage.go_on.set()
+    assert first.outcome().get("files") == [str(stage.to)]
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_of_two_resumes_of_a_paid_job_one_works(stage: Stage) -> None:
+    """The job is waited for and downloaded once."""
+    hold, is_there, _ = MOMENTS["during the wait"]
+    hold(stage)
+    dead = stage.start()
+    until(lambda: is_there(stage))
+    dead.kill()
+    until(stage.lapsed)
+    hold(stage)
+    first = stage.start("resume", lease=LONG)
+    until(lambda: stage.seen("GET", "/jobs/job_") == 2)
+    assert stage.start("resume", lease=LONG).outcome()["error"] == "LedgerBusyError"
+    stage.go_on.set()
+    assert first.outcome().get("files") == [str(stage.to)]
+    assert whole(stage.to)
+    assert (stage.jobs, stage.posts) == (1, 1)
+
+
+def test_of_two_resumes_that_may_post_again_one_does(stage: Stage) -> None:
+    """An uncertain entry whose POST never arrived: it is bought once in all."""
+    stage.sandbox.faults.add(drop(), r"/generate/", method="POST")
+    dead = stage.start()
+    until(lambda: stage.posts == 1)
+    dead.kill()
+    until(stage.lapsed)
+    connection = sqlite3.connect(stage.ledger, timeout=10)
+    with connection:
+        connection.execute(
+            "UPDATE entries SET posted_at = posted_at - 9000, settled_at = settled_at - 9000"
+        )
+    connection.close()
+    stage.sandbox.faults.add(held(stage.go_on), r"/jobs$", method="GET")
+    listed = stage.seen("GET", "/jobs")
+    leave = {"lease": LONG, "resubmit_after": 60.0}
+    first = stage.start("resume", **leave)
+    until(lambda: stage.seen("GET", "/jobs") > listed)
+    assert stage.start("resume", **leave).outcome()["error"] == "LedgerBusyError"
+    stage.go_on.set()
+    assert first.outcome().get("files") == [str(stage.to)]
+    assert (stage.jobs, stage.posts) == (1, 2)
+    assert len(stage.rows("id")) == 1
+
+
+def test_four_processes_at_one_wish_at_once_buy_one_job(stage: Stage) -> None:
+    """Nobody holds them back: whoever is first works, and who comes later finds it done."""
+    runs = [stage.start(lease=LONG) for _ in range(4)]
+    told = [run.outcome() for run in runs]
+    assert {one.get("error", "done") for one in told} <= {
+        "done", "LedgerBusyError", "InvalidInputError",
+    }  # fmt: skip
+    assert sum("job" in one for one in told) == 1
+    assert (stage.jobs, stage.posts) == (1, 1)
+    assert whole(stage.to)
+
+
+def test_ten_processes_with_different_wishes_share_one_ledger(stage: Stage) -> None:
+    """Ten jobs, ten files, ten entries; nobody meets a locked ledger."""
+    targets = [stage.to.with_name(f"{number}.mp4") for number in range(10)]
+    runs = [stage.start(lease=LONG, to=str(target)) for target in targets]
+    told = [run.outcome() for run in runs]
+    assert [one.get("files") for one in told] == [[str(target)] for target in targets]
+    assert all(whole(target) for target in targets)
+    assert stage.jobs == 10
+    assert {job for (job,) in stage.rows("job_id")} == {one["job"] for one in told}
+    assert {state for (state,) in stage.rows("state")} == {"done"}

@@ -1,0 +1,113 @@
+"""The sandbox's file host over a real socket: signed URLs, ranges, records of assets."""
+
+import base64
+import json
+import time
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from sandbox_clips import Client
+from scenario_reframe.sandbox import Sandbox
+
+
+def test_file_is_served_in_ranges(quiet: Client, quiet_asset: dict[str, Any], clip: bytes) -> None:
+    """206 with the bytes asked for, 416 past the end, the whole for another ETag."""
+    whole = quiet.files.get(quiet_asset["url"])
+    assert whole.content == clip
+    assert whole.headers["accept-ranges"] == "bytes"
+    etag = whole.headers["etag"]
+    assert not etag.startswith("W/")
+
+    def ranged(wanted: str, **headers: str) -> httpx.Response:
+        return quiet.files.get(quiet_asset["url"], headers={"Range": wanted, **headers})
+
+    rest = ranged("bytes=100-", **{"If-Range": etag})
+    assert (rest.status_code, rest.content) == (206, clip[100:])
+    assert rest.headers["content-range"] == f"bytes 100-{len(clip) - 1}/{len(clip)}"
+    changed = ranged("bytes=100-", **{"If-Range": '"other"'})
+    assert (changed.status_code, changed.content) == (200, clip)
+    past = ranged(f"bytes={len(clip)}-")
+    assert past.status_code == 416
+    assert past.headers["content-range"] == f"bytes */{len(clip)}"
+
+
+def test_url_tells_when_it_expires_as_cloudfront_does(quiet_asset: dict[str, Any]) -> None:
+    """The policy in the URL can be read with CloudFront's replacements."""
+    query = dict(parse_qsl(urlsplit(quiet_asset["url"]).query))
+    policy = query["Policy"].translate(str.maketrans("-_~", "+=/"))
+    (statement,) = json.loads(base64.b64decode(policy))["Statement"]
+    assert statement["Resource"] == quiet_asset["url"].split("?")[0]
+    end = statement["Condition"]["DateLessThan"]["AWS:EpochTime"]
+    assert 0 < end - time.time() <= 24 * 3600
+
+
+def swapped(text: str, name: str) -> str:
+    """Change one letter of a query's value."""
+    place = text.index(f"{name}=") + len(name) + 5
+    return text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: swapped(url, "Policy"),
+        lambda url: swapped(url, "Signature"),
+        lambda url: swapped(url, "Key-Pair-Id"),
+        lambda url: url + "&more=1",
+        lambda url: url.split("?")[0],
+        lambda url: url.replace("/assets/asset_", "/assets/asset_0"),
+        lambda url: url.replace("Policy=", "Policy=%C3%A9"),
+        lambda url: url.replace("Signature=", "Signature=%C3%A9"),
+    ],
+)
+def test_changed_url_is_denied(
+    quiet: Client, quiet_asset: dict[str, Any], change: Callable[[str], str]
+) -> None:
+    """Any change gets CloudFront's 403 in XML."""
+    got = quiet.files.get(change(quiet_asset["url"]))
+    assert got.status_code == 403
+    assert "AccessDenied" in got.text
+
+
+def test_url_of_one_asset_does_not_open_another(quiet: Client, clip: bytes) -> None:
+    """The resource in the policy must be the one that is asked for."""
+    one, two = (
+        quiet.get(f"/assets/{quiet.upload(clip)['entityId']}").json()["asset"] for _ in range(2)
+    )
+    mixed = two["url"].split("?")[0] + "?" + one["url"].split("?")[1]
+    assert quiet.files.get(mixed).status_code == 403
+
+
+def test_expired_url_is_denied_and_a_fresh_one_is_not(
+    sandbox: Sandbox, client: Client, asset: dict[str, Any]
+) -> None:
+    """Reading the asset again gives a URL that works."""
+    assert client.files.get(asset["url"]).status_code == 200
+    sandbox.expire_urls()
+    assert client.files.get(asset["url"]).status_code == 403
+    fresh = client.get(f"/assets/{asset['id']}").json()["asset"]["url"]
+    assert client.files.get(fresh).status_code == 200
+
+
+def test_url_lifetime_is_kept(clip: bytes) -> None:
+    """With no lifetime at all every URL is too old when it is used."""
+    with (
+        Sandbox(stage_seconds=0, url_lifetime=0) as sandbox,
+        closing(Client(sandbox)) as client,
+        pytest.raises(httpx.HTTPStatusError, match="403"),
+    ):
+        client.upload(clip)
+
+
+def test_assets_are_read_in_bulk(quiet: Client, quiet_asset: dict[str, Any]) -> None:
+    """Known ones are shown, unknown ones left out, and 200 is the most."""
+    got = quiet.post("/assets/get-bulk", json={"assetIds": [quiet_asset["id"], "asset_none"]})
+    assert [one["id"] for one in got.json()["assets"]] == [quiet_asset["id"]]
+    many = quiet.post("/assets/get-bulk", json={"assetIds": ["x"] * 201})
+    assert many.status_code == 400
+    assert quiet.post("/assets/get-bulk", json={}).json()["reason"] == '"assetIds" is required'
