@@ -234,11 +234,6 @@ class AsyncDriver:
             with reading:
                 return next(chunks, b"")
 
-        def close() -> None:
-            # When cancelled, a thread may still be reading the last chunk.
-            with reading:
-                chunks.close()
-
         async def counted() -> AsyncGenerator[bytes, None]:
             while chunk := await asyncio.to_thread(read):
                 yield chunk
@@ -250,7 +245,10 @@ class AsyncDriver:
                 sent = self._wire.transfer("PUT", step, content=content)
                 return await self._exchange(sent, None)
         finally:
-            await asyncio.to_thread(close)
+            # Here, not in a thread, as a second cancellation would call that off. When cancelled,
+            # another thread may still be reading the last chunk.
+            with reading:
+                chunks.close()
 
     async def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
         turnstile = asyncio.Semaphore(limit)
