@@ -4,7 +4,7 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from scenario_reframe import (
     UnexpectedResponseError,
     ledger_tables,
 )
-from scenario_reframe.ledger import Hold, Ledger
+from scenario_reframe.ledger import Ledger
+from scenario_reframe.ledger_holds import Hold
 from scenario_reframe.recording import Entry, Wanted
 
 BASE = "https://api.test/v1"
@@ -38,24 +39,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+def make(path: Path) -> Iterator[Make]:
     """Opens ledgers at one place; in the end no heart beats and no connection is open."""
     opened: list[Ledger] = []
-    released: list[threading.Event] = []
-    begin = Hold.__init__
-
-    def noted(self: Hold, *args: Any, **kwargs: Any) -> None:
-        begin(self, *args, **kwargs)
-        released.append(self._released)
 
     def open_one(where: str | Path = path, **options: Any) -> Ledger:
         opened.append(Ledger(where, **{"base_url": BASE, **options}))
         return opened[-1]
 
-    monkeypatch.setattr(Hold, "__init__", noted)
     yield open_one
-    for event in released:
-        event.set()
+    for one in opened:
+        one.heart._holds.clear()
+        one.heart._changed.set()
     for thread in hearts():
         thread.join(5)
     for one in opened:
@@ -64,7 +59,7 @@ def make(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
 
 def hearts() -> list[threading.Thread]:
     """The threads that prolong leases."""
-    return [thread for thread in threading.enumerate() if thread.name == "scenario-reframe-lease"]
+    return [thread for thread in threading.enumerate() if thread.name == "scenario-reframe-leases"]
 
 
 def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -443,15 +438,41 @@ def test_an_owner_that_lost_the_entry_writes_nothing_into_it(make: Make, path: P
     assert sql(path, "SELECT * FROM entries") == before
 
 
-def test_the_heart_of_an_owner_that_lost_the_entry_stops(make: Make, path: Path) -> None:
-    """It prolongs nobody else's lease."""
+def test_the_heart_of_an_owner_that_lost_the_entry_prolongs_nothing(
+    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither nobody's lease, once it lapsed, nor another's."""
     one = make(lease_seconds=0.06)
-    before = len(hearts())
+    beats: list[object] = []
+    beat = one.heart._beat
+
+    def counted(ids: Sequence[int]) -> None:
+        beat(ids)
+        beats.append(ids)
+
+    monkeypatch.setattr(one.heart, "_beat", counted)
     hold = one.take(WISH)
-    sql(path, "UPDATE entries SET fence = fence + 1, lease_until = 9e9")
-    until(lambda: len(hearts()) == before)
+    sql(path, "UPDATE entries SET fence = fence + 1, owner = 'another', lease_until = 9e9")
+    until(lambda: len(beats) > 2)
     assert sql(path, "SELECT lease_until FROM entries") == [(9e9,)]
-    assert hold.entry.state == "leased"
+    sql(path, "UPDATE entries SET owner = ?, lease_until = 1", one._owner)
+    done = len(beats)
+    until(lambda: len(beats) > done + 2)
+    assert sql(path, "SELECT lease_until FROM entries") == [(1,)]
+    hold.released()
+
+
+def test_one_heart_beats_for_all(make: Make, path: Path) -> None:
+    """A batch with hundreds of jobs has one thread for their leases, and loses none."""
+    one = make(lease_seconds=3.0)
+    before = len(hearts())
+    holds = [one.take(Wanted(key=f"wish {number}")) for number in range(600)]
+    assert len(hearts()) == before + 1
+    ((last,),) = sql(path, "SELECT max(lease_until) FROM entries")
+    until(lambda: sql(path, "SELECT min(lease_until) FROM entries")[0][0] > last)
+    for hold in holds:
+        hold.released()
+    until(lambda: len(hearts()) == before)
 
 
 def test_the_heart_of_an_owner_that_was_forgotten_stops(make: Make) -> None:

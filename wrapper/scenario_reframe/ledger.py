@@ -7,30 +7,40 @@ stopped and wakes up finds that it owns nothing. No credentials and no URLs are 
 
 import hashlib
 import json
-import logging
 import os
 import secrets
 import socket
-import threading
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import fields
-from sqlalchemy import Connection, Float, Row, insert, literal_column, select, update
+from sqlalchemy import (
+    Connection,
+    Float,
+    Row,
+    Select,
+    and_,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
-from .errors import ConfigurationError, LedgerBusyError, ReframeError
+from .errors import ConfigurationError, LedgerBusyError
+from .ledger_holds import Heart, Hold, is_gone
 from .ledger_tables import ENTRIES, NOW, UPLOADS, migrate, open_database, told
 from .models import Job, Submission
-from .recording import UNFINISHED, Entry, Wanted
-from .text import unsigned
+from .recording import UNFINISHED, Entry, NoSlotError, Wanted
 
-_LOG = logging.getLogger("scenario_reframe")
+T = TypeVar("T")
 
 LEASE_SECONDS = 30.0
+SLOT_SECONDS = 3600.0
+"""How long a job that nobody has seen to end counts as running: jobs take minutes."""
 
 
 class Ledger:
@@ -57,6 +67,7 @@ class Ledger:
         self._shown, self._engine = open_database(where)
         self._now = literal_column(NOW[self._engine.dialect.name], Float)
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.heart = Heart(self.beat, self._lease / 3)
         with self._transaction() as connection:
             migrate(connection, self._shown)
 
@@ -69,7 +80,7 @@ class Ledger:
         """Close the connections."""
         self._engine.dispose()
 
-    def take(self, wanted: Wanted) -> "Hold":
+    def take(self, wanted: Wanted) -> Hold:
         """Take up the unfinished entry of this key, or begin a new one.
 
         Raises LedgerBusyError if a living process is at it.
@@ -88,7 +99,7 @@ class Ledger:
             row = connection.execute(query).first()
         return None if row is None else _entry(row)
 
-    def take_up(self, entry: Entry) -> "Hold":
+    def take_up(self, entry: Entry) -> Hold:
         """Take up one unfinished entry of this server and project.
 
         Raises LedgerBusyError if a living process is at it, ConfigurationError if it is another
@@ -106,6 +117,25 @@ class Ledger:
                     f"entry {entry.id} is finished, or of another ledger, server or project"
                 )
             return self._lease_out(connection, entry.id)
+
+    def finished(self, wanted: Wanted) -> Entry | None:
+        """The newest entry of this key that ended with files, if there is one."""
+        query = select(ENTRIES).where(
+            ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state == "done"
+        )
+        with self._transaction() as connection:
+            row = connection.execute(query.order_by(ENTRIES.c.id.desc()).limit(1)).first()
+        return None if row is None else _entry(row)
+
+    def with_outputs(self, outputs: Sequence[str]) -> list[Entry]:
+        """The entries whose results go to these places, oldest first."""
+        query = select(ENTRIES).where(*self._mine()).order_by(ENTRIES.c.id)
+        with self._transaction() as connection:
+            return [
+                _entry(row)
+                for some in chunked(outputs)
+                for row in connection.execute(query.where(ENTRIES.c.output.in_(some)))
+            ]
 
     def entries(self, *, unfinished: bool = False, most: int = 1000) -> list[Entry]:
         """The entries of this server and project, newest first."""
@@ -175,21 +205,23 @@ class Ledger:
         with self._transaction() as connection:
             connection.execute(UPLOADS.delete().where(*self._upload(content)))
 
-    def write(
-        self,
-        hold: "Hold",
-        values: Mapping[str, Any],
-        states: Sequence[str],
-        *,
-        within_lease: bool = False,
-    ) -> bool:
+    def write(self, hold: Hold, values: Mapping[str, Any], states: Sequence[str]) -> bool:
         """Change a row in one of these states, if nobody has taken it up since."""
         with self._transaction() as connection:
-            return self._set(
-                connection, values, hold=hold, states=states, within_lease=within_lease
-            )
+            return self._set(connection, values, hold=hold, states=states)
 
-    def keep_job(self, hold: "Hold", job: Job) -> None:
+    def begin_post(
+        self, hold: Hold, values: Mapping[str, Any], states: Sequence[str], slots: int | None
+    ) -> bool:
+        """The same, if the lease still holds. Raises NoSlotError if no slot is free."""
+        with self._transaction() as connection:
+            if slots is not None:
+                running = connection.execute(self._running(but=hold.entry.id)).all()
+                if len(running) >= slots:
+                    raise NoSlotError(slots, [row.job_id for row in running if row.job_id])
+            return self._set(connection, values, hold=hold, states=states, within_lease=True)
+
+    def keep_job(self, hold: Hold, job: Job) -> None:
         """Keep a paid job's id, whoever owns the row by now.
 
         Raises LedgerBusyError if another row has this job.
@@ -211,16 +243,17 @@ class Ledger:
             del kept["id"]
             connection.execute(insert(ENTRIES).values(kept | {"lease_until": 0.0}))
 
-    def beat(self, hold: "Hold") -> bool:
-        """Prolong a lease; False if it is lost."""
+    def beat(self, ids: Sequence[int]) -> None:
+        """Prolong the leases of these entries, as far as they are still ours."""
+        change = update(ENTRIES).values(lease_until=self._now + self._lease)
+        change = change.where(
+            ENTRIES.c.owner == self._owner,
+            ENTRIES.c.lease_until > self._now,
+            ENTRIES.c.state.in_(UNFINISHED),
+        )
         with self._transaction() as connection:
-            lease = {"lease_until": self._now + self._lease}
-            return self._set(connection, lease, hold=hold, states=UNFINISHED, within_lease=True)
-
-    @property
-    def lease_seconds(self) -> float:
-        """How long a lease holds without a heartbeat."""
-        return self._lease
+            for some in chunked(ids):
+                connection.execute(change.where(ENTRIES.c.id.in_(some)))
 
     def _key(self, key: str) -> str:
         return hashlib.sha256(
@@ -234,6 +267,15 @@ class Ledger:
         project = ENTRIES.c.project_id
         same = project.is_(None) if self._project_id is None else project == self._project_id
         return ENTRIES.c.base_url == self._base_url, same
+
+    def _running(self, but: int) -> Select[Any]:
+        """The job ids, None where they aren't known yet, of what takes a slot at the server."""
+        is_posting = and_(ENTRIES.c.state == "intent", ENTRIES.c.settled_at > self._now)
+        recent = ENTRIES.c.posted_at > self._now - SLOT_SECONDS
+        is_waiting = and_(ENTRIES.c.state == "submitted", recent)
+        return select(ENTRIES.c.job_id).where(
+            *self._mine(), or_(is_posting, is_waiting), ENTRIES.c.id != but
+        )
 
     def _upload(self, content: str) -> tuple[Any, ...]:
         return (
@@ -258,7 +300,7 @@ class Ledger:
         made = connection.execute(insert(ENTRIES).values(row).returning(ENTRIES.c.id))
         return int(made.scalar_one())
 
-    def _lease_out(self, connection: Connection, entry_id: int) -> "Hold":
+    def _lease_out(self, connection: Connection, entry_id: int) -> Hold:
         row = connection.execute(select(ENTRIES).where(ENTRIES.c.id == entry_id)).one()
         # An intent whose owner is gone was posted or was not: nobody knows.
         values = {
@@ -269,7 +311,7 @@ class Ledger:
         }
         change = update(ENTRIES).values({**values, "updated_at": self._now})
         change = change.where(ENTRIES.c.id == entry_id, ENTRIES.c.fence == row.fence)
-        if not _is_gone(row.owner):
+        if not is_gone(row.owner):
             change = change.where(ENTRIES.c.lease_until <= self._now)
         if not connection.execute(change).rowcount:
             told = f", job {row.job_id}" if row.job_id else ""
@@ -287,7 +329,7 @@ class Ledger:
         *,
         entry_id: int | None = None,
         job_id: str | None = None,
-        hold: "Hold | None" = None,
+        hold: Hold | None = None,
         states: Sequence[str] | None = None,
         within_lease: bool = False,
     ) -> bool:
@@ -318,99 +360,6 @@ class Ledger:
             raise ConfigurationError(f"the ledger {self._shown} {told(fault)}") from fault
 
 
-class Hold:
-    """One entry that is ours for as long as the heart beats."""
-
-    def __init__(self, ledger: Ledger, entry: Entry, fence: int) -> None:
-        self.entry = entry
-        self.fence = fence
-        self._ledger = ledger
-        self._released = threading.Event()
-        beating = (weakref.ref(self), self._released, ledger.lease_seconds / 3)
-        threading.Thread(
-            target=_beat, args=beating, name="scenario-reframe-lease", daemon=True
-        ).start()
-
-    def begin_post(self, submission: Submission) -> None:
-        """Put the intent on record, if the row is still ours, right before the POST.
-
-        Raises LedgerBusyError if it is not: then nothing may be sent.
-        """
-        values = {
-            "state": "intent",
-            "body": json.dumps(dict(submission.body)),
-            "seed": submission.seed,
-            "posted_at": self._ledger.now,
-            "settled_at": self._ledger.now + self._ledger.patience,
-        }
-        states = ("leased", "intent", "uncertain")
-        if not self._ledger.write(self, values, states, within_lease=True):
-            raise LedgerBusyError(
-                "this was taken up by another process while this one slept; nothing was submitted"
-            )
-
-    def posted(self, job: Job) -> None:
-        """Keep the job's id. Raises LedgerBusyError if another entry has this job."""
-        self._ledger.keep_job(self, job)
-
-    def not_made(self, error: ReframeError) -> None:
-        """No job was made: the entry is closed, and the same may be asked for again."""
-        self._tell({"state": "failed", "error": unsigned(str(error))[:500]}, ("leased", "intent"))
-
-    def uncertain(self) -> None:
-        """It is not known whether a job was made."""
-        self._tell({"state": "uncertain"}, ("intent", "uncertain"))
-
-    def given_up(self, error: BaseException) -> None:
-        """Close what was not posted by the time its owner was told of an error.
-
-        Nobody who has read that nothing was paid wants a later run to pay.
-        """
-        self._tell({"state": "failed", "error": unsigned(repr(error))[:500]}, ("leased",))
-
-    def released(self) -> None:
-        """Stop the heart, and let others at it."""
-        self._released.set()
-        self._tell({"lease_until": 0.0}, UNFINISHED)
-
-    def _tell(self, values: Mapping[str, Any], states: Sequence[str]) -> None:
-        # What happened has happened: a ledger that cannot be written must not hide it.
-        try:
-            self._ledger.write(self, values, states)
-        except ReframeError as fault:
-            _LOG.warning("the ledger could not be written: %s", fault)
-
-
-def _is_gone(owner: str | None) -> bool:
-    """Whether an owner was a process of this machine that has ended: no need to wait for its lease.
-
-    The fence keeps things right even where this errs.
-    """
-    host, _, rest = (owner or "").rpartition(":")[0].rpartition(":")
-    if os.name != "posix" or host != socket.gethostname() or not rest.isdigit():
-        return False
-    try:
-        os.kill(int(rest), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-def _beat(of: "weakref.ref[Hold]", released: threading.Event, seconds: float) -> None:
-    """Prolong a lease for as long as somebody has the hold."""
-    while not released.wait(seconds):
-        hold = of()
-        if hold is None:
-            return
-        # A ledger that is locked for a while may answer the next beat.
-        with suppress(ReframeError):
-            if not hold._ledger.beat(hold):  # noqa: SLF001 - its own thread
-                return
-        del hold
-
-
 def _entry(row: Row[Any]) -> Entry:
     names = {column.name for column in ENTRIES.columns} & {name.name for name in fields(Entry)}
     plain = {name: getattr(row, name) for name in names}
@@ -421,3 +370,9 @@ def _entry(row: Row[Any]) -> Entry:
         "files": tuple(json.loads(row.files)),
     }
     return Entry(**plain | unpacked)
+
+
+def chunked(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """In pieces that fit into one statement."""
+    for start in range(0, len(values), 500):
+        yield values[start : start + 500]

@@ -16,6 +16,14 @@ UNFINISHED = ("leased", "intent", "uncertain", "submitted", "ready")
 with a job id, the job done. After them: done, failed."""
 
 
+class NoSlotError(ReframeError):
+    """As many jobs as may run side by side are on their way. `jobs`: the ids that are known."""
+
+    def __init__(self, slots: int, jobs: Sequence[str]) -> None:
+        super().__init__(f"{slots} jobs are on their way, which is as many as may be")
+        self.jobs = tuple(jobs)
+
+
 @frozen(kw_only=True)
 class Wanted:
     """One result that somebody wants. `key` tells the same wish from another."""
@@ -65,8 +73,11 @@ class Record(Protocol):
     def entry(self) -> Entry | None:
         """What was known when it was taken up."""
 
-    def begin_post(self, submission: Submission) -> None:
-        """The last thing before a POST: the intent is on record, and still ours."""
+    def begin_post(self, submission: Submission, slots: int | None = None) -> None:
+        """The last thing before a POST: the intent is on record, and still ours.
+
+        Raises NoSlotError when so many jobs are on their way already.
+        """
 
     def posted(self, job: Job) -> None:
         """A job id is known; it is kept whoever owns the row by now."""
@@ -99,6 +110,12 @@ class Records(Protocol):
 
     def take_up(self, entry: Entry) -> Record:
         """Take up an unfinished entry."""
+
+    def finished(self, wanted: Wanted, /) -> Entry | None:
+        """The newest finished entry of this wish, if there is one."""
+
+    def with_outputs(self, outputs: Sequence[str], /) -> list[Entry]:
+        """What is on record of results that go to these places, oldest first."""
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """What is on record, newest first."""
@@ -133,7 +150,7 @@ class NoRecord:
 
     entry: Entry | None = None
 
-    def begin_post(self, submission: Submission) -> None:
+    def begin_post(self, submission: Submission, slots: int | None = None) -> None:
         """Nothing."""
 
     def posted(self, job: Job) -> None:
@@ -171,6 +188,14 @@ class NoRecords:
     def take_up(self, entry: Entry) -> Record:
         """Impossible without a ledger."""
         raise ConfigurationError(f"entry {entry.id} needs a client with ledger=...")
+
+    def finished(self, _wanted: Wanted, /) -> Entry | None:
+        """None."""
+        return None
+
+    def with_outputs(self, _outputs: Sequence[str], /) -> list[Entry]:
+        """Nothing."""
+        return []
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:  # noqa: ARG002
         """Impossible without a ledger."""
