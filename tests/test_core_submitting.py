@@ -392,11 +392,14 @@ def test_submit_does_not_follow_a_list_in_circles() -> None:
     ids=repr,
 )
 def test_submit_stays_uncertain_when_the_list_cannot_be_read(page: Answer) -> None:
-    """A list that fails proves nothing; it is tried at every look."""
+    """A list that fails proves nothing; it is tried four times at every look."""
     error, stepper = refused(lost(), page)
     assert isinstance(error, SubmissionUncertainError)
     assert stepper.sent.count(POST) == 1
-    assert stepper.pauses == list(LOOKS[1:])
+    back_off = [0.5, 1.0, 2.0]
+    assert stepper.pauses == back_off + [
+        seconds for pause in LOOKS[1:] for seconds in (pause, *back_off)
+    ]
 
 
 def test_submit_finds_its_job_after_a_list_that_failed() -> None:

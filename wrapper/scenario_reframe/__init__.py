@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scenario_reframe_api.settings import ReframeSettings
 
+    from .batch import BatchEvent, BatchItem, BatchOutcome
     from .client import AsyncReframeClient, ReframeClient
     from .errors import (
         ApiError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConnectionFailedError,
         DownloadError,
+        InvalidBatchError,
         InvalidInputError,
         InvalidSettingsError,
         InvalidVideoError,
@@ -45,11 +47,15 @@ __all__ = [
     "Asset",
     "AsyncReframeClient",
     "AuthenticationError",
+    "BatchEvent",
+    "BatchItem",
+    "BatchOutcome",
     "ConfigurationError",
     "ConnectionFailedError",
     "DownloadError",
     "Entry",
     "Estimate",
+    "InvalidBatchError",
     "InvalidInputError",
     "InvalidSettingsError",
     "InvalidVideoError",
@@ -73,6 +79,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    **dict.fromkeys(("BatchEvent", "BatchItem", "BatchOutcome"), ".batch"),
     **dict.fromkeys(("AsyncReframeClient", "ReframeClient"), ".client"),
     **dict.fromkeys(("Asset", "Estimate", "Job", "ReframeResult", "Submission"), ".models"),
     "Entry": ".recording",

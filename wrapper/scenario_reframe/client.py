@@ -1,13 +1,14 @@
 """The two clients. Each method builds a flow and runs it; a test holds the two alike."""
 
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import httpx
 
@@ -15,16 +16,21 @@ from scenario_reframe_api.settings import ReframeSettings
 
 from .credentials import find_base_url, find_credentials, find_project_id
 from .downloading import Destination
-from .driving import AsyncDriver, SyncDriver
+from .driving import AsyncDriver, SyncDriver, check_open
 from .errors import ConfigurationError, InvalidInputError
 from .flow import Do, Flow, ProgressCallback, repeat, send
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import JobPage, Operations, next_token
 from .polling import UpdateCallback
+from .reading import iso
 from .recording import Entry, NoRecords, Records
 from .reframing import Road, id_of
 from .video import VideoSource
 from .wire import Wire
+
+if TYPE_CHECKING:
+    from .batch.engine import Order
+    from .batch.items import BatchItem, BatchOutcome, EventCallback
 
 _DEFAULT_WAIT = 3600.0
 
@@ -52,7 +58,10 @@ class _Base:
         credentials = find_credentials(api_key, api_secret)
         self._wire = Wire(find_base_url(base_url), credentials, float(timeout))
         self._operations = Operations(find_project_id(project_id))
-        self._road = Road(self._operations, time.monotonic, self._open(ledger))
+        # Connecting, sending and receiving may each take the whole time-out.
+        self._patience = 3 * self._wire.timeout
+        records = self._open(ledger)
+        self._road = Road(self._operations, time.monotonic, records, patience=self._patience)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
@@ -70,8 +79,27 @@ class _Base:
             ledger,
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
-            # Connecting, sending and receiving may each take the whole time-out.
-            patience=3 * self._wire.timeout,
+            patience=self._patience,
+        )
+
+    def _order(
+        self,
+        items: "Iterable[BatchItem]",
+        to: Destination,
+        concurrency: int | None,
+        budget: float | None,
+        resubmit_after: float | None,
+        on_event: "EventCallback | None",
+    ) -> "Order":
+        from .batch.engine import Order  # noqa: PLC0415 - only when it is asked for
+
+        return Order(
+            items=items,
+            to=to,
+            concurrency=concurrency,
+            budget=budget,
+            resubmit_after=resubmit_after,
+            on_event=on_event,
         )
 
     def _page(self, created_after: datetime | None, token: str | None) -> Flow[JobPage]:
@@ -257,6 +285,51 @@ class ReframeClient(_Base):
         )
         return self._driver.run(flow)
 
+    def batch(
+        self,
+        items: "Iterable[BatchItem]",
+        to: Destination,
+        *,
+        concurrency: int | None = None,
+        budget: float | None = None,
+        resubmit_after: float | None = None,
+        on_event: "EventCallback | None" = None,
+    ) -> "Iterator[BatchOutcome]":
+        """Reframe many clips into a folder, side by side; each outcome as it comes.
+
+        Nothing happens before the first `next()`, which checks every item. One item's failure
+        stops no other. `concurrency`: the most jobs at once, else found from the server's refusals.
+        `budget`: creative units that are not passed; every job is estimated before it is bought.
+        `resubmit_after`: leave to submit again what got no clear answer, so many seconds after it
+        can last have been accepted, if no listed job could be it. `on_event(event)` is called from
+        the batch's own thread.
+
+        With a ledger, the same call again goes on where a run was cut off: nothing is paid or
+        downloaded twice. Raises InvalidBatchError that names all that is wrong with all items,
+        before anything is sent.
+        """
+        order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
+        if not self._owned:
+            raise ConfigurationError(
+                "batch: it needs asyncio, so this client's http_client cannot serve it; "
+                "use AsyncReframeClient(http_client=...)"
+            )
+        return self._in_thread(order)
+
+    def _in_thread(self, order: "Order") -> "Iterator[BatchOutcome]":
+        from .batch.bridge import in_thread  # noqa: PLC0415 - only when it is asked for
+        from .batch.engine import Engine  # noqa: PLC0415
+
+        @asynccontextmanager
+        async def outcomes() -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
+            async with httpx.AsyncClient() as http:
+                engine = Engine(self._road, AsyncDriver(self._wire, http), order)
+                async with aclosing(engine.outcomes()) as found:
+                    yield found
+
+        check_open(self._http)
+        return (yield from in_thread(outcomes))
+
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """What the ledger holds of this server and project, newest first.
 
@@ -436,6 +509,22 @@ class AsyncReframeClient(_Base):
         )
         return await self._driver.run(flow)
 
+    def batch(
+        self,
+        items: "Iterable[BatchItem]",
+        to: Destination,
+        *,
+        concurrency: int | None = None,
+        budget: float | None = None,
+        resubmit_after: float | None = None,
+        on_event: "EventCallback | None" = None,
+    ) -> "AsyncIterator[BatchOutcome]":
+        """See ReframeClient.batch. Leave it early within `contextlib.aclosing`."""
+        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
+
+        order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
+        return Engine(self._road, self._driver, order).outcomes()
+
     async def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """See ReframeClient.entries."""
         return await self._driver.run(self._entries(unfinished=unfinished))
@@ -469,4 +558,4 @@ def _iso(created_after: datetime | None) -> str | None:
         return None
     if not isinstance(created_after, datetime):
         raise InvalidInputError("created_after: takes a datetime")
-    return created_after.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso(created_after)

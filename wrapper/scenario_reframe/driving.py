@@ -167,7 +167,7 @@ class AsyncDriver:
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
             case Tell(callback, arguments):
-                return await _awaited(callback(*arguments))
+                return await awaited(callback(*arguments))
             case Do(function):
                 return await asyncio.to_thread(function)
             case Together(flows, limit):
@@ -211,7 +211,7 @@ class AsyncDriver:
             if await asyncio.to_thread(step.sink.accept, head.status, head.headers):
                 async for chunk in response.aiter_raw():
                     await asyncio.to_thread(step.sink.write, chunk)
-                    await _awaited(step.progress.add(len(chunk)))
+                    await awaited(step.progress.add(len(chunk)))
         finally:
             await asyncio.to_thread(step.sink.close)
             await response.aclose()
@@ -237,7 +237,7 @@ class AsyncDriver:
         async def counted() -> AsyncGenerator[bytes, None]:
             while chunk := await asyncio.to_thread(read):
                 yield chunk
-                await _awaited(step.progress.add(len(chunk)))
+                await awaited(step.progress.add(len(chunk)))
 
         chunks, reading = step.read(), Lock()
         try:
@@ -272,5 +272,6 @@ def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
         raise ConfigurationError("this client is closed; make a new one")
 
 
-async def _awaited(value: Any) -> Any:
+async def awaited(value: Any) -> Any:
+    """What a callback returned, awaited if it was a coroutine function's."""
     return await value if isawaitable(value) else value

@@ -4,7 +4,8 @@ ReframeError                     .job: the job concerned, or None
 ├── ConfigurationError           credentials, base URL, a missing extra
 ├── InvalidInputError            (also ValueError) nothing was sent
 │   ├── InvalidVideoError
-│   └── InvalidSettingsError     .problems: one line for every wrong setting
+│   ├── InvalidSettingsError     .problems: one line for every wrong setting
+│   └── InvalidBatchError        .faults: (place, what is wrong) of every item
 ├── ApiError                     .status_code .reason .request_id .body; any reply but 2xx
 │   ├── AuthenticationError      401
 │   ├── PermissionDeniedError    403
@@ -53,6 +54,18 @@ class InvalidSettingsError(InvalidInputError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
+
+
+class InvalidBatchError(InvalidInputError):
+    """One or more items of a batch are wrong. Nothing was sent.
+
+    `faults`: the place of an item, from 0, and what is wrong with it; all of all items.
+    """
+
+    def __init__(self, faults: Sequence[tuple[int, str]]) -> None:
+        self.faults = tuple(faults)
+        lines = [f"item {place}: {text}" for place, text in self.faults]
+        super().__init__("\n".join(lines))
 
 
 class ApiError(ReframeError):

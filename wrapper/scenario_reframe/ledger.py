@@ -86,11 +86,15 @@ class Ledger:
         Raises LedgerBusyError if a living process is at it.
         """
         with self._transaction() as connection:
-            query = select(ENTRIES.c.id).where(*self._unfinished(wanted))
-            found = connection.execute(query).scalar()
-            if found is None:
-                found = self._begin(connection, wanted)
-            return self._lease_out(connection, found)
+            return self._take(connection, wanted)
+
+    def take_once(self, wanted: Wanted) -> Hold | Entry:
+        """The same; but if this key has ended with files before, the newest such entry."""
+        is_done = ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state == "done"
+        query = select(ENTRIES).where(*is_done).order_by(ENTRIES.c.id.desc()).limit(1)
+        with self._transaction() as connection:
+            row = connection.execute(query).first()
+            return self._take(connection, wanted) if row is None else _entry(row)
 
     def unfinished(self, wanted: Wanted) -> Entry | None:
         """The unfinished entry of this key, if there is one."""
@@ -117,15 +121,6 @@ class Ledger:
                     f"entry {entry.id} is finished, or of another ledger, server or project"
                 )
             return self._lease_out(connection, entry.id)
-
-    def finished(self, wanted: Wanted) -> Entry | None:
-        """The newest entry of this key that ended with files, if there is one."""
-        query = select(ENTRIES).where(
-            ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state == "done"
-        )
-        with self._transaction() as connection:
-            row = connection.execute(query.order_by(ENTRIES.c.id.desc()).limit(1)).first()
-        return None if row is None else _entry(row)
 
     def with_outputs(self, outputs: Sequence[str]) -> list[Entry]:
         """The entries whose results go to these places, oldest first."""
@@ -283,6 +278,13 @@ class Ledger:
             UPLOADS.c.project_id == (self._project_id or ""),
             UPLOADS.c.content == content,
         )
+
+    def _take(self, connection: Connection, wanted: Wanted) -> Hold:
+        query = select(ENTRIES.c.id).where(*self._unfinished(wanted))
+        found = connection.execute(query).scalar()
+        if found is None:
+            found = self._begin(connection, wanted)
+        return self._lease_out(connection, found)
 
     def _begin(self, connection: Connection, wanted: Wanted) -> int:
         row = {

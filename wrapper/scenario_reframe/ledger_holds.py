@@ -50,6 +50,10 @@ class Hold:
                 "this was taken up by another process while this one slept; nothing was submitted"
             )
 
+    def priced(self, price: float) -> None:
+        """Keep what the job is going to cost, so that a budget counts it whatever happens."""
+        self._tell({"cost": price}, ("leased", "uncertain"))
+
     def posted(self, job: Job) -> None:
         """Keep the job's id. Raises LedgerBusyError if another entry has this job."""
         self._ledger.keep_job(self, job)

@@ -16,7 +16,7 @@ from .flow import Clock, Flow, Pause, Tell, send
 from .models import Job
 from .operations import Operations, checked_id, within
 
-_LISTED_WITHIN = 30.0
+LISTED_WITHIN = 30.0
 """Seconds in which a job that the server itself told us of may still answer 404."""
 
 UpdateCallback = Callable[[Job], Any]
@@ -48,7 +48,7 @@ def wait(
         try:
             current = yield from send(within(operations.get_job(job_id), left))
         except ReframeError as error:
-            early = isinstance(error, NotFoundError) and clock() - started < _LISTED_WITHIN
+            early = isinstance(error, NotFoundError) and clock() - started < LISTED_WITHIN
             if not (retry.is_passing(error) or (early and isinstance(job, Job))):
                 error.job = known
                 raise

@@ -151,6 +151,11 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | 
     return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WISH)
 
 
+def iso(moment: datetime) -> str:
+    """ISO 8601 with milliseconds, as the API writes it."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def http_date(value: str | None) -> datetime | None:
     """An instant from an HTTP date, or None."""
     try:

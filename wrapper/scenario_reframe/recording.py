@@ -79,6 +79,9 @@ class Record(Protocol):
         Raises NoSlotError when so many jobs are on their way already.
         """
 
+    def priced(self, price: float) -> None:
+        """What the job is going to cost, in creative units."""
+
     def posted(self, job: Job) -> None:
         """A job id is known; it is kept whoever owns the row by now."""
 
@@ -105,14 +108,14 @@ class Records(Protocol):
     def take(self, wanted: Wanted, /) -> Record:
         """Take a wish up: the unfinished one of this key, or a new one."""
 
+    def take_once(self, wanted: Wanted, /) -> Record | Entry:
+        """The same, but a wish that was fulfilled is not begun anew: its entry."""
+
     def unfinished(self, wanted: Wanted, /) -> Entry | None:
         """The unfinished entry of this wish, if there is one."""
 
     def take_up(self, entry: Entry) -> Record:
         """Take up an unfinished entry."""
-
-    def finished(self, wanted: Wanted, /) -> Entry | None:
-        """The newest finished entry of this wish, if there is one."""
 
     def with_outputs(self, outputs: Sequence[str], /) -> list[Entry]:
         """What is on record of results that go to these places, oldest first."""
@@ -153,6 +156,9 @@ class NoRecord:
     def begin_post(self, submission: Submission, slots: int | None = None) -> None:
         """Nothing."""
 
+    def priced(self, price: float) -> None:
+        """Nothing."""
+
     def posted(self, job: Job) -> None:
         """Nothing."""
 
@@ -189,9 +195,9 @@ class NoRecords:
         """Impossible without a ledger."""
         raise ConfigurationError(f"entry {entry.id} needs a client with ledger=...")
 
-    def finished(self, _wanted: Wanted, /) -> Entry | None:
-        """None."""
-        return None
+    def take_once(self, _wanted: Wanted, /) -> Record | Entry:
+        """A record that keeps nothing."""
+        return NO_RECORD
 
     def with_outputs(self, _outputs: Sequence[str], /) -> list[Entry]:
         """Nothing."""

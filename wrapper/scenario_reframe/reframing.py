@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,6 +32,8 @@ from .polling import UpdateCallback, checked_timeout, wait
 from .recording import Entry, NoRecords, Record, Records, Wanted, content_of, source_of
 from .settings import request_body
 from .submitting import (
+    LOOKS,
+    Found,
     find,
     keep,
     look,
@@ -50,12 +52,18 @@ T = TypeVar("T")
 
 @define
 class Road:
-    """What the flows of one client share."""
+    """What the flows of one client share.
+
+    `patience`: seconds for which a POST may go on after it began. `looks`: seconds before each
+    look for a job whose answer was lost.
+    """
 
     operations: Operations
     clock: Clock
     records: Records = field(factory=NoRecords)
     claimed: set[str] = field(factory=set)
+    patience: float = 180.0
+    looks: Sequence[float] = LOOKS
 
     def upload(
         self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
@@ -200,6 +208,34 @@ class Road:
             yield from self._note(partial(self.records.found, submission, job))
         return job
 
+    def _lost(
+        self,
+        record: Record,
+        submission: Submission,
+        settled_for: Callable[[], float],
+        resubmit_after: float | None,
+    ) -> Flow[Job | None]:
+        """The job of a submit whose answer was lost; None if it may go out again.
+
+        `settled_for`: seconds since its POST can last have been accepted.
+        """
+        found = yield from self._look(submission)
+        if len(found.matches) == 1:
+            _LOG.info("job %s found by its seed", found.matches[0].id)
+            yield Do(partial(keep, record, found.matches[0]))
+            return found.matches[0]
+        if resubmit_after is not None and not found.candidates and settled_for() >= resubmit_after:
+            _LOG.info("no job of seed %s is listed; submitting it again", submission.seed)
+            return None
+        yield Do(record.uncertain)
+        fault = UnexpectedResponseError("its POST was cut off, or got no clear answer")
+        raise uncertain(submission, found, fault)
+
+    def _look(self, submission: Submission) -> Flow[Found]:
+        claimed = yield from self._claimed()
+        since = seconds_since(submission)
+        return (yield from look(self.operations, self.clock, submission, since, claimed))
+
     def _claimed(self) -> Flow[set[str]]:
         """Jobs that are somebody's. Where there is a ledger, it alone decides."""
         return set((yield Do(self.records.claimed))) if self.records.keeps else self.claimed
@@ -219,9 +255,29 @@ class Road:
             filled[VIDEO_FIELD] = yield from self._bring(source, content, on_progress)
         if before is not None:
             before()
+        return (yield from self._pay(record, filled, content))
+
+    def _pay(
+        self,
+        record: Record,
+        body: Mapping[str, Any],
+        content: str | None,
+        slots: int | None = None,
+    ) -> Flow[Job]:
+        """The one POST. An upload that the server has no more is forgotten."""
         claimed = yield from self._claimed()
         try:
-            return (yield from submit(self.operations, self.clock, filled, claimed, record))
+            return (
+                yield from submit(
+                    self.operations,
+                    self.clock,
+                    body,
+                    claimed,
+                    record,
+                    slots=slots,
+                    looks=self.looks,
+                )
+            )
         except NotFoundError:
             if content is not None:
                 yield from self._note(partial(self.records.forget_upload, content))
@@ -354,27 +410,12 @@ class Rest:
         if entry.job_id is not None:
             _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
             return Job(id=entry.job_id, status="unknown", cost=entry.cost)
-        return (yield from self._lost(record, entry, resubmit_after))
-
-    def _lost(self, record: Record, entry: Entry, resubmit_after: float | None) -> Flow[Job | None]:
-        """The job of an uncertain entry; None if it may be submitted again."""
-        road, submission = self.road, submission_of(entry)
-        since = seconds_since(submission)
-        claimed = yield from road._claimed()  # noqa: SLF001
-        found = yield from look(road.operations, road.clock, submission, since, claimed)
-        if len(found.matches) == 1:
-            _LOG.info("job %s found by its seed", found.matches[0].id)
-            yield Do(partial(keep, record, found.matches[0]))
-            return found.matches[0]
-        settled = datetime.now(UTC).timestamp() - (entry.settled_at or entry.updated_at)
-        if resubmit_after is not None and settled >= resubmit_after and not found.candidates:
-            _LOG.info("no job of seed %s is listed; submitting it again", submission.seed)
-            return None
-        yield Do(record.uncertain)
-        fault = UnexpectedResponseError(
-            "an earlier run was cut off between the POST and its answer"
+        settled_for = partial(seconds_settled, entry)
+        return (
+            yield from self.road._lost(  # noqa: SLF001
+                record, submission_of(entry), settled_for, resubmit_after
+            )
         )
-        raise uncertain(submission, found, fault)
 
     def _left(self) -> float | None:
         if self.timeout is None:
@@ -398,6 +439,11 @@ def submission_of(entry: Entry) -> Submission:
         started_at=datetime.fromtimestamp(started, UTC),
         project_id=entry.project_id,
     )
+
+
+def seconds_settled(entry: Entry) -> float:
+    """How long ago the POST of an entry can last have been accepted."""
+    return datetime.now(UTC).timestamp() - (entry.settled_at or entry.updated_at)
 
 
 def source_again(entry: Entry) -> Video | None:

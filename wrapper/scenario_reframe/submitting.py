@@ -26,10 +26,10 @@ from .errors import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from .flow import Clock, Do, Flow, Pause, send
+from .flow import Clock, Do, Flow, Pause, repeat, send
 from .models import Job, Submission
 from .operations import Operations, next_token
-from .reading import http_date
+from .reading import http_date, iso
 from .recording import NO_RECORD, Record
 
 _LOG = logging.getLogger("scenario_reframe")
@@ -54,12 +54,17 @@ def submit(
     body: Mapping[str, Any],
     claimed: set[str],
     record: Record = NO_RECORD,
+    *,
+    slots: int | None = None,
+    looks: Sequence[float] = LOOKS,
 ) -> Flow[Job]:
     """Submit once. The body carries a seed; `claimed` holds the ids of jobs known to be others'.
 
-    The intent is on record before the POST, and the job's id right after it. Raises ApiError when
-    the server proves that it made no job, ConnectionFailedError when nothing was sent,
-    RateLimitedError, and SubmissionUncertainError when it cannot be known.
+    `slots`: how many jobs may be on their way for it to be sent. `looks`: seconds before each look
+    for a job whose answer was lost. The intent is on record before the POST, and the job's id right
+    after it. Raises ApiError when the server proves that it made no job, ConnectionFailedError when
+    nothing was sent, NoSlotError, RateLimitedError, and SubmissionUncertainError when it cannot be
+    known.
     """
     submission = Submission(
         seed=body["seed"],
@@ -68,7 +73,7 @@ def submit(
         project_id=operations.project_id,
     )
     try:
-        job = yield from _post(operations, clock, submission, claimed, record)
+        job = yield from _post(operations, clock, submission, claimed, record, slots, looks)
         yield Do(partial(keep, record, job))
     except SubmissionUncertainError:
         yield Do(record.uncertain)
@@ -100,11 +105,13 @@ def _post(
     submission: Submission,
     claimed: set[str],
     record: Record,
+    slots: int | None,
+    looks: Sequence[float],
 ) -> Flow[Job]:
     operation = operations.submit(submission.body)
     started = clock()
     for attempt in count(1):
-        yield Do(partial(record.begin_post, submission))
+        yield Do(partial(record.begin_post, submission, slots))
         try:
             job = yield from send(operation)
         except ReframeError as error:
@@ -118,7 +125,7 @@ def _post(
         if not isinstance(fault, ConnectionFailedError) or attempt == CONNECT_ATTEMPTS:
             raise fault
         yield Pause(retry.back_off(attempt))
-    return (yield from _recover(operations, clock, submission, started, claimed, fault))
+    return (yield from _recover(operations, clock, submission, started, claimed, fault, looks))
 
 
 def proves_no_job(error: ReframeError) -> bool:
@@ -149,10 +156,11 @@ def _recover(
     started: float,
     claimed: set[str],
     fault: ReframeError,
+    looks: Sequence[float],
 ) -> Flow[Job]:
     limited = fault if isinstance(fault, RateLimitedError) and says_so(fault) else None
     found = Found()
-    for pause in LOOKS[:1] if limited else LOOKS:
+    for pause in looks[:1] if limited else looks:
         if pause:
             yield Pause(pause)
         try:
@@ -225,15 +233,15 @@ def look(
     `since`: seconds between the submit and now.
     """
     asked = clock()
-    first = yield from send(operations.list_jobs(size=1))
+    first = yield from repeat(operations.list_jobs(size=1))
     now = http_date(first.date) or datetime.now(UTC)
     submitted = now - timedelta(seconds=since + clock() - asked)
-    after = (submitted - SLACK).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    after = iso(submitted - SLACK)
     jobs: dict[str, Job] = {}
     token: str | None = None
     tokens: set[str] = set()
     while True:
-        page = yield from send(operations.list_jobs(created_after=after, token=token))
+        page = yield from repeat(operations.list_jobs(created_after=after, token=token))
         jobs.update((job.id, job) for job in page.jobs)
         token = next_token(page, tokens)
         if token is None:

@@ -1,11 +1,9 @@
 """`run` and `estimate`: the road of one clip, with its progress shown."""
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 from attrs import evolve, frozen
 
@@ -19,8 +17,9 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.downloading import check_destination
+from scenario_reframe.naming import default_name
 from scenario_reframe.polling import checked_timeout
-from scenario_reframe.video import Video, VideoAsset, VideoFile, VideoUrl, resolve
+from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
 
 from .failures import StoppedError, command
 from .flags import Connection, Wishes
@@ -203,17 +202,7 @@ def report(job: Job, files: list[Path], *, as_json: bool) -> None:
 
 def default_output(source: Video, wishes: Wishes) -> str:
     """`clip-9x16.mp4` in the working directory, or `clip-reframed.mp4` if the ratio is open."""
-    ratio = wishes.settings.get("aspect_ratio", "auto")
-    return f"{_stem(source)}-{'reframed' if ratio == 'auto' else ratio.replace(':', 'x')}.mp4"
-
-
-def _stem(source: Video) -> str:
-    if isinstance(source, VideoFile):
-        return source.path.stem
-    if isinstance(source, VideoUrl):
-        name = PurePosixPath(unquote(urlsplit(source.url).path)).stem
-        return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:100] or "video"
-    return source.asset_id
+    return default_name(source, wishes.settings.get("aspect_ratio", "auto"))
 
 
 def _bring(client: ReframeClient, source: Video, shown: Display) -> Asset | str:

@@ -1,0 +1,10 @@
+"""Many clips: one engine that uploads, submits, watches and downloads side by side.
+
+`items` and `planning` say what is wanted and check all of it; `limiting`, `budgeting` and
+`watching` decide, without I/O; `road` is one item's way, `engine` runs them all, and `bridge` is
+for callers without asyncio.
+"""
+
+from .items import BatchEvent, BatchItem, BatchOutcome
+
+__all__ = ["BatchEvent", "BatchItem", "BatchOutcome"]

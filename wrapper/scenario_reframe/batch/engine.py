@@ -1,0 +1,249 @@
+"""The engine: runs the items' roads side by side, in bounded memory."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from itertools import accumulate, takewhile
+from typing import Any
+
+from attrs import define, field
+
+from scenario_reframe.downloading import Destination
+from scenario_reframe.driving import AsyncDriver, awaited
+from scenario_reframe.errors import (
+    AuthenticationError,
+    InvalidBatchError,
+    InvalidInputError,
+    LedgerBusyError,
+    PermissionDeniedError,
+    ReframeError,
+    SubmissionUncertainError,
+)
+from scenario_reframe.models import Job, ReframeResult
+from scenario_reframe.polling import UpdateCallback, checked_timeout
+from scenario_reframe.reframing import Road
+from scenario_reframe.submitting import LOOKS
+
+from .budgeting import Budget, BudgetSpentError
+from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
+from .limiting import Limit
+from .planning import Plan, occupied, plan
+from .road import ItemRoad, Shared
+from .slots import Slots
+from .watching import Waiting, watch
+
+PREPARING = 4
+"""Items that are uploaded, or wait for a slot, side by side."""
+_ENDING = 16
+"""Items beyond the slots that may be on their way: prepared, or being downloaded."""
+_MAYBE_PAID = ("intent", "uncertain")
+
+
+@define(kw_only=True)
+class Order:
+    """What a caller of `batch` asks for. Raises InvalidInputError."""
+
+    items: Iterable[BatchItem]
+    to: Destination
+    concurrency: int | None = None
+    budget: float | None = None
+    resubmit_after: float | None = None
+    on_event: EventCallback | None = None
+
+    def __attrs_post_init__(self) -> None:
+        checked_timeout(self.resubmit_after, "resubmit_after")
+        if isinstance(self.budget, bool) or not (
+            self.budget is None or (isinstance(self.budget, int | float) and self.budget >= 0)
+        ):
+            raise InvalidInputError(
+                f"budget: {self.budget!r:.80} is not allowed; it takes creative units from 0"
+            )
+        number = self.concurrency
+        if number is not None and (
+            not isinstance(number, int) or isinstance(number, bool) or number < 1
+        ):
+            raise InvalidInputError(
+                f"concurrency: {number!r:.80} is not allowed; it takes a whole number from 1"
+            )
+
+
+@define(eq=False)
+class Engine:
+    """One run of a batch over one client's road. Used once."""
+
+    road: Road
+    driver: AsyncDriver
+    order: Order
+    _waiting: Waiting = field(init=False)
+    _shared: Shared = field(init=False)
+    _outcomes: "asyncio.Queue[BatchOutcome | BaseException]" = field(factory=asyncio.Queue)
+    _tasks: "set[asyncio.Task[None]]" = field(factory=set)
+    _watching: "asyncio.Task[None] | None" = None
+    _refusal: ReframeError | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._waiting = Waiting(self.road.clock)
+        self._shared = Shared(
+            slots=Slots(Limit.of(self.order.concurrency), self.road.clock),
+            budget=Budget(self.order.budget),
+            wait=self._wait,
+            mind=self._mind,
+            tell=self._tell,
+            resubmit_after=self.order.resubmit_after,
+        )
+
+    async def outcomes(self) -> AsyncGenerator[BatchOutcome, None]:
+        """Check everything, then each item's outcome as it comes."""
+        try:
+            plans = await self._checked()
+            self._start(self._feed(plans))
+            for _ in plans:
+                outcome = await self._outcomes.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                yield outcome
+        finally:
+            await self._stop()
+
+    async def _checked(self) -> list[Plan]:
+        """All items, the unfinished ones of an earlier run first: their jobs hold slots."""
+        plans = await asyncio.to_thread(plan, self.order.items, self.order.to)
+        outputs = [str(planned.output) for planned in plans]
+        entries = await asyncio.to_thread(self.road.records.with_outputs, outputs)
+        if faults := await asyncio.to_thread(occupied, plans, entries):
+            raise InvalidBatchError(faults)
+        self._shared.budget.spent = sum(
+            entry.cost or 0.0 for entry in entries if entry.job_id or entry.state in _MAYBE_PAID
+        )
+        begun = {entry.output for entry in entries if not entry.is_finished}
+        plans.sort(key=lambda planned: str(planned.output) not in begun)
+        finished = {entry.output for entry in entries if entry.state == "done"}
+        detail = f"{len(plans)} items: {len(finished)} finished, {len(begun)} begun before"
+        await self._tell(BatchEvent(kind="checked", detail=detail))
+        return plans
+
+    async def _feed(self, plans: Sequence[Plan]) -> None:
+        preparing = asyncio.Semaphore(PREPARING)
+        under_way = asyncio.Semaphore(self._shared.slots.limit.most + _ENDING)
+        for planned in plans:
+            await under_way.acquire()
+            await preparing.acquire()
+            entered = _Once(preparing.release)
+            task = self._start(self._one(planned, entered))
+            task.add_done_callback(lambda _, entered=entered: entered())  # type: ignore[misc]
+            task.add_done_callback(lambda _: under_way.release())
+
+    async def _one(self, planned: Plan, entered: "_Once") -> None:
+        if self._refusal is not None:
+            self._tell_outcome(planned, status="skipped", error=self._refusal)
+            return
+        road = self._road_of(planned, entered)
+        try:
+            result: ReframeResult = await self.driver.run(road.result())
+        except ReframeError as error:
+            self._ended_in(planned, error, taken_up=road.taken_up)
+        except OSError as fault:
+            told = InvalidInputError(f"{planned.output}: {fault.strerror or fault}")
+            self._ended_in(planned, told, taken_up=road.taken_up)
+        else:
+            self._tell_outcome(
+                planned, status="done", job=result.job, files=result.files, taken_up=road.taken_up
+            )
+
+    def _road_of(self, planned: Plan, entered: "_Once") -> ItemRoad:
+        after = self.order.resubmit_after
+        looks: Sequence[float] = LOOKS
+        if after is not None:
+            # With leave to submit again, there is no use in looking for longer than that takes.
+            within = takewhile(lambda sum_: sum_ <= self.road.patience + after, accumulate(LOOKS))
+            looks = LOOKS[: len(list(within))]
+        return ItemRoad(
+            operations=self.road.operations,
+            clock=self.road.clock,
+            records=self.road.records,
+            claimed=self.road.claimed,
+            patience=self.road.patience,
+            looks=looks,
+            shared=self._shared,
+            plan=planned,
+            entered=entered,
+        )
+
+    def _ended_in(self, planned: Plan, error: ReframeError, *, taken_up: bool) -> None:
+        status = "failed"
+        if isinstance(error, SubmissionUncertainError):
+            status = "uncertain"
+        elif isinstance(error, BudgetSpentError | LedgerBusyError) and error.job is None:
+            status = "skipped"
+        elif isinstance(error, AuthenticationError | PermissionDeniedError):
+            # Every other item would be refused as well, after its upload.
+            self._refusal = error
+        self._tell_outcome(planned, status=status, job=error.job, error=error, taken_up=taken_up)
+
+    def _tell_outcome(self, planned: Plan, **facts: Any) -> None:
+        job = facts.get("job")
+        cost = job.cost if job is not None else None
+        self._outcomes.put_nowait(BatchOutcome(item=planned.item, cost=cost, **facts))
+
+    async def _tell(self, event: BatchEvent) -> None:
+        if self.order.on_event is not None:
+            await awaited(self.order.on_event(event))
+
+    async def _wait(self, job: Job, on_update: UpdateCallback | None) -> Job:
+        """The job when it is done, however it ended. Raises what keeps it from being known."""
+        if job.is_done:
+            return job
+        done: asyncio.Future[Job | ReframeError] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Job | ReframeError) -> None:
+            if not done.done():
+                done.set_result(outcome)
+
+        self._waiting.add(job, settle, on_update)
+        if self._watching is None or self._watching.done():
+            flow = watch(self.road.operations, self._waiting)
+            self._watching = self._start(self.driver.run(flow))
+        outcome = await done
+        if isinstance(outcome, ReframeError):
+            raise outcome
+        return outcome
+
+    def _mind(self, job_ids: Sequence[str]) -> None:
+        """Watch jobs of other processes, dead ones perhaps, so that their slots become free."""
+        for job_id in job_ids:
+            if job_id not in self._waiting.jobs:
+                self._start(self._see(job_id))
+
+    async def _see(self, job_id: str) -> None:
+        with suppress(ReframeError):
+            job = await self._wait(Job(id=job_id, status="unknown"), None)
+            await asyncio.to_thread(self.road.records.seen, job)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._outcomes.put_nowait(error)
+
+    async def _stop(self) -> None:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Once:
+    """Calls a function at most once."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()

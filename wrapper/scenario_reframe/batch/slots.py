@@ -1,0 +1,60 @@
+"""Who may submit now: the limit, among the items of one run."""
+
+import asyncio
+
+from scenario_reframe.errors import RateLimitedError, ReframeError
+from scenario_reframe.flow import Clock
+
+from .limiting import Limit
+
+_OTHERS_PAUSE = 1.0
+"""Seconds until a slot that other processes hold is tried again."""
+
+
+class Slots:
+    """Lets so many jobs run side by side as the limit says."""
+
+    def __init__(self, limit: Limit, clock: Clock) -> None:
+        self.limit = limit
+        self.running = 0
+        self._clock = clock
+        self._changed = asyncio.Event()
+
+    async def enter(self) -> None:
+        """Wait for a slot, and take it."""
+        while (pause := self.limit.pause(self.running, self._clock())) != 0.0:
+            changed = self._changed
+            try:
+                await asyncio.wait_for(changed.wait(), pause)
+            except TimeoutError:
+                continue
+        self.running += 1
+
+    def hold(self) -> None:
+        """Take a slot for a job that runs already."""
+        self.running += 1
+
+    def leave(self) -> None:
+        """Give a slot back."""
+        self.running -= 1
+        self._wake()
+
+    def taken(self) -> None:
+        """The server took a job."""
+        self.limit.taken(self._clock())
+        self._wake()
+
+    def refused(self, error: ReframeError) -> None:
+        """The server, or the ledger, refused one; its slot is given back."""
+        self.running -= 1
+        if isinstance(error, RateLimitedError):
+            self.limit.refused(
+                self.running, self._clock(), named=error.limit, wished=error.retry_after
+            )
+        else:
+            self.limit.held(self._clock() + _OTHERS_PAUSE)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

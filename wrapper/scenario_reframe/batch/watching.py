@@ -1,0 +1,157 @@
+"""Watch all waiting jobs together, through the pages of the jobs' list. No I/O.
+
+One sweep reads the list from the oldest waiting job on, whatever the number of waiting jobs; the
+pause after it grows with its pages, so that the requests in a minute do not. A job that the list
+does not show (it lags, it is too long, it is refused) is asked for by its id, a few at a time.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from statistics import median
+
+from attrs import define, field
+
+from scenario_reframe import retry
+from scenario_reframe.errors import NotFoundError, ReframeError
+from scenario_reframe.flow import Clock, Flow, Pause, Tell, repeat
+from scenario_reframe.models import Job
+from scenario_reframe.operations import Operations, next_token
+from scenario_reframe.polling import LISTED_WITHIN, UpdateCallback, timed_out
+from scenario_reframe.reading import iso
+
+LONGEST_WAIT = 3600.0
+"""Seconds that a job is waited for; it goes on after that, and can be taken up again."""
+
+MOST_PAGES = 10
+ASKED_PER_SWEEP = 5
+_UNSEEN = 10.0
+"""Seconds without a word of a job, after which it is asked for by its id."""
+
+Settle = Callable[[Job | ReframeError], None]
+
+
+@define
+class Watched:
+    """A job that somebody waits for. Times are the clock's."""
+
+    job: Job
+    since: float
+    seen_at: float
+    settle: list[Settle]
+    on_update: UpdateCallback | None
+
+
+@define
+class Waiting:
+    """The jobs that are waited for, by id, and how long such jobs take."""
+
+    clock: Clock
+    jobs: dict[str, Watched] = field(factory=dict)
+    took: deque[float] = field(factory=lambda: deque(maxlen=9))
+
+    def add(self, job: Job, settle: Settle, on_update: UpdateCallback | None) -> None:
+        """Wait for a job; `settle` is called once, with the finished job or an error."""
+        watched = self.jobs.get(job.id)
+        if watched is None:
+            now = self.clock()
+            # What is not known yet is asked for at once.
+            seen_at = now if job.created_at is not None else now - _UNSEEN
+            self.jobs[job.id] = Watched(job, now, seen_at, [settle], on_update)
+        else:
+            watched.settle.append(settle)
+            watched.on_update = watched.on_update or on_update
+
+    def drop(self, job_id: str) -> None:
+        """Nobody waits for it any more."""
+        self.jobs.pop(job_id, None)
+
+    def settle(self, watched: Watched, outcome: Job | ReframeError) -> None:
+        """Tell those who wait."""
+        self.drop(watched.job.id)
+        if isinstance(outcome, Job):
+            self.took.append(self.clock() - watched.since)
+        for settle in watched.settle:
+            settle(outcome)
+
+    def usual(self) -> float:
+        """Seconds that a job takes, as far as is known by now."""
+        if self.took:
+            return median(self.took)
+        return self.clock() - min((one.since for one in self.jobs.values()), default=self.clock())
+
+    def unseen(self) -> Iterator[Watched]:
+        """Those of which nothing was heard for a while, the longest silent first."""
+        silent = [one for one in self.jobs.values() if self.clock() - one.seen_at >= _UNSEEN]
+        yield from sorted(silent, key=lambda one: one.seen_at)[:ASKED_PER_SWEEP]
+
+
+def watch(operations: Operations, waiting: Waiting) -> Flow[None]:
+    """Until nobody waits for anything. Errors of a job go to those who wait for it."""
+    while waiting.jobs:
+        pages, wished = 1, 0.0
+        try:
+            pages = yield from _sweep(operations, waiting)
+        except ReframeError as error:
+            wished = retry.wished_pause(error) or 0.0
+        for watched in list(waiting.unseen()):
+            yield from _ask(operations, waiting, watched)
+        for watched in list(waiting.jobs.values()):
+            if waiting.clock() - watched.since >= LONGEST_WAIT:
+                late = timed_out(watched.job.id, watched.job, LONGEST_WAIT)
+                waiting.settle(watched, late)
+        if waiting.jobs:
+            yield Pause(max(retry.poll_pause(waiting.usual()) * pages, wished))
+
+
+def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
+    """Read the list as far back as somebody waits; how many pages that were."""
+    known = [one.job.created_at for one in waiting.jobs.values() if one.job.created_at is not None]
+    if not known:
+        return 1
+    after = iso(min(known) - timedelta(seconds=1))
+    token: str | None = None
+    tokens: set[str] = set()
+    pages = 0
+    while pages < MOST_PAGES and waiting.jobs:
+        pages += 1
+        page = yield from repeat(operations.list_jobs(created_after=after, token=token))
+        for job in page.jobs:
+            watched = waiting.jobs.get(job.id)
+            if watched is not None:
+                yield from _heard(operations, waiting, watched, job)
+        token = next_token(page, tokens)
+        if token is None:
+            break
+    return pages
+
+
+def _heard(operations: Operations, waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
+    watched.seen_at = waiting.clock()
+    if job.is_success and not job.asset_ids:
+        # A list may be abridged, a job's own record is not.
+        yield from _ask(operations, waiting, watched)
+        return
+    yield from _told(waiting, watched, job)
+
+
+def _ask(operations: Operations, waiting: Waiting, watched: Watched) -> Flow[None]:
+    watched.seen_at = waiting.clock()
+    try:
+        job = yield from repeat(operations.get_job(watched.job.id))
+    except ReframeError as error:
+        new = waiting.clock() - watched.since < LISTED_WITHIN
+        if not (retry.is_passing(error) or (new and isinstance(error, NotFoundError))):
+            error.job = watched.job
+            waiting.settle(watched, error)
+        return
+    yield from _told(waiting, watched, job)
+
+
+def _told(waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
+    changed = (job.status, job.progress) != (watched.job.status, watched.job.progress)
+    watched.job = job
+    if changed and watched.on_update is not None:
+        yield Tell(watched.on_update, (job,))
+    if job.is_done and job.id in waiting.jobs:
+        waiting.settle(watched, job)

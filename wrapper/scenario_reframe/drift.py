@@ -1,0 +1,171 @@
+"""What a source of the vendor's says of the model, beside what this client knows. No I/O.
+
+The vendor changes models without notice. A source is the reply to `GET /models/{modelId}`
+(see `model_inputs`), or whatever else was read into a `Source`, and is held only to what it can
+prove.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
+
+from .drift_terms import (
+    NO_LIMITS,
+    Aspect,
+    Change,
+    Known,
+    Source,
+    Stated,
+    choices_words,
+    limits_words,
+    stated_words,
+    summary,
+    words,
+)
+
+
+def known_settings() -> list[Known]:
+    """What the generated table holds, and the video's own field."""
+    video = Known(name=VIDEO_FIELD, kind="file", required=True)
+    return [
+        video,
+        *(
+            Known(
+                name=row.wire,
+                kind=row.kind,
+                default=row.default,
+                limits=(row.bounds.minimum, row.bounds.maximum),
+                choices=row.choices,
+                maybe_file=row.kind == "string",
+            )
+            for row in SETTINGS
+        ),
+    ]
+
+
+def compare(known: Iterable[Known], source: Source) -> list[Change]:
+    """Every difference that the source proves: in the order of `known`, then what was added."""
+    stated = {row.name: row for row in source.settings}
+    changes: list[Change] = []
+    for row in known:
+        found = stated.pop(row.name, None)
+        if found is not None:
+            changes += _differences(row, found, source)
+        elif source.complete or not (row.kind == "file" or row.required):
+            changes.append(_removed(row))
+    return changes + [_added(row, source.proves) for row in stated.values()]
+
+
+def same_type(row: Known, found: Stated) -> bool:
+    """Whether a value of the one is a value of the other, by their types."""
+    if row.kind == "integer":
+        return found.type == "number" and not found.has_fractions
+    return found.type == row.kind or (row.maybe_file and found.type == "file")
+
+
+def _differences(row: Known, found: Stated, source: Source) -> Iterator[Change]:
+    proves = source.proves
+    alike = same_type(row, found)
+    if not alike:
+        yield _retyped(row, found, proves)
+    if "default" in proves and row.kind != "file" and not _equal(row.default, found.default):
+        yield Change(
+            setting=row.name,
+            kind="default",
+            spec=words(row.default),
+            source=words(found.default),
+            breaks="may",
+            why="calls that leave it out give another result",
+        )
+    if (alike or _widened(row, found)) and row.kind != "file":
+        if "bounds" in proves and found.limits not in {None, row.limits}:
+            yield _bounded(row, found)
+        if "choices" in proves and set(row.choices) != set(found.choices):
+            yield _chosen(row, found)
+    # A page may not say that the server wants something; so it cannot prove that it does not.
+    proven = "required" in proves and (found.required or source.complete)
+    if proven and row.required != found.required:
+        yield _demanded(row, found)
+
+
+def _widened(row: Known, found: Stated) -> bool:
+    return row.kind == "integer" and found.type == "number"
+
+
+def _equal(one: object, other: object) -> bool:
+    """Equal as JSON: true is not 1; an empty text is no default."""
+    if isinstance(one, bool) != isinstance(other, bool):
+        return False
+    return one == other or (one in (None, "") and other in (None, ""))
+
+
+def _removed(row: Known) -> Change:
+    return Change(
+        setting=row.name,
+        kind="removed",
+        spec=summary(row.kind, row.default, row.limits, row.choices),
+        source="not there",
+        breaks="yes",
+        why="calls that give it are refused, or it has no effect",
+    )
+
+
+def _added(found: Stated, proves: frozenset[Aspect]) -> Change:
+    return Change(
+        setting=found.name,
+        kind="added",
+        spec="not there",
+        source=stated_words(found, proves),
+        breaks="yes" if found.required else "no",
+        why="calls without it are refused" if found.required else "it may be left out",
+    )
+
+
+def _retyped(row: Known, found: Stated, proves: frozenset[Aspect]) -> Change:
+    widened = _widened(row, found)
+    return Change(
+        setting=row.name,
+        kind="type",
+        spec=row.kind,
+        source="number, with fractions" if widened else stated_words(found, proves),
+        breaks="no" if widened else "yes",
+        why="whole numbers stay allowed" if widened else "values of the old type are refused",
+    )
+
+
+def _bounded(row: Known, found: Stated) -> Change:
+    (low, high), (new_low, new_high) = row.limits, found.limits or NO_LIMITS
+    raised = new_low is not None and (low is None or new_low > low)
+    lowered = new_high is not None and (high is None or new_high < high)
+    return Change(
+        setting=row.name,
+        kind="bounds",
+        spec=limits_words(row.limits),
+        source=limits_words(found.limits),
+        breaks="yes" if raised or lowered else "no",
+        why="values once allowed are refused" if raised or lowered else "more is allowed",
+    )
+
+
+def _chosen(row: Known, found: Stated) -> Change:
+    gone = [choice for choice in row.choices if choice not in found.choices]
+    narrowed = bool(found.choices and (gone or not row.choices))
+    return Change(
+        setting=row.name,
+        kind="choices",
+        spec=choices_words(row.choices),
+        source=choices_words(found.choices),
+        breaks="yes" if narrowed else "no",
+        why="values once allowed are refused" if narrowed else "more is allowed",
+    )
+
+
+def _demanded(row: Known, found: Stated) -> Change:
+    return Change(
+        setting=row.name,
+        kind="required",
+        spec="required" if row.required else "optional",
+        source="required" if found.required else "optional",
+        breaks="yes" if found.required else "no",
+        why="calls without it are refused" if found.required else "it may be left out",
+    )

@@ -1,0 +1,142 @@
+"""The terms in which drift is told: a setting as known, as stated by a source, and a change."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from attrs import frozen
+
+from .text import printable
+
+Aspect = Literal["default", "bounds", "choices", "required"]
+ChangeKind = Literal["added", "removed", "type", "default", "bounds", "choices", "required"]
+Breaks = Literal["yes", "no", "may"]
+Value = bool | int | float | str | None
+Limits = tuple[float | None, float | None]
+
+ASPECTS: tuple[Aspect, ...] = ("default", "bounds", "choices", "required")
+NO_LIMITS: Limits = (None, None)
+
+
+@frozen(kw_only=True)
+class Known:
+    """A setting as this client knows it, under the API's name.
+
+    `kind` is boolean, integer, number, string or file. `limits` bound a number's value or a text's
+    length. `maybe_file`: a string of which it is not on record whether it is an asset's id.
+    """
+
+    name: str
+    kind: str
+    default: Value = None
+    limits: Limits = NO_LIMITS
+    choices: tuple[str, ...] = ()
+    required: bool = False
+    maybe_file: bool = False
+
+
+@frozen(kw_only=True)
+class Stated:
+    """A setting as a source states it. The vendor has no type for whole numbers.
+
+    `limits` are None where the source speaks of none for this setting.
+    """
+
+    name: str
+    type: str
+    default: Any = None
+    limits: Limits | None = NO_LIMITS
+    choices: tuple[Any, ...] = ()
+    required: bool = False
+    step: float | None = None
+    description: str = ""
+
+    @property
+    def has_fractions(self) -> bool:
+        """Whether any of its numbers is not whole."""
+        numbers = (self.default, *(self.limits or ()), self.step)
+        return any(isinstance(number, float) and not number.is_integer() for number in numbers)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes whole numbers only, as far as the source proves it."""
+        return self.step == 1 and not self.has_fractions
+
+
+@frozen(kw_only=True)
+class Source:
+    """What was read. `proves`: the aspects that it speaks of at all.
+
+    `complete`: what it leaves out is gone. A page may leave out files, and what the server wants.
+    `notes`: what a person should know of it.
+    """
+
+    settings: tuple[Stated, ...]
+    proves: frozenset[Aspect]
+    complete: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def silent_on(self) -> tuple[Aspect, ...]:
+        """What it cannot prove."""
+        return tuple(aspect for aspect in ASPECTS if aspect not in self.proves)
+
+
+@frozen(kw_only=True)
+class Change:
+    """One difference. `spec` and `source` are words to show; `breaks`: whether callers break."""
+
+    setting: str
+    kind: ChangeKind
+    spec: str
+    source: str
+    breaks: Breaks
+    why: str
+
+    def record(self) -> dict[str, str]:
+        """The change as JSON has it."""
+        return {
+            "setting": printable(self.setting),
+            "change": self.kind,
+            "spec": self.spec,
+            "source": self.source,
+            "breaks": self.breaks,
+            "why": self.why,
+        }
+
+
+def words(value: object) -> str:
+    """A value as a person reads it."""
+    if value is None or value == "":
+        return "none"
+    return printable(value if isinstance(value, str) else json.dumps(value))
+
+
+def stated_words(found: Stated, proves: Iterable[Aspect] = ASPECTS) -> str:
+    """All that a source states of a setting, in one line."""
+    text = summary(printable(found.type), found.default, found.limits, found.choices)
+    return f"{text}, required" if found.required and "required" in proves else text
+
+
+def limits_words(limits: Limits | None) -> str:
+    """Bounds as a person reads them."""
+    low, high = limits or NO_LIMITS
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    if low is None and high is None:
+        return "none"
+    return f"at most {high}" if low is None else f"at least {low}"
+
+
+def choices_words(choices: tuple[Any, ...]) -> str:
+    """Choices as a person reads them."""
+    return ", ".join(map(words, choices)) or "any"
+
+
+def summary(kind: str, default: object, limits: Limits | None, choices: tuple[Any, ...]) -> str:
+    """All that is known or stated of a setting, in one line."""
+    parts = [kind]
+    parts += [limits_words(limits)] if limits not in (None, NO_LIMITS) else []
+    parts += [f"one of {choices_words(choices)}"] if choices else []
+    parts += [f"default {words(default)}"] if default not in (None, "") else []
+    return ", ".join(parts)
