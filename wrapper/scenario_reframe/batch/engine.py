@@ -32,7 +32,7 @@ from .road import ItemRoad, Shared
 from .slots import Slots
 from .watching import Waiting, watch
 
-PREPARING = 4
+PREPARING = 8
 """Items that are uploaded, or wait for a slot, side by side."""
 _ENDING = 16
 """Items beyond the slots that may be on their way: prepared, or being downloaded."""
