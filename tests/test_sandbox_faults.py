@@ -1,5 +1,7 @@
 """Each fault that the sandbox can be told to have, seen from the client's side."""
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -7,7 +9,17 @@ import pytest
 
 from sandbox_clips import GENERATE, QUICK, Client
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.faults import answer, cut, drop, hang, ignore_range, rewrite
+from scenario_reframe.sandbox.faults import (
+    Fault,
+    answer,
+    cut,
+    drop,
+    hang,
+    ignore_range,
+    late,
+    rewrite,
+    slow_down,
+)
 from scenario_reframe_api.settings import MODEL_ID
 
 
@@ -105,3 +117,63 @@ def test_rewritten_reply_is_whole(sandbox: Sandbox, client: Client) -> None:
     assert got.json()["job"] is None
     assert got.json()["creativeUnitsCost"] > 0
     assert sandbox.jobs_made == 1
+
+
+def test_cut_may_come_after_a_share_of_the_reply(
+    sandbox: Sandbox, client: Client, asset: dict[str, Any], clip: bytes
+) -> None:
+    """For who does not know how long it will be."""
+    sandbox.faults.add(cut(share=0.5), "/assets/", method="GET")
+    got = b""
+
+    def gather(reply: httpx.Response) -> None:
+        nonlocal got
+        for chunk in reply.iter_raw():
+            got += chunk
+
+    with (
+        client.files.stream("GET", asset["url"]) as reply,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        gather(reply)
+    assert got == clip[: len(clip) // 2]
+
+
+def test_slow_reply_is_whole_in_pieces(
+    sandbox: Sandbox, client: Client, asset: dict[str, Any], clip: bytes
+) -> None:
+    """A reply that trickles for a time that is told, however long it is."""
+    sandbox.faults.add(slow_down(0.2), "/assets/", method="GET")
+    with client.files.stream("GET", asset["url"]) as reply:
+        pieces = list(reply.iter_raw())
+    assert b"".join(pieces) == clip
+    assert len(pieces) > 1
+
+
+@pytest.mark.parametrize("fault", [answer(504), drop()], ids=["504", "drop"])
+def test_late_work_is_done_after_the_answer(sandbox: Sandbox, client: Client, fault: Fault) -> None:
+    """The client hears of a failure; the job is made afterwards, from the whole request."""
+    sandbox.faults.add(late(0.5, fault), "/generate/")
+    try:
+        assert client.post(GENERATE, json=QUICK).status_code == 504
+    except httpx.TransportError:
+        assert sandbox.requests[-1].status is None
+    assert sandbox.jobs_made == 0
+    while not sandbox.jobs_made:
+        time.sleep(0.02)
+    assert [job.input for job in sandbox.made] == [QUICK]
+
+
+def test_request_that_breaks_off_is_not_accepted_late(sandbox: Sandbox, client: Client) -> None:
+    """What never arrived whole makes no job, and stops nobody."""
+
+    def halves() -> Iterator[bytes]:
+        yield b'{"resolution":'
+        raise ConnectionError("the client is killed")
+
+    sandbox.faults.add(late(0, answer(504)), "/generate/")
+    with pytest.raises(ConnectionError):
+        client.post(GENERATE, content=halves(), headers={"Content-Type": "application/json"})
+    assert client.post(GENERATE, json=QUICK).status_code == 200
+    assert sandbox.jobs_made == 1
+    assert sandbox.requests[0].status is None

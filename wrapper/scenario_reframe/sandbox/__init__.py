@@ -14,7 +14,8 @@ except ImportError as error:
     ) from error
 
 from scenario_reframe.sandbox.app import RequestRecord
-from scenario_reframe.sandbox.faults import Faults
+from scenario_reframe.sandbox.records import MadeJob
+from scenario_reframe.sandbox.scheduling import Faults
 from scenario_reframe.sandbox.server import Sandbox
 
-__all__ = ["Faults", "RequestRecord", "Sandbox"]
+__all__ = ["Faults", "MadeJob", "RequestRecord", "Sandbox"]

@@ -15,11 +15,12 @@ from starlette.responses import Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scenario_reframe.sandbox.checking import refusal
-from scenario_reframe.sandbox.faults import Faults
+from scenario_reframe.sandbox.checking import RefusedError, refusal
+from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.files import Files
 from scenario_reframe.sandbox.generating import Generating
 from scenario_reframe.sandbox.jobs import Jobs
+from scenario_reframe.sandbox.scheduling import Faults
 from scenario_reframe.sandbox.state import State
 from scenario_reframe.sandbox.uploads import Uploads
 from scenario_reframe.sandbox.workers import Worker
@@ -47,6 +48,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, faults: Faults, key: str, secret: str) -> None:
         self.requests: deque[RequestRecord] = deque(maxlen=_RECORDS_KEPT)
+        self.requests_made = 0
         self.credentials_leaked = 0
         self._app = app
         self._faults = faults
@@ -57,24 +59,27 @@ class Gate:
         query = scope["query_string"].decode("latin-1")
         record = RequestRecord(scope["method"], scope["path"], query)
         self.requests.append(record)
+        self.requests_made += 1
 
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
             await send(message)
 
-        fault = self._faults.take(record.method, record.path)
+        self._watch_credentials(scope)
+        fault = self._faults.take(scope)
         if fault is None:
             await self._checked(scope, receive, recorded)
         else:
             await fault(self._checked, scope, receive, recorded)
 
-    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        given = dict(scope["headers"]).get(b"authorization")
-        is_api = f"{scope['path']}/".startswith("/v1/")
-        if not is_api and given is not None:
+    def _watch_credentials(self, scope: Scope) -> None:
+        """Count a leak before any fault, which may keep the request from the application."""
+        if not _is_api(scope) and _authorization(scope) is not None:
             self.credentials_leaked += 1
-        if is_api and not self._is_known(given):
+
+    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _is_api(scope) and not self._is_known(_authorization(scope)):
             await refusal(401, "Unauthorized")(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -88,11 +93,20 @@ class Gate:
         return scheme.lower() == b"basic" and hmac.compare_digest(given, self._credentials)
 
 
-def build_app(state: State, encodes: Worker, imports: Worker) -> ASGIApp:
+def _is_api(scope: Scope) -> bool:
+    return f"{scope['path']}/".startswith("/v1/")
+
+
+def _authorization(scope: Scope) -> bytes | None:
+    found: bytes | None = dict(scope["headers"]).get(b"authorization")
+    return found
+
+
+def build_app(state: State, engine: Engine, imports: Worker) -> ASGIApp:
     """Put the routes together: the API under `/v1`, the file host beside it."""
-    files, uploads = Files(state), Uploads(state, imports)
+    files, uploads = Files(state), Uploads(state, imports, engine)
     api = [
-        *Generating(state, encodes).routes(),
+        *Generating(state, engine).routes(),
         *Jobs(state).routes(),
         *files.routes(),
         *uploads.routes(),
@@ -108,7 +122,8 @@ def build_app(state: State, encodes: Worker, imports: Worker) -> ASGIApp:
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    return refusal(error.status_code, error.detail)
+    details = error.details if isinstance(error, RefusedError) else None
+    return refusal(error.status_code, error.detail, details)
 
 
 async def _on_bug(_request: Request, error: Exception) -> Response:

@@ -26,10 +26,13 @@ _KINDS: Final = {
 
 
 class RefusedError(HTTPException):
-    """A request that is answered with a status and the vendor's `reason`."""
+    """A request that is answered with a status, the vendor's `reason` and perhaps `details`."""
 
-    def __init__(self, reason: str, status_code: int = 400) -> None:
+    def __init__(
+        self, reason: str, status_code: int = 400, details: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(status_code, reason)
+        self.details = details
 
 
 def reply(body: dict[str, Any], status: int = 200) -> Response:
@@ -37,9 +40,10 @@ def reply(body: dict[str, Any], status: int = 200) -> Response:
     return Response(json.dumps(body), status, media_type="application/json")
 
 
-def refusal(status: int, reason: str) -> Response:
+def refusal(status: int, reason: str, details: dict[str, Any] | None = None) -> Response:
     """Answer with the vendor's shape of an error."""
-    return reply({"reason": reason, "trace_id": secrets.token_hex(8)}, status)
+    told = {"reason": reason, "trace_id": secrets.token_hex(8)}
+    return reply(told if details is None else told | {"details": details}, status)
 
 
 async def read_object(request: Request, schema: str) -> dict[str, Any]:

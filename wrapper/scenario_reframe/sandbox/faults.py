@@ -9,10 +9,7 @@ and `send`) and does with them what it likes; a new kind is a new function that 
 
 import asyncio
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,52 +18,6 @@ Fault = Callable[[ASGIApp, Scope, Receive, Send], Awaitable[None]]
 
 TRANSPORT: Final = "scenario_reframe.transport"
 """Key of the connection's asyncio transport in the scope's extensions."""
-
-
-@dataclass
-class _Rule:
-    fault: Fault
-    path: re.Pattern[str]
-    method: str | None
-    left: int
-
-
-class Faults:
-    """The faults still to come. The first rule that matches a request is used on it."""
-
-    def __init__(self) -> None:
-        self._rules: list[_Rule] = []
-        self._lock = Lock()
-
-    def add(
-        self, fault: Fault, path: str = "", *, method: str | None = None, times: int = 1
-    ) -> None:
-        """Use a fault on the next `times` requests whose path matches the regular expression.
-
-        The path is a URL's, with `/v1` for the API and without a query.
-        """
-        with self._lock:
-            self._rules.append(_Rule(fault, re.compile(path), method, times))
-
-    def clear(self) -> None:
-        """Forget the faults still to come."""
-        with self._lock:
-            self._rules.clear()
-
-    @property
-    def left(self) -> int:
-        """How many faults are still to come."""
-        with self._lock:
-            return sum(rule.left for rule in self._rules)
-
-    def take(self, method: str, path: str) -> Fault | None:
-        """Use up one fault for a request, if there is one for it."""
-        with self._lock:
-            for rule in self._rules:
-                if rule.left and rule.method in {None, method} and rule.path.search(path):
-                    rule.left -= 1
-                    return rule.fault
-        return None
 
 
 def answer(
@@ -125,14 +76,16 @@ def hang(seconds: float, *, after: bool = False) -> Fault:
     return fault
 
 
-def cut(after_bytes: int) -> Fault:
-    """Close the connection after so many bytes of the reply's body."""
+def cut(after_bytes: int = 0, *, share: float | None = None) -> Fault:
+    """Close the connection after so many bytes of the reply's body, or after a share of it."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         left = after_bytes
 
         async def cut_send(message: Message) -> None:
             nonlocal left
+            if message["type"] == "http.response.start" and share is not None:
+                left = int(int(dict(message["headers"]).get(b"content-length", b"0")) * share)
             if message["type"] == "http.response.body" and left >= 0:
                 body = message.get("body", b"")
                 if len(body) >= left:
@@ -163,6 +116,44 @@ def trickle(seconds: float) -> Fault:
         await app(scope, receive, slowly)
 
     return fault
+
+
+def slow_down(seconds: float, pieces: int = 10) -> Fault:
+    """Send a reply's body in pieces, which together are held so many seconds."""
+
+    async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        left = pieces
+
+        async def slowly(message: Message) -> None:
+            nonlocal left
+            body = message.get("body", b"")
+            step = max(1, -(-len(body) // pieces))
+            while len(body) > step and left:
+                left -= 1
+                await send({**message, "body": body[:step], "more_body": True})
+                await asyncio.sleep(seconds / pieces)
+                body = body[step:]
+            await send({**message, "body": body} if "body" in message else message)
+
+        await app(scope, receive, slowly)
+
+    return fault
+
+
+def late(seconds: float, fault: Fault) -> Fault:
+    """Have a fault answer at once, and do the work so many seconds later all the same."""
+
+    async def fault_first(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while (message := await receive())["type"] == "http.request":
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                await fault(app, scope, _again(body, receive), send)
+                await asyncio.sleep(seconds)
+                await app(scope, _again(body, receive), _nowhere)
+                return
+
+    return fault_first
 
 
 def rewrite(change: Callable[[Any], Any]) -> Fault:
@@ -199,6 +190,16 @@ async def _read(receive: Receive) -> None:
     """Read a request's body to its end, so that the client is not cut off while it sends."""
     while (await receive()).get("more_body"):
         pass
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A request's body, that was read already, once more."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again
 
 
 async def _nowhere(_message: Message) -> None:

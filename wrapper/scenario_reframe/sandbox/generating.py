@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -11,10 +12,11 @@ from starlette.routing import Route
 
 from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
 from scenario_reframe.sandbox.encoding import reframe
+from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.prices import price
-from scenario_reframe.sandbox.probing import NotAVideoError
+from scenario_reframe.sandbox.probing import NotAVideoError, probe
 from scenario_reframe.sandbox.records import PROJECT_ID, Job
-from scenario_reframe.sandbox.reframing import frames_to_make
+from scenario_reframe.sandbox.reframing import Source, frames_to_make
 from scenario_reframe.sandbox.sample import SAMPLE_RATE, SAMPLE_SECONDS
 from scenario_reframe.sandbox.state import State
 from scenario_reframe.sandbox.workers import StoppedError, Worker
@@ -28,11 +30,11 @@ _HINT: Final = "Upload the video again, or convert it to MP4 (H.264) first."
 
 
 class Generating:
-    """Takes paid jobs in and has them encoded."""
+    """Takes paid jobs in and has them made."""
 
-    def __init__(self, state: State, encodes: Worker) -> None:
+    def __init__(self, state: State, engine: Engine) -> None:
         self._state = state
-        self._encodes = encodes
+        self._engine = engine
 
     def routes(self) -> list[Route]:
         """The API's routes for generating, without the leading `/v1`."""
@@ -55,9 +57,10 @@ class Generating:
         }
         if dry_run != "false":
             return reply(costs, _PRICED)
+        self._check_parallel()
         owner = request.query_params.get("projectId")
         job = self._state.new_job("custom", owner, given, cost)
-        self._encodes.add(partial(_encode, self._state, job))
+        self._engine.start(job)
         return reply({"job": job.record()} | costs)
 
     def _frames(self, given: Mapping[str, Any]) -> int:
@@ -69,6 +72,12 @@ class Generating:
             raise RefusedError(f"Asset {given[VIDEO_FIELD]} not found", 404)
         return frames_to_make(given, asset.source.frames)
 
+    def _check_parallel(self) -> None:
+        limit = self._state.limits.parallel_jobs
+        if limit is not None and self._state.running() >= limit:
+            details = {"actionName": "parallel-custom-jobs", "actionLimit": limit}
+            raise RefusedError("Too many parallel jobs", 429, details)
+
     async def _model(self, request: Request) -> Response:
         _check_model(request)
         return reply({"model": model_record()})
@@ -78,6 +87,22 @@ def _check_model(request: Request) -> None:
     model_id = request.path_params["model_id"]
     if model_id != MODEL_ID:
         raise RefusedError(f"Model {model_id} not found", 404)
+
+
+class VideoEngine:
+    """Really reframes, one job after the other on the worker's thread."""
+
+    def __init__(self, state: State, encodes: Worker) -> None:
+        self._state = state
+        self._encodes = encodes
+
+    def look(self, path: Path) -> Source:
+        """Read a file's facts, decoding its first frame. Raises NotAVideoError."""
+        return probe(path)
+
+    def start(self, job: Job) -> None:
+        """Queue the job."""
+        self._encodes.add(partial(_encode, self._state, job))
 
 
 def _encode(state: State, job: Job) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from scenario_reframe.sandbox.probing import NotAVideoError, probe
+from scenario_reframe.sandbox.engines import Engine
+from scenario_reframe.sandbox.probing import NotAVideoError
 from scenario_reframe.sandbox.records import Upload
 from scenario_reframe.sandbox.reframing import Source
 from scenario_reframe.sandbox.state import State
@@ -23,7 +24,7 @@ class _NotImportedError(Exception):
     """The upload cannot become an asset; the text says why."""
 
 
-def take_in(state: State, upload: Upload) -> None:
+def take_in(state: State, upload: Upload, engine: Engine) -> None:
     """Put an upload together, look whether it is a video, and make it an asset."""
     path = upload.folder / "whole"
     try:
@@ -31,7 +32,7 @@ def take_in(state: State, upload: Upload) -> None:
             _join(upload, path)
         else:
             _fetch(upload.url, path, state)
-        source = probe(path)
+        source = engine.look(path)
     except (_NotImportedError, NotAVideoError) as error:
         _fail(upload, str(error))
         return

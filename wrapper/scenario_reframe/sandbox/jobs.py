@@ -1,15 +1,18 @@
 """`GET /jobs`, `GET /jobs/{jobId}` and `POST /jobs/{jobId}/action`."""
 
-import base64
+import json
 from datetime import UTC, datetime
-from typing import Any, Final
+from itertools import dropwhile
+from operator import itemgetter
+from typing import Final
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.checking import RefusedError, page_size, read_object, reply
+from scenario_reframe.sandbox.checking import RefusedError, page_size, read_object
+from scenario_reframe.sandbox.paging import TOP, Place, Token
 from scenario_reframe.sandbox.records import PROJECT_ID, Job
 from scenario_reframe.sandbox.state import State
 
@@ -24,9 +27,6 @@ _STATUSES: Final = (
     "canceled",
 )
 _FILTERS: Final = ("status", "type", "types", "workflowId")
-
-# A job's place in the list: a time in milliseconds, then the job's number.
-_Place = tuple[int, int]
 
 
 class Jobs:
@@ -47,25 +47,49 @@ class Jobs:
         query = request.query_params
         _check_filters(query)
         size = page_size(query)
-        by_update = "updatedAfter" in query
-        after = _moment(query, "updatedAfter" if by_update else "createdAfter")
-        token = query.get("paginationToken")
-        before = None if token is None else _place_of(token)
-        places = {
-            _place(job, by_update=by_update): job
-            for job in list(self._state.jobs.values())
-            if _wanted(job, query)
-        }
-        listed = sorted(
-            (p for p in places if p[0] > after and (before is None or p < before)), reverse=True
-        )
-        page: dict[str, Any] = {"jobs": [places[place].record() for place in listed[:size]]}
+        token = _token(query)
+        held = [self._state.jobs[job_id] for job_id in token.held if job_id in self._state.jobs]
+        if "updatedAfter" in query:
+            listed = self._by_update(query, token.place)
+        else:
+            listed = self._by_creation(query, token.place, size)
+        page = [job.text() for job in held] + [job.text() for _, job in listed[:size]]
+        rest = ""
         if len(listed) > size:
-            page["nextPaginationToken"] = _token_of(listed[size - 1])
-        return reply(page)
+            rest = f', "nextPaginationToken": {json.dumps(Token(listed[size - 1][0]).text())}'
+        return Response(f'{{"jobs": [{", ".join(page)}]{rest}}}', media_type="application/json")
+
+    def _by_creation(self, query: QueryParams, before: Place, size: int) -> list[tuple[Place, Job]]:
+        """The newest jobs of a query after a place, and one more to tell that there are more.
+
+        Nobody waits for the whole list: jobs are kept in this order, so only a page of it is read.
+        """
+        after = _moment(query, "createdAfter")
+        listed: list[tuple[Place, Job]] = []
+        for job in self._shown(before[1]):
+            place = (_milliseconds(job.timeline.created), job.number)
+            if place[0] <= after or len(listed) > size:
+                break
+            if _wanted(job, query):
+                listed.append((place, job))
+        return listed
+
+    def _by_update(self, query: QueryParams, before: Place) -> list[tuple[Place, Job]]:
+        after = _moment(query, "updatedAfter")
+        jobs = [job for job in self._shown(TOP[1]) if _wanted(job, query)]
+        places = [((_milliseconds(job.updated), job.number), job) for job in jobs]
+        listed = [(place, job) for place, job in places if after < place[0] and place < before]
+        return sorted(listed, key=itemgetter(0), reverse=True)
+
+    def _shown(self, before: int) -> list[Job]:
+        """The jobs with numbers under `before` that are listed by now, newest first."""
+        by = self._state.now() - self._state.limits.list_lag
+        jobs = self._state.newest_jobs(before)
+        return list(dropwhile(lambda job: job.timeline.created > by, jobs))
 
     async def _get(self, request: Request) -> Response:
-        return reply({"job": self._job(request).record()})
+        text = self._job(request).text()
+        return Response(f'{{"job": {text}}}', media_type="application/json")
 
     async def _act(self, request: Request) -> Response:
         self._job(request)
@@ -97,13 +121,9 @@ def _wanted(job: Job, query: QueryParams) -> bool:
     return (
         job.owner == query.get("projectId", PROJECT_ID)
         and (not kinds or job.kind in kinds)
-        and query.get("status", job.status) == job.status
+        and ("status" not in query or query["status"] == job.status)
         and "workflowId" not in query
     )
-
-
-def _place(job: Job, *, by_update: bool) -> _Place:
-    return (_milliseconds(job.updated if by_update else job.timeline.created), job.number)
 
 
 def _milliseconds(moment: float) -> int:
@@ -122,14 +142,11 @@ def _moment(query: QueryParams, name: str) -> int:
         raise RefusedError(f'"{name}" must be in ISO 8601 date format') from error
 
 
-def _token_of(place: _Place) -> str:
-    return base64.urlsafe_b64encode(f"{place[0]}.{place[1]}".encode()).decode().rstrip("=")
-
-
-def _place_of(token: str) -> _Place:
+def _token(query: QueryParams) -> Token:
+    """Read the place to begin at: the top when there is none."""
+    if "paginationToken" not in query:
+        return Token(TOP)
     try:
-        padded = token + "=" * (-len(token) % 4)
-        date, number = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii").split(".")
-        return int(date), int(number)
+        return Token.read(query["paginationToken"])
     except ValueError as error:
         raise RefusedError('"paginationToken" is invalid') from error

@@ -3,7 +3,10 @@
 Every field that the official SDK (2.4.0) requires in strict mode is there.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +16,24 @@ from scenario_reframe_api.settings import MODEL_ID
 
 AUTHOR_ID: Final = "apiu_sandbox"
 PROJECT_ID: Final = "proj_sandbox"
+_FINAL: Final = frozenset({"success", "failure"})
+
+
+@dataclass(frozen=True)
+class MadeJob:
+    """A paid job as the server knows it, for whoever has to check what a client made of it.
+
+    `input` is the request's body as it was sent, `created` a Unix time in seconds; `digests` are
+    the SHA-256, in hex, of the results' bytes, in the order of `asset_ids`, none before success.
+    """
+
+    id: str
+    input: dict[str, Any]
+    status: str
+    project_id: str
+    created: float
+    asset_ids: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
 
 
 @dataclass
@@ -30,6 +51,7 @@ class Job:
     asset_id: str | None = None
     error: str | None = None
     hint: str | None = None
+    _text: str | None = field(default=None, init=False, repr=False)
 
     @property
     def status(self) -> str:
@@ -40,6 +62,21 @@ class Job:
     def updated(self) -> float:
         """Unix time of the status that is shown now, in seconds."""
         return self.timeline.shown()[-1][1]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the status that is shown now is the last."""
+        return self.status in _FINAL
+
+    def text(self) -> str:
+        """The record as JSON. That of a job that is done never changes, and is kept."""
+        if self._text is not None:
+            return self._text
+        done = self.is_done  # asked before: the record may be a later one, never an earlier
+        text = json.dumps(self.record())
+        if done:
+            self._text = text
+        return text
 
     def record(self) -> dict[str, Any]:
         """The job as `GET /jobs/{jobId}` shows it."""
@@ -88,6 +125,12 @@ class Asset:
     created: float
     made_by: Job | None = None
     seed: int | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hex."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def record(self, url: str) -> dict[str, Any]:
         """The asset as `GET /assets/{assetId}` shows it, with a signed URL."""

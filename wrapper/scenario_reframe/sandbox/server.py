@@ -17,11 +17,16 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scenario_reframe.sandbox.app import Gate, RequestRecord, build_app
-from scenario_reframe.sandbox.faults import TRANSPORT, Faults
+from scenario_reframe.sandbox.engines import FastEngine
+from scenario_reframe.sandbox.faults import TRANSPORT
+from scenario_reframe.sandbox.generating import VideoEngine
+from scenario_reframe.sandbox.records import MadeJob
+from scenario_reframe.sandbox.scheduling import Faults
 from scenario_reframe.sandbox.signing import Signer
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import Limits, State
 from scenario_reframe.sandbox.workers import Worker
 
+_WORKERS: Final = ("imports", "encodes")
 _STOP_SECONDS: Final = 10.0
 _START_SECONDS: Final = 10.0
 # Longer than clients keep idle connections: none is closed under a request on its way.
@@ -34,6 +39,10 @@ class Sandbox:
     `port` 0 takes a free one. `url_lifetime` is how long signed URLs hold and `stage_seconds` how
     long each status is shown at least, both in seconds. Files live in a temporary folder, or in
     `media_dir`, which is then left as it is.
+
+    For tests with many jobs: `fast` makes small files of meaningless bytes instead of videos, and
+    takes whatever begins like one. `list_lag` is how many seconds a new job is missing from the
+    list of jobs. `parallel_jobs` is how many paid jobs may run; one more is refused with 429.
 
         with Sandbox() as sandbox:
             client = ReframeClient(
@@ -50,6 +59,9 @@ class Sandbox:
         url_lifetime: float = 24 * 3600,
         stage_seconds: float = 0.25,
         media_dir: Path | None = None,
+        fast: bool = False,
+        list_lag: float = 0.0,
+        parallel_jobs: int | None = None,
     ) -> None:
         self.api_key = api_key
         self.api_secret = api_secret
@@ -58,6 +70,8 @@ class Sandbox:
         self._url_lifetime = url_lifetime
         self._stage_seconds = stage_seconds
         self._media_dir = media_dir
+        self._fast = fast
+        self._limits = Limits(list_lag, parallel_jobs)
         self._closing = contextlib.ExitStack()
 
     def __repr__(self) -> str:
@@ -75,11 +89,12 @@ class Sandbox:
             )
             self.base_url = f"http://127.0.0.1:{port}/v1"
             signer = Signer(f"http://localhost:{port}", self._url_lifetime, time.time)
-            self._state = State(folder, signer, self._stage_seconds)
-            workers = [Worker(name, self._state.stopping) for name in ("encodes", "imports")]
-            app = build_app(self._state, *workers)
+            self._state = State(folder, signer, self._stage_seconds, self._limits)
+            imports, encodes = (Worker(name, self._state.stopping) for name in _WORKERS)
+            engine = FastEngine(self._state) if self._fast else VideoEngine(self._state, encodes)
+            app = build_app(self._state, engine, imports)
             self._gate = Gate(app, self.faults, self.api_key, self.api_secret)
-            for worker in workers:
+            for worker in [imports] if self._fast else [imports, encodes]:
                 worker.start()
                 stack.callback(worker.join, _STOP_SECONDS)
             stack.callback(self._state.stopping.set)
@@ -114,9 +129,40 @@ class Sandbox:
         return self._state.jobs_made
 
     @property
+    def made(self) -> list[MadeJob]:
+        """Every paid job so far, oldest first, with the digests of its results.
+
+        To be read while the sandbox runs. Any thread may ask.
+        """
+        return self._state.made()
+
+    @property
+    def parallel_jobs(self) -> int | None:
+        """How many paid jobs may run side by side, None for any number; may be set at any time."""
+        return self._limits.parallel_jobs
+
+    @parallel_jobs.setter
+    def parallel_jobs(self, most: int | None) -> None:
+        self._limits.parallel_jobs = most
+
+    @property
+    def list_lag(self) -> float:
+        """Seconds before a new job appears in the list of jobs; may be set at any time."""
+        return self._limits.list_lag
+
+    @list_lag.setter
+    def list_lag(self, seconds: float) -> None:
+        self._limits.list_lag = seconds
+
+    @property
     def requests(self) -> list[RequestRecord]:
         """Every request so far, to the API and to the file host (the last 100,000)."""
         return list(self._gate.requests)
+
+    @property
+    def requests_made(self) -> int:
+        """How many requests have come, to the API and to the file host."""
+        return self._gate.requests_made
 
     @property
     def credentials_leaked(self) -> int:
@@ -153,7 +199,8 @@ def _listen(port: int) -> tuple[list[socket.socket], int]:
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # Named by its protocol, for asyncio sends small replies at once (TCP_NODELAY) only then.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((host, port))

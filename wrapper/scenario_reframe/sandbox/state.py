@@ -2,16 +2,30 @@
 
 import secrets
 import time
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from scenario_reframe.sandbox.records import PROJECT_ID, Asset, Job, Upload
+from scenario_reframe.sandbox.records import PROJECT_ID, Asset, Job, MadeJob, Upload
 from scenario_reframe.sandbox.reframing import Source
 from scenario_reframe.sandbox.sample import make_sample
 from scenario_reframe.sandbox.signing import Signer
 from scenario_reframe.sandbox.timeline import Timeline
 from scenario_reframe.sandbox.workers import StoppedError
+
+
+@dataclass
+class Limits:
+    """What a test may change while the sandbox runs.
+
+    `list_lag`: seconds before a new job is listed. `parallel_jobs`: how many paid jobs may run.
+    """
+
+    list_lag: float = 0.0
+    parallel_jobs: int | None = None
 
 
 class State:
@@ -20,21 +34,27 @@ class State:
     `stopping` is set when the sandbox closes; long work looks at it.
     """
 
-    def __init__(self, folder: Path, signer: Signer, stage_seconds: float) -> None:
+    def __init__(self, folder: Path, signer: Signer, stage_seconds: float, limits: Limits) -> None:
         self.folder = folder
         self.signer = signer
         self.stage_seconds = stage_seconds
+        self.limits = limits
         self.jobs: dict[str, Job] = {}
         self.assets: dict[str, Asset] = {}
         self.uploads: dict[str, Upload] = {}
         self.jobs_made = 0
         self.stopping = Event()
+        self._perhaps_running: list[Job] = []
+        self._latest = 0.0
         self._lock = Lock()
 
     def new_job(
         self, kind: str, owner: str | None, given: dict[str, Any], cost: float | None = None
     ) -> Job:
-        """Remember a new job; one that costs something counts as made."""
+        """Remember a new job; one that costs something counts as made.
+
+        `jobs` is in the order of creation.
+        """
         with self._lock:
             job = Job(
                 id=_new_id("job"),
@@ -46,8 +66,42 @@ class State:
                 cost=cost,
             )
             self.jobs[job.id] = job
-            self.jobs_made += cost is not None
+            if cost is not None:
+                self.jobs_made += 1
+                self._perhaps_running.append(job)
         return job
+
+    def newest_jobs(self, before: int) -> list[Job]:
+        """The jobs with numbers under `before`, newest first."""
+        with self._lock:
+            newest = reversed(self.jobs.values())
+            return list(islice(newest, max(len(self.jobs) - max(before, 0), 0), None))
+
+    def running(self) -> int:
+        """How many paid jobs show that they are not done."""
+        with self._lock:
+            self._perhaps_running = [job for job in self._perhaps_running if not job.is_done]
+            return len(self._perhaps_running)
+
+    def made(self) -> list[MadeJob]:
+        """Every paid job so far, oldest first."""
+        with self._lock:
+            paid = [job for job in self.jobs.values() if job.cost is not None]
+        return [self._made(job) for job in paid]
+
+    def _made(self, job: Job) -> MadeJob:
+        status = job.status
+        done = status == "success" and job.asset_id is not None
+        asset = self.assets[job.asset_id] if done and job.asset_id else None
+        return MadeJob(
+            id=job.id,
+            input=deepcopy(job.input),
+            status=status,
+            project_id=job.owner,
+            created=job.timeline.created,
+            asset_ids=(asset.id,) if asset else (),
+            digests=(asset.digest,) if asset else (),
+        )
 
     def new_upload(self, owner: str | None, given: dict[str, Any], file_name: str) -> Upload:
         """Remember a new upload and its own, unpaid job."""
@@ -80,7 +134,7 @@ class State:
             source=source,
             mime_type=mime_type,
             owner=owner,
-            created=time.time(),
+            created=self.now(),
             made_by=made_by,
             seed=made_by.input.get("seed", secrets.randbits(31)) if made_by else None,
         )
@@ -107,7 +161,12 @@ class State:
 
     def timeline(self, status: str) -> Timeline:
         """Begin a record's timeline."""
-        return Timeline(status, self.stage_seconds, time.time)
+        return Timeline(status, self.stage_seconds, self.now)
+
+    def now(self) -> float:
+        """Unix time in seconds. Here it never goes back, as jobs are kept in order of time."""
+        self._latest = max(self._latest, time.time())
+        return self._latest
 
 
 def _new_id(kind: str) -> str:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.files import denied
 from scenario_reframe.sandbox.importing import take_in
 from scenario_reframe.sandbox.records import Upload
@@ -26,8 +27,9 @@ _WANTED: Final = ("fileName", "contentType", "fileSize", "parts")
 class Uploads:
     """Takes files in."""
 
-    def __init__(self, state: State, imports: Worker) -> None:
+    def __init__(self, state: State, imports: Worker, engine: Engine) -> None:
         self._state = state
+        self._engine = engine
         self._imports = imports
 
     def routes(self) -> list[Route]:
@@ -75,7 +77,7 @@ class Uploads:
         upload.is_open = False
         upload.timeline.reach("validating", at_once=True)
         upload.job.timeline.reach("in-progress", at_once=True)
-        self._imports.add(partial(take_in, self._state, upload))
+        self._imports.add(partial(take_in, self._state, upload, self._engine))
 
     def _reply(self, upload: Upload) -> Response:
         parts: list[dict[str, Any]] = []

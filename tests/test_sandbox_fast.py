@@ -1,0 +1,230 @@
+"""The sandbox for many jobs: small results at once, a list that lags, a limit side by side."""
+
+import hashlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from scenario_sdk import Scenario
+
+from sandbox_clips import GENERATE, QUICK, Client
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe_api.settings import MODEL_ID
+
+MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 9
+WEBM = b"\x1a\x45\xdf\xa3" + bytes(5000)
+
+
+@pytest.fixture
+def fast() -> Iterator[Client]:
+    """A client of a fast sandbox that does not dwell on any status."""
+    with Sandbox(stage_seconds=0.01, fast=True) as sandbox, closing(Client(sandbox)) as client:
+        yield client
+
+
+def submitted(client: Client, **settings: object) -> str:
+    """Submit a job and give its id."""
+    got = client.post(GENERATE, json=QUICK | settings).raise_for_status()
+    job_id: str = got.json()["job"]["jobId"]
+    return job_id
+
+
+def result(client: Client, job_id: str) -> tuple[dict[str, Any], bytes]:
+    """Wait for a job: the record of its asset, and the file's bytes."""
+    job = client.settled(f"/jobs/{job_id}", "job")
+    record = client.get(f"/assets/{job['metadata']['assetIds'][0]}").json()["asset"]
+    return record, client.files.get(record["url"]).raise_for_status().content
+
+
+def listed(client: Client) -> list[str]:
+    """Read the list of jobs to its end."""
+    query: dict[str, Any] = {"pageSize": 100, "createdAfter": "2020-01-01"}
+    found: list[str] = []
+    while True:
+        page = client.get("/jobs", params=query).raise_for_status().json()
+        found += [job["jobId"] for job in page["jobs"]]
+        if "nextPaginationToken" not in page:
+            return found
+        query["paginationToken"] = page["nextPaginationToken"]
+
+
+def test_fast_job_walks_through_every_status_to_a_small_file(fast: Client) -> None:
+    """As with the real engine: a history, a record that says the file's true size, ranges."""
+    video = fast.upload(MP4, parts=2)["entityId"]
+    job_id = submitted(fast, videoUrl=video, seed=5, framesPerSecond=10)
+    record, content = result(fast, job_id)
+    job = fast.get(f"/jobs/{job_id}").json()["job"]
+    history = ["queued", "warming-up", "in-progress", "finalizing", "success"]
+    assert [entry["status"] for entry in job["statusHistory"]] == history
+    assert content.startswith(b"\x00\x00\x00\x18ftypisom")
+    shown = record["properties"]
+    assert (shown["size"], shown["width"], shown["nbFrames"]) == (len(content), 480, 81)
+    assert (record["mimeType"], record["metadata"]["parentId"]) == ("video/mp4", video)
+    rest = fast.files.get(record["url"], headers={"Range": "bytes=100-"})
+    assert (rest.status_code, rest.content) == (206, content[100:])
+
+
+def test_statuses_last_as_long_as_told() -> None:
+    """A job is not done before its four stages are over, though its work is."""
+    with Sandbox(stage_seconds=0.1, fast=True) as sandbox, closing(Client(sandbox)) as client:
+        new = client.post(GENERATE, json=QUICK).json()["job"]
+        job = client.settled(f"/jobs/{new['jobId']}", "job")
+    assert (new["status"], new["metadata"]["assetIds"]) == ("queued", [])
+    dates = [datetime.fromisoformat(entry["date"]) for entry in job["statusHistory"]]
+    assert len(dates) == 5
+    assert all(b - a >= timedelta(milliseconds=99) for a, b in pairwise(dates))
+
+
+def test_result_follows_from_settings_and_source(fast: Client) -> None:
+    """The same seed and content repeat a run, under whatever id; another of either does not."""
+    first, same, other = (fast.upload(file)["entityId"] for file in (MP4, MP4, WEBM))
+    runs = [(first, 1), (same, 1), (first, 2), (other, 1), (None, 1)]
+    made = [
+        result(fast, submitted(fast, seed=seed, **({"videoUrl": video} if video else {})))[1]
+        for video, seed in runs
+    ]
+    assert made[0] == made[1] == fast_result(QUICK | {"seed": 1}, hashlib.sha256(MP4).hexdigest())
+    assert len({*made}) == 4
+
+
+def test_sizes_of_results_vary_about_the_size_of_a_chunk() -> None:
+    """A few KB to 100 KiB, some over 64 KiB, whatever the seed."""
+    sizes = [len(fast_result({"seed": seed}, "0")) for seed in range(200)]
+    assert 4096 <= min(sizes) < 16 * 1024
+    assert 96 * 1024 < max(sizes) <= 100 * 1024
+    assert 40 < len([size for size in sizes if size > 64 * 1024]) < 100
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(MP4, "video/mp4"), (WEBM, "video/webm")], ids=["mp4", "webm"]
+)
+def test_what_begins_like_a_video_is_taken(fast: Client, content: bytes, kind: str) -> None:
+    """Without a look at the rest; its record is whole."""
+    upload = fast.upload(content, contentType="application/octet-stream")
+    record = fast.get(f"/assets/{upload['entityId']}").json()["asset"]
+    assert (record["mimeType"], record["properties"]["size"]) == (kind, len(content))
+    assert fast.files.get(record["url"]).content == content
+
+
+@pytest.mark.parametrize("content", [b"no video", b"ftyp", b"\x1a\x45\xdf"])
+def test_what_begins_otherwise_is_not(fast: Client, content: bytes) -> None:
+    """The import fails and says why."""
+    upload = fast.upload(content)
+    assert (upload["status"], upload["errorMessage"]) == (
+        "failed",
+        "the file does not begin as a video does",
+    )
+
+
+def test_official_sdk_reads_the_fast_sandbox(fast: Client) -> None:
+    """In strict mode every reply is valid."""
+    sandbox, video = fast.sandbox, fast.upload(MP4)["entityId"]
+    with Scenario(
+        api_key=sandbox.api_key,
+        api_secret=sandbox.api_secret,
+        base_url=sandbox.base_url,
+        _strict_response_validation=True,
+    ) as sdk:
+        run = sdk.generate.run_model(MODEL_ID, body={**QUICK, "videoUrl": video, "seed": 5})
+        record, content = result(fast, run.job.job_id)
+        job = sdk.jobs.retrieve(run.job.job_id).job
+        assert job.metadata.asset_ids == [record["id"]]
+        asset = sdk.assets.retrieve(record["id"]).asset
+        assert (asset.properties.size, asset.metadata.seed) == (len(content), "5")
+        assert sdk.assets.retrieve(video).asset.properties.size == len(MP4)
+        assert [one.job_type for one in sdk.jobs.list(page_size=1)] == ["custom", "upload"]
+
+
+def test_hundreds_of_jobs_run_side_by_side_without_a_thread_each(fast: Client) -> None:
+    """All are seen in the list once, all end, and none has cost a thread."""
+    before = set(threading.enumerate())
+    ids = [submitted(fast, seed=seed) for seed in range(300)]
+    assert set(threading.enumerate()) == before
+    assert listed(fast) == ids[::-1]
+    for job_id in ids:
+        assert fast.settled(f"/jobs/{job_id}", "job")["status"] == "success"
+    made = fast.sandbox.made
+    assert [(job.id, job.status, job.input) for job in made] == [
+        (job_id, "success", QUICK | {"seed": seed}) for seed, job_id in enumerate(ids)
+    ]
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_made_jobs_are_told_with_the_digests_of_their_results(clip: bytes, is_fast: bool) -> None:
+    """What a test needs to check a client's files: none of a job under way, no upload's job."""
+    with Sandbox(stage_seconds=0.25, fast=is_fast) as sandbox, closing(Client(sandbox)) as client:
+        video = client.upload(clip)["entityId"]
+        body = {**QUICK, "videoUrl": video, "seed": 9, "new": [1]}
+        got = client.post(GENERATE, params={"projectId": "proj_a"}, json=body).json()["job"]
+        (under_way,) = sandbox.made
+        assert under_way.status != "success"
+        assert (under_way.asset_ids, under_way.digests) == ((), ())
+        record, content = result(client, got["jobId"])
+        (made,) = sandbox.made
+    assert (made.id, made.input, made.status) == (got["jobId"], body, "success")
+    assert (made.project_id, made.asset_ids) == ("proj_a", (record["id"],))
+    assert made.digests == (hashlib.sha256(content).hexdigest(),)
+
+
+def test_new_job_is_known_at_once_and_listed_later() -> None:
+    """As with a list that is kept up to date by somebody else; the lag may be changed."""
+    with Sandbox(fast=True, list_lag=3600) as sandbox, closing(Client(sandbox)) as client:
+        ids = [submitted(client) for _ in range(3)]
+        assert client.get(f"/jobs/{ids[0]}").status_code == 200
+        assert listed(client) == []
+        sandbox.list_lag = 0.2
+        while not listed(client):
+            time.sleep(0.02)
+        created = sandbox.made[0].created
+        assert time.time() - created >= 0.2
+        sandbox.list_lag = 0
+        assert listed(client) == ids[::-1]
+
+
+def test_one_job_too_many_side_by_side_is_refused_in_the_vendors_words() -> None:
+    """Until one has ended or the limit is set higher. A price may be asked all the same."""
+    with (
+        Sandbox(fast=True, stage_seconds=0.25, parallel_jobs=2) as sandbox,
+        closing(Client(sandbox)) as client,
+    ):
+        first, _ = submitted(client), submitted(client)
+        refused = client.post(GENERATE, json=QUICK)
+        assert refused.status_code == 429
+        assert refused.json() | {"trace_id": ""} == {
+            "reason": "Too many parallel jobs",
+            "details": {"actionName": "parallel-custom-jobs", "actionLimit": 2},
+            "trace_id": "",
+        }
+        assert client.post(GENERATE, params={"dryRun": "true"}, json=QUICK).status_code == 269
+        assert client.post(GENERATE, json={"numFrames": 1}).status_code == 400
+        sandbox.parallel_jobs = 3
+        submitted(client)
+        assert client.post(GENERATE, json=QUICK).json()["details"]["actionLimit"] == 3
+        client.settled(f"/jobs/{first}", "job")
+        submitted(client)
+        sandbox.parallel_jobs = None
+        submitted(client)
+        assert sandbox.jobs_made == len(sandbox.made) == 5
+
+
+def test_small_replies_are_sent_at_once(fast: Client) -> None:
+    """A reply's head and body do not wait for each other: Nagle's algorithm is off."""
+    transport: Any = None
+
+    async def look(_app: Any, scope: Any, _receive: Any, send: Any) -> None:
+        nonlocal transport
+        transport = scope["extensions"]["scenario_reframe.transport"]
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    fast.sandbox.faults.add(look)
+    assert fast.get("/jobs").status_code == 204
+    connection = transport.get_extra_info("socket")
+    assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
