@@ -123,7 +123,9 @@ def build_app(state: State, engine: Engine, imports: Worker) -> ASGIApp:
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     details = error.details if isinstance(error, RefusedError) else None
-    return refusal(error.status_code, error.detail, details)
+    answer = refusal(error.status_code, error.detail, details)
+    answer.headers.update(error.headers or {})  # a 405 says what is allowed
+    return answer
 
 
 async def _on_bug(_request: Request, error: Exception) -> Response:

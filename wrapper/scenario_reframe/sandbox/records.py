@@ -105,7 +105,9 @@ class Job:
 
     def _outcome(self, status: str) -> dict[str, Any]:
         if status == "failure":
-            return {"assetIds": [], "error": self.error, "hint": self.hint}
+            told = {"error": self.error, "hint": self.hint}
+            known = {name: text for name, text in told.items() if text is not None}
+            return {"assetIds": []} | known
         if status != "success":
             return {"assetIds": []}
         if self.kind == "upload":

@@ -42,8 +42,32 @@ from scenario_reframe_api.settings import SETTINGS
 
 _RATE_FACTORS: Final = {"maximum": 12, "high": 18, "medium": 23, "low": 30}
 _PRESETS: Final = {"balanced": "medium", "fast": "veryfast", "small": "slow"}
-_DEFAULTS: Final = {setting.wire: setting.default for setting in SETTINGS}
-_MAX_FRAMES: Final = next(int(s.bounds.maximum or 241) for s in SETTINGS if s.wire == "numFrames")
+# What holds for a setting that the vendor takes away, or gives no default any more.
+_WITHOUT: Final[dict[str, Any]] = {
+    "prompt": None,
+    "negativePrompt": None,
+    "numInferenceSteps": None,
+    "guidanceScale": None,
+    "matchInputNumFrames": False,
+    "numFrames": 81,
+    "matchInputFramesPerSecond": False,
+    "framesPerSecond": 16,
+    "resolution": "720p",
+    "aspectRatio": "auto",
+    "videoQuality": "high",
+    "videoWriteMode": "balanced",
+    "numInterpolatedFrames": 0,
+    "interpolatorModel": "film",
+    "zoomFactor": 0,
+    "trimBorders": False,
+    "temporalDownsampleFactor": 0,
+}
+_DEFAULTS: Final = _WITHOUT | {
+    row.wire: _WITHOUT.get(row.wire) if row.default is None else row.default for row in SETTINGS
+}
+_MAX_FRAMES: Final = next(
+    (int(s.bounds.maximum or 241) for s in SETTINGS if s.wire == "numFrames"), 241
+)
 _LONGEST_SIDE: Final = 4
 _SNAP: Final = 2
 # minterpolate follows motion in nothing smaller; a narrower strip is blended.
