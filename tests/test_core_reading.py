@@ -474,7 +474,7 @@ def fault(status: int, **headers: str) -> ApiError:
         (ConnectionFailedError("x", sent=False), True),
         (UnexpectedResponseError("x"), True),
         *[(fault(status), True) for status in (408, 425, 429, 500, 503, 520)],
-        *[(fault(status), False) for status in (301, 400, 401, 403, 404, 405, 409, 422)],
+        *[(fault(status), False) for status in (301, 400, 401, 403, 404, 405, 422)],
         (ReframeError("x"), False),
         (InvalidInputError("x"), False),
     ],

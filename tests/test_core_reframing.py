@@ -204,7 +204,7 @@ def test_roads_share_what_is_claimed() -> None:
     stepper = Stepper(SUBMITTED)
     road = Road(Operations(), stepper.clock)
     stepper.run(road.submit(None, None, {}))
-    assert road.claimed == {"job_1"}
+    assert road.claims.ids == {"job_1"}
 
 
 def test_id_of_takes_records_and_ids() -> None:

@@ -136,7 +136,8 @@ def test_both_clients_have_the_same_methods() -> None:
 def plain(annotation: Any) -> str:
     """An annotation without what asyncio adds to it."""
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
-    return text.replace("Async", "").replace("collections.abc.", "")
+    text = text.replace("Async", "").replace("collections.abc.", "")
+    return text.replace(", None, None]", ", None]")  # what a generator returns besides
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,7 +1,7 @@
 """The two clients. Each method builds a flow and runs it; a test holds the two alike."""
 
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from os import PathLike
@@ -294,7 +294,7 @@ class ReframeClient(_Base):
         budget: float | None = None,
         resubmit_after: float | None = None,
         on_event: "EventCallback | None" = None,
-    ) -> "Iterator[BatchOutcome]":
+    ) -> "Generator[BatchOutcome, None, None]":
         """Reframe many clips into a folder, side by side; each outcome as it comes.
 
         Nothing happens before the first `next()`, which checks every item. One item's failure
@@ -314,7 +314,7 @@ class ReframeClient(_Base):
                 "batch: it needs asyncio, so this client's http_client cannot serve it; "
                 "use AsyncReframeClient(http_client=...)"
             )
-        return self._in_thread(order)
+        yield from self._in_thread(order)
 
     def _in_thread(self, order: "Order") -> "Iterator[BatchOutcome]":
         from .batch.bridge import in_thread  # noqa: PLC0415 - only when it is asked for
@@ -509,7 +509,7 @@ class AsyncReframeClient(_Base):
         )
         return await self._driver.run(flow)
 
-    def batch(
+    async def batch(
         self,
         items: "Iterable[BatchItem]",
         to: Destination,
@@ -518,12 +518,14 @@ class AsyncReframeClient(_Base):
         budget: float | None = None,
         resubmit_after: float | None = None,
         on_event: "EventCallback | None" = None,
-    ) -> "AsyncIterator[BatchOutcome]":
-        """See ReframeClient.batch. Leave it early within `contextlib.aclosing`."""
+    ) -> "AsyncGenerator[BatchOutcome, None]":
+        """See ReframeClient.batch. To leave it early, use `contextlib.aclosing`."""
         from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
 
         order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
-        return Engine(self._road, self._driver, order).outcomes()
+        async with aclosing(Engine(self._road, self._driver, order).outcomes()) as found:
+            async for outcome in found:
+                yield outcome
 
     async def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """See ReframeClient.entries."""

@@ -153,14 +153,13 @@ class Ledger:
         values: dict[str, Any] = {"state": state, "error": job.error}
         if job.asset_ids:
             values["asset_ids"] = json.dumps(job.asset_ids)
-        if job.cost is not None:
-            values["cost"] = job.cost
+        values |= _cost_of(job)
         with self._transaction() as connection:
             self._set(connection, values, job_id=job.id, states=("submitted", "ready"))
 
     def found(self, submission: Submission, job: Job) -> None:
         """Keep the job of a submission that was uncertain, if it is on record."""
-        values = {"state": "submitted", "job_id": job.id, "cost": job.cost}
+        values: dict[str, Any] = {"state": "submitted", "job_id": job.id} | _cost_of(job)
         change = update(ENTRIES).values({**values, "updated_at": self._now})
         change = change.where(
             *self._mine(),
@@ -221,7 +220,7 @@ class Ledger:
 
         Raises LedgerBusyError if another row has this job.
         """
-        values = {"state": "submitted", "job_id": job.id, "cost": job.cost}
+        values: dict[str, Any] = {"state": "submitted", "job_id": job.id} | _cost_of(job)
         with self._transaction() as connection:
             holder = select(ENTRIES.c.id).where(ENTRIES.c.job_id == job.id)
             owner = connection.execute(holder).scalar()
@@ -360,6 +359,11 @@ class Ledger:
                 yield connection
         except SQLAlchemyError as fault:
             raise ConfigurationError(f"the ledger {self._shown} {told(fault)}") from fault
+
+
+def _cost_of(job: Job) -> dict[str, float]:
+    """Where the server names none, the estimate stays."""
+    return {} if job.cost is None else {"cost": job.cost}
 
 
 def _entry(row: Row[Any]) -> Entry:

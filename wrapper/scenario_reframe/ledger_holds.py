@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from .errors import LedgerBusyError, RateLimitedError, ReframeError
+from .errors import LedgerBusyError, RateLimitedError, ReframeError, SubmissionUncertainError
 from .models import Job, Submission
 from .recording import UNFINISHED, Entry, NoSlotError
 from .text import unsigned
@@ -28,6 +28,7 @@ class Hold:
         self.entry = entry
         self.fence = fence
         self._ledger = ledger
+        self._is_put_off = False
         ledger.heart.add(self)
 
     def begin_post(self, submission: Submission, slots: int | None = None) -> None:
@@ -66,6 +67,7 @@ class Hold:
         values = {"state": "failed", "error": unsigned(str(error))[:500]}
         if isinstance(error, NoSlotError | RateLimitedError):
             values = {"state": "leased"}
+            self._is_put_off = True
         self._tell(values, ("leased", "intent"))
 
     def uncertain(self) -> None:
@@ -75,8 +77,15 @@ class Hold:
     def given_up(self, error: BaseException) -> None:
         """Close what was not posted by the time its owner was told of an error.
 
-        Nobody who has read that nothing was paid wants a later run to pay.
+        Nobody who has read that nothing was paid wants a later run to pay. What was put off and
+        then interrupted keeps its turn: it is looked for before it goes out.
         """
+        if isinstance(error, SubmissionUncertainError):
+            self._tell({"state": "uncertain"}, ("leased",))
+        elif isinstance(error, ReframeError) or not self._is_put_off:
+            self._close(error)
+
+    def _close(self, error: BaseException) -> None:
         self._tell({"state": "failed", "error": unsigned(repr(error))[:500]}, ("leased",))
 
     def released(self) -> None:

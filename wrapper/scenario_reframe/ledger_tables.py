@@ -66,6 +66,9 @@ Index(
     sqlite_where=text("state NOT IN ('done', 'failed')"),
     postgresql_where=text("state NOT IN ('done', 'failed')"),
 )
+Index("by_key", ENTRIES.c.key)
+Index("by_state", ENTRIES.c.state)
+Index("by_output", ENTRIES.c.output)
 UPLOADS = Table(
     "uploads",
     _META,

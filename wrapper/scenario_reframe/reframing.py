@@ -32,7 +32,7 @@ from .polling import UpdateCallback, checked_timeout, wait
 from .recording import Entry, NoRecords, Record, Records, Wanted, content_of, source_of
 from .settings import request_body
 from .submitting import (
-    LOOKS,
+    Claims,
     Found,
     find,
     keep,
@@ -55,15 +55,19 @@ class Road:
     """What the flows of one client share.
 
     `patience`: seconds for which a POST may go on after it began. `looks`: seconds before each
-    look for a job whose answer was lost.
+    look for a job whose answer was lost, None for the usual.
     """
 
     operations: Operations
     clock: Clock
     records: Records = field(factory=NoRecords)
-    claimed: set[str] = field(factory=set)
     patience: float = 180.0
-    looks: Sequence[float] = LOOKS
+    looks: Sequence[float] | None = None
+    claims: Claims = field()
+
+    @claims.default
+    def _claims_on_record(self) -> Claims:
+        return Claims(on_record=self.records.claimed if self.records.keeps else None)
 
     def upload(
         self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
@@ -201,9 +205,8 @@ class Road:
 
     def find(self, submission: Submission) -> Flow[Job | None]:
         """Look once for the job of an uncertain submission; None if it is not listed."""
-        claimed = yield from self._claimed()
         operations = Operations(submission.project_id)
-        job = yield from find(operations, self.clock, submission, claimed)
+        job = yield from find(operations, self.clock, submission, self.claims)
         if job is not None:
             yield from self._note(partial(self.records.found, submission, job))
         return job
@@ -231,14 +234,20 @@ class Road:
         fault = UnexpectedResponseError("its POST was cut off, or got no clear answer")
         raise uncertain(submission, found, fault)
 
-    def _look(self, submission: Submission) -> Flow[Found]:
-        claimed = yield from self._claimed()
-        since = seconds_since(submission)
-        return (yield from look(self.operations, self.clock, submission, since, claimed))
+    def _listed(self, record: Record, submission: Submission) -> Flow[Job | None]:
+        """The job of a submit that was refused for now, should it have been made all the same."""
+        found = yield from self._look(submission)
+        if len(found.matches) > 1:
+            fault = UnexpectedResponseError("several jobs have its seed and its input")
+            raise uncertain(submission, found, fault)
+        for job in found.matches:
+            yield Do(partial(keep, record, job))
+            return job
+        return None
 
-    def _claimed(self) -> Flow[set[str]]:
-        """Jobs that are somebody's. Where there is a ledger, it alone decides."""
-        return set((yield Do(self.records.claimed))) if self.records.keeps else self.claimed
+    def _look(self, submission: Submission) -> Flow[Found]:
+        since = seconds_since(submission)
+        return (yield from look(self.operations, self.clock, submission, since, self.claims))
 
     def _submit(
         self,
@@ -265,14 +274,13 @@ class Road:
         slots: int | None = None,
     ) -> Flow[Job]:
         """The one POST. An upload that the server has no more is forgotten."""
-        claimed = yield from self._claimed()
         try:
             return (
                 yield from submit(
                     self.operations,
                     self.clock,
                     body,
-                    claimed,
+                    self.claims,
                     record,
                     slots=slots,
                     looks=self.looks,
@@ -405,8 +413,10 @@ class Rest:
 
     def _known(self, record: Record, resubmit_after: float | None) -> Flow[Job | None]:
         entry = record.entry
-        if entry is None or entry.state == "leased":
+        if entry is None or (entry.state == "leased" and entry.body is None):
             return None
+        if entry.state == "leased":
+            return (yield from self.road._listed(record, submission_of(entry)))  # noqa: SLF001
         if entry.job_id is not None:
             _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
             return Job(id=entry.job_id, status="unknown", cost=entry.cost)

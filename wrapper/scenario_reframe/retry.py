@@ -16,17 +16,17 @@ LONGEST_PAUSE = 60.0
 REFUSALS = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 """Replies that prove that a submit made no job. Every other reply but a 2xx leaves it open."""
 
-_REQUEST_TIMEOUT, _TOO_EARLY = 408, 425
+_PASSING = frozenset({408, 409, 425})
 _POLL_FIRST, _POLL_LAST, _POLL_SHARE = 0.25, 5.0, 0.12
 
 
 def is_passing(error: ReframeError) -> bool:
-    """Whether the fault may be gone next time: no connection, 408, 425, 429, 5xx, nonsense."""
+    """Whether the fault may be gone next time: no connection, 408, 409, 425, 429, 5xx, nonsense."""
     if isinstance(
         error, ConnectionFailedError | ServerError | RateLimitedError | UnexpectedResponseError
     ):
         return True
-    return isinstance(error, ApiError) and error.status_code in {_REQUEST_TIMEOUT, _TOO_EARLY}
+    return isinstance(error, ApiError) and error.status_code in _PASSING
 
 
 def back_off(failed: int) -> float:

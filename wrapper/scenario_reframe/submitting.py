@@ -7,13 +7,13 @@ for by its seed, which the client draws when the caller gives none.
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from scenario_reframe_api.settings import VIDEO_FIELD
 
@@ -48,17 +48,37 @@ def with_seed(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"seed": secrets.randbits(_SEED_BITS), **body}
 
 
+@define
+class Claims:
+    """Ids of jobs that belong to some wish. Where they are on record, the record alone decides."""
+
+    ids: set[str] = field(factory=set)
+    on_record: Callable[[], Collection[str]] | None = None
+
+    def add(self, job: Job) -> Job:
+        """Note the job as somebody's."""
+        self.ids.add(job.id)
+        return job
+
+    def all(self) -> Flow[Collection[str]]:
+        """As they are now."""
+        if self.on_record is None:
+            return self.ids
+        found: Collection[str] = yield Do(self.on_record)
+        return found
+
+
 def submit(
     operations: Operations,
     clock: Clock,
     body: Mapping[str, Any],
-    claimed: set[str],
+    claims: Claims,
     record: Record = NO_RECORD,
     *,
     slots: int | None = None,
-    looks: Sequence[float] = LOOKS,
+    looks: Sequence[float] | None = None,
 ) -> Flow[Job]:
-    """Submit once. The body carries a seed; `claimed` holds the ids of jobs known to be others'.
+    """Submit once. The body carries a seed; `claims`: the jobs that are known to be others'.
 
     `slots`: how many jobs may be on their way for it to be sent. `looks`: seconds before each look
     for a job whose answer was lost. The intent is on record before the POST, and the job's id right
@@ -73,7 +93,7 @@ def submit(
         project_id=operations.project_id,
     )
     try:
-        job = yield from _post(operations, clock, submission, claimed, record, slots, looks)
+        job = yield from _post(operations, clock, submission, claims, record, slots, looks or LOOKS)
         yield Do(partial(keep, record, job))
     except SubmissionUncertainError:
         yield Do(record.uncertain)
@@ -103,7 +123,7 @@ def _post(
     operations: Operations,
     clock: Clock,
     submission: Submission,
-    claimed: set[str],
+    claims: Claims,
     record: Record,
     slots: int | None,
     looks: Sequence[float],
@@ -119,13 +139,13 @@ def _post(
         else:
             price = "" if job.cost is None else f", {job.cost:g} creative units"
             _LOG.info("job %s submitted%s", job.id, price)
-            return claim(job, claimed)
+            return claims.add(job)
         if not proves_no_job(fault):
             break
         if not isinstance(fault, ConnectionFailedError) or attempt == CONNECT_ATTEMPTS:
             raise fault
         yield Pause(retry.back_off(attempt))
-    return (yield from _recover(operations, clock, submission, started, claimed, fault, looks))
+    return (yield from _recover(operations, clock, submission, started, claims, fault, looks))
 
 
 def proves_no_job(error: ReframeError) -> bool:
@@ -133,12 +153,6 @@ def proves_no_job(error: ReframeError) -> bool:
     if isinstance(error, ConnectionFailedError):
         return not error.sent
     return isinstance(error, ApiError) and error.status_code in retry.REFUSALS
-
-
-def claim(job: Job, claimed: set[str]) -> Job:
-    """Note the job as somebody's."""
-    claimed.add(job.id)
-    return job
 
 
 @frozen
@@ -154,7 +168,7 @@ def _recover(
     clock: Clock,
     submission: Submission,
     started: float,
-    claimed: set[str],
+    claims: Claims,
     fault: ReframeError,
     looks: Sequence[float],
 ) -> Flow[Job]:
@@ -164,12 +178,12 @@ def _recover(
         if pause:
             yield Pause(pause)
         try:
-            found = yield from look(operations, clock, submission, clock() - started, claimed)
+            found = yield from look(operations, clock, submission, clock() - started, claims)
         except ReframeError:
             continue  # a list that cannot be read proves nothing
         if len(found.matches) == 1:
             _LOG.info("job %s found by its seed", found.matches[0].id)
-            return claim(found.matches[0], claimed)
+            return claims.add(found.matches[0])
         if found.matches:
             break
     if limited and not found.matches:
@@ -201,15 +215,15 @@ def uncertain(submission: Submission, found: Found, fault: ReframeError) -> Refr
 
 
 def find(
-    operations: Operations, clock: Clock, submission: Submission, claimed: set[str]
+    operations: Operations, clock: Clock, submission: Submission, claims: Claims
 ) -> Flow[Job | None]:
     """Look once for the job of an uncertain submission; None if it is not listed.
 
     Raises SubmissionUncertainError if several jobs could be it.
     """
-    found = yield from look(operations, clock, submission, seconds_since(submission), claimed)
+    found = yield from look(operations, clock, submission, seconds_since(submission), claims)
     if len(found.matches) == 1:
-        return claim(found.matches[0], claimed)
+        return claims.add(found.matches[0])
     if found.matches:
         fault = UnexpectedResponseError("several jobs have its seed and its input")
         raise uncertain(submission, found, fault)
@@ -226,7 +240,7 @@ def look(
     clock: Clock,
     submission: Submission,
     since: float,
-    claimed: set[str],
+    claims: Claims,
 ) -> Flow[Found]:
     """Read the list of jobs to its end, from an hour before the submit on the server's clock.
 
@@ -246,6 +260,7 @@ def look(
         token = next_token(page, tokens)
         if token is None:
             break
+    claimed = yield from claims.all()
     others = [job for job in jobs.values() if job.id not in claimed]
     return sort_out(others, submission.body, submitted - timedelta(minutes=1))
 

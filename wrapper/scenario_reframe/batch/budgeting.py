@@ -4,6 +4,8 @@ from attrs import define
 
 from scenario_reframe.errors import ReframeError
 
+_ROUNDING = 1e-9
+
 
 class BudgetSpentError(ReframeError):
     """The next job would cost more than is left of the budget. Nothing was paid for it."""
@@ -25,7 +27,7 @@ class Budget:
 
     def put_by(self, price: float) -> None:
         """Set a job's price aside before it is bought. Raises BudgetSpentError."""
-        if self.most is not None and self.spent + price > self.most:
+        if self.most is not None and self.spent + price > self.most + _ROUNDING:
             raise BudgetSpentError(
                 f"the budget of {self.most:g} creative units does not allow it: {self.spent:g} are "
                 f"spent, this one costs {price:g}. Nothing was paid for it"

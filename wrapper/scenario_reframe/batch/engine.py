@@ -12,6 +12,7 @@ from scenario_reframe.downloading import Destination
 from scenario_reframe.driving import AsyncDriver, awaited
 from scenario_reframe.errors import (
     AuthenticationError,
+    DownloadError,
     InvalidBatchError,
     InvalidInputError,
     LedgerBusyError,
@@ -89,6 +90,7 @@ class Engine:
             wait=self._wait,
             mind=self._mind,
             tell=self._tell,
+            refuse=self._refuse,
             resubmit_after=self.order.resubmit_after,
         )
 
@@ -141,10 +143,9 @@ class Engine:
         try:
             result: ReframeResult = await self.driver.run(road.result())
         except ReframeError as error:
-            self._ended_in(planned, error, taken_up=road.taken_up)
+            self._ended_in(road, error)
         except OSError as fault:
-            told = InvalidInputError(f"{planned.output}: {fault.strerror or fault}")
-            self._ended_in(planned, told, taken_up=road.taken_up)
+            self._ended_in(road, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
         else:
             self._tell_outcome(
                 planned, status="done", job=result.job, files=result.files, taken_up=road.taken_up
@@ -152,7 +153,7 @@ class Engine:
 
     def _road_of(self, planned: Plan, entered: "_Once") -> ItemRoad:
         after = self.order.resubmit_after
-        looks: Sequence[float] = LOOKS
+        looks: Sequence[float] | None = None
         if after is not None:
             # With leave to submit again, there is no use in looking for longer than that takes.
             within = takewhile(lambda sum_: sum_ <= self.road.patience + after, accumulate(LOOKS))
@@ -161,7 +162,7 @@ class Engine:
             operations=self.road.operations,
             clock=self.road.clock,
             records=self.road.records,
-            claimed=self.road.claimed,
+            claims=self.road.claims,
             patience=self.road.patience,
             looks=looks,
             shared=self._shared,
@@ -169,16 +170,18 @@ class Engine:
             entered=entered,
         )
 
-    def _ended_in(self, planned: Plan, error: ReframeError, *, taken_up: bool) -> None:
-        status = "failed"
+    def _ended_in(self, road: ItemRoad, error: ReframeError) -> None:
+        status, job = "failed", error.job or road.job
         if isinstance(error, SubmissionUncertainError):
             status = "uncertain"
-        elif isinstance(error, BudgetSpentError | LedgerBusyError) and error.job is None:
+        elif isinstance(error, BudgetSpentError | LedgerBusyError) and job is None:
             status = "skipped"
-        elif isinstance(error, AuthenticationError | PermissionDeniedError):
+        elif isinstance(error, AuthenticationError) or (
+            isinstance(error, PermissionDeniedError) and job is None
+        ):
             # Every other item would be refused as well, after its upload.
             self._refusal = error
-        self._tell_outcome(planned, status=status, job=error.job, error=error, taken_up=taken_up)
+        self._tell_outcome(road.plan, status=status, job=job, error=error, taken_up=road.taken_up)
 
     def _tell_outcome(self, planned: Plan, **facts: Any) -> None:
         job = facts.get("job")
@@ -186,8 +189,16 @@ class Engine:
         self._outcomes.put_nowait(BatchOutcome(item=planned.item, cost=cost, **facts))
 
     async def _tell(self, event: BatchEvent) -> None:
-        if self.order.on_event is not None:
+        if self.order.on_event is None:
+            return
+        try:
             await awaited(self.order.on_event(event))
+        except Exception as fault:
+            self._outcomes.put_nowait(fault)  # it is the caller's, and ends the batch
+            raise
+
+    def _refuse(self, error: ReframeError) -> None:
+        self._refusal = error
 
     async def _wait(self, job: Job, on_update: UpdateCallback | None) -> Job:
         """The job when it is done, however it ended. Raises what keeps it from being known."""
@@ -231,10 +242,10 @@ class Engine:
             self._outcomes.put_nowait(error)
 
     async def _stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := list(self._tasks):
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Once:

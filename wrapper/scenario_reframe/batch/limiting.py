@@ -63,6 +63,10 @@ class Limit:
             self._in_vain += 1
         self.held(clock + pause)
 
+    def shared(self, clock: float) -> int:
+        """How many may run when those of other processes are counted too."""
+        return self._ceiling(clock)
+
     def held(self, until: float) -> None:
         """Nothing more before then."""
         self._hold_until = max(self._hold_until, until)

@@ -28,8 +28,8 @@ from scenario_reframe.flow import Do, Flow, Pause, ProgressCallback, Tell, send
 from scenario_reframe.models import Asset, Job, ReframeResult, Submission
 from scenario_reframe.polling import UpdateCallback, outcome
 from scenario_reframe.recording import Entry, NoSlotError, Record
-from scenario_reframe.reframing import Rest, Road, submission_of
-from scenario_reframe.submitting import Found, keep, seconds_since, uncertain
+from scenario_reframe.reframing import Rest, Road
+from scenario_reframe.submitting import Found, seconds_since, uncertain
 from scenario_reframe.video import Video, VideoAsset, resolve
 
 from .budgeting import Budget
@@ -46,13 +46,17 @@ _ESTIMATES = 4
 
 @define
 class Shared:
-    """What the items of one run share. `mind`: watch other processes' jobs, which hold slots."""
+    """What the items of one run share.
+
+    `mind`: watch other processes' jobs, which hold slots. `refuse`: let no more items set out.
+    """
 
     slots: Slots
     budget: Budget
     wait: Callable[[Job, UpdateCallback | None], Awaitable[Job]]
     mind: Callable[[Sequence[str]], None]
     tell: Callable[[BatchEvent], Awaitable[None]]
+    refuse: Callable[[ReframeError], None]
     resubmit_after: float | None
     downloads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DOWNLOADS))
     uploading: defaultdict[Any, asyncio.Lock] = field(factory=lambda: defaultdict(asyncio.Lock))
@@ -66,8 +70,10 @@ class ItemRoad(Road):
     shared: Shared
     plan: Plan
     entered: Callable[[], None]
+    job: Job | None = None
     taken_up: bool = False
     _holds_slot: bool = False
+    _counted: float = 0.0
     _clip: Any = None
 
     def result(self) -> Flow[ReframeResult]:
@@ -78,6 +84,7 @@ class ItemRoad(Road):
         taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
         if isinstance(taken, Entry):
             return (yield from self._made(taken))
+        self._counted = (taken.entry.cost if taken.entry else None) or 0.0
         rest = Rest(self, self.clock(), None, output, False, self._updated, None)  # noqa: FBT003
 
         def on_its_way() -> Flow[ReframeResult]:
@@ -108,14 +115,15 @@ class ItemRoad(Road):
         told: Job | None = None,  # noqa: ARG002
     ) -> Flow[Job]:
         """Wait among all others; the slot is given back when the job is done."""
-        job = job if isinstance(job, Job) else Job(id=job, status="unknown")
+        job = self.job = job if isinstance(job, Job) else Job(id=job, status="unknown")
         if not self._holds_slot:
             self.taken_up = True
             self.shared.slots.hold()
+            self.shared.budget.settle(self._counted, job.cost)
             yield from self._tell("taken-up", job)
         self.entered()
         try:
-            done = yield Tell(self.shared.wait, (job, on_update))
+            done = self.job = yield Tell(self.shared.wait, (job, on_update))
             yield from self._note(partial(self.records.seen, done))
         finally:
             self.shared.slots.leave()
@@ -158,7 +166,8 @@ class ItemRoad(Road):
         try:
             known = self.shared.uploaded.get(self._clip)
             if known is None:
-                yield from self._tell("uploading")
+                if not content or (yield Do(partial(self.records.asset_of, content))) is None:
+                    yield from self._tell("uploading")
                 known = yield from super()._bring(source, content, on_progress)
                 self.shared.uploaded[self._clip] = known
             return known
@@ -202,6 +211,11 @@ class ItemRoad(Road):
         while True:
             try:
                 return (yield from send(self.operations.estimate(body))).creative_units
+            except UnexpectedResponseError as error:
+                if error.job is not None:  # the server sells instead of estimating
+                    self.shared.budget.settle(0.0, error.job.cost)
+                    self.shared.refuse(error)
+                raise
             except (RateLimitedError, ConnectionFailedError) as error:
                 failed += 1
                 was_sent = isinstance(error, ConnectionFailedError) and error.sent
@@ -212,8 +226,8 @@ class ItemRoad(Road):
 
     def _bought(self, record: Record, body: Mapping[str, Any], content: str | None) -> Flow[Job]:
         """Submit when a slot is free. What was put off is looked for before it goes again."""
-        slots, entry = self.shared.slots, record.entry
-        put_off = submission_of(entry) if entry and entry.body and entry.job_id is None else None
+        slots = self.shared.slots
+        put_off: Submission | None = None
         while True:
             yield Tell(slots.enter, ())
             started = datetime.now(UTC)
@@ -244,24 +258,12 @@ class ItemRoad(Road):
             now = self.shared.slots.limit.now
             yield from self._tell("limited", detail=f"{now} jobs side by side")
 
-    def _listed(self, record: Record, submission: Submission) -> Flow[Job | None]:
-        """The job of a submit that was refused for now, should it have been made all the same."""
-        found = yield from self._look(submission)
-        if len(found.matches) > 1:
-            fault = UnexpectedResponseError("several jobs have its seed and its input")
-            raise uncertain(submission, found, fault)
-        for job in found.matches:
-            yield Do(partial(keep, record, job))
-            return job
-        return None
-
     def _certain(self, record: Record, body: Mapping[str, Any], content: str | None) -> Flow[Job]:
         """Submit; with the caller's leave again, until it is known what became of it."""
         after = self.shared.resubmit_after
         while True:
             try:
-                slots = self.shared.slots.limit.now
-                return (yield from super()._pay(record, body, content, slots))
+                return (yield from super()._pay(record, body, content, self.shared.slots.shared))
             except NotFoundError:
                 self.shared.uploaded.pop(self._clip, None)
                 raise

@@ -1,6 +1,7 @@
 """Who may submit now: the limit, among the items of one run."""
 
 import asyncio
+from contextlib import suppress
 
 from scenario_reframe.errors import RateLimitedError, ReframeError
 from scenario_reframe.flow import Clock
@@ -24,11 +25,15 @@ class Slots:
         """Wait for a slot, and take it."""
         while (pause := self.limit.pause(self.running, self._clock())) != 0.0:
             changed = self._changed
-            try:
-                await asyncio.wait_for(changed.wait(), pause)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await changed.wait()
         self.running += 1
+
+    @property
+    def shared(self) -> int:
+        """How many jobs may run when those of other processes are counted too."""
+        return self.limit.shared(self._clock())
 
     def hold(self) -> None:
         """Take a slot for a job that runs already."""

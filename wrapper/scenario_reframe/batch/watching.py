@@ -40,6 +40,7 @@ class Watched:
     seen_at: float
     settle: list[Settle]
     on_update: UpdateCallback | None
+    was_running: bool = False
 
 
 @define
@@ -69,7 +70,7 @@ class Waiting:
     def settle(self, watched: Watched, outcome: Job | ReframeError) -> None:
         """Tell those who wait."""
         self.drop(watched.job.id)
-        if isinstance(outcome, Job):
+        if isinstance(outcome, Job) and watched.was_running:
             self.took.append(self.clock() - watched.since)
         for settle in watched.settle:
             settle(outcome)
@@ -112,7 +113,7 @@ def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
     after = iso(min(known) - timedelta(seconds=1))
     token: str | None = None
     tokens: set[str] = set()
-    pages = 0
+    pages, started = 0, waiting.clock()
     while pages < MOST_PAGES and waiting.jobs:
         pages += 1
         page = yield from repeat(operations.list_jobs(created_after=after, token=token))
@@ -121,8 +122,9 @@ def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
             if watched is not None:
                 yield from _heard(operations, waiting, watched, job)
         token = next_token(page, tokens)
-        if token is None:
-            break
+        unseen = sum(one.seen_at < started for one in waiting.jobs.values())
+        if token is None or unseen <= ASKED_PER_SWEEP:
+            break  # the last few may be old: they are asked for by their ids
     return pages
 
 
@@ -151,6 +153,7 @@ def _ask(operations: Operations, waiting: Waiting, watched: Watched) -> Flow[Non
 def _told(waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
     changed = (job.status, job.progress) != (watched.job.status, watched.job.progress)
     watched.job = job
+    watched.was_running |= not job.is_done
     if changed and watched.on_update is not None:
         yield Tell(watched.on_update, (job,))
     if job.is_done and job.id in waiting.jobs:
