@@ -20,6 +20,7 @@ class Setting(NamedTuple):
     bounds: Bounds
     choices: tuple[str, ...]
     description: str
+    required: bool = False
 
 
 MODEL_ID: Final = "model_wan-2-2-vace-fun-a14b-reframe"

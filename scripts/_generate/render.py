@@ -27,6 +27,7 @@ class Setting(NamedTuple):
     bounds: Bounds
     choices: tuple[str, ...]
     description: str
+    required: bool = False
 
 '''
 _TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str"}
@@ -63,7 +64,7 @@ def settings_markdown(settings: Sequence[Setting]) -> str:
         default = "" if row.default is None else f"`{_literal(row.default)}`"
         lines.append(
             f"| `{row.name}` | {_TYPES[row.kind]} | {default} | {_allowed(row)} | "
-            f"{row.description.replace('|', chr(92) + '|')} |"
+            f"{_told(row).replace('|', chr(92) + '|')} |"
         )
     return "\n".join(lines)
 
@@ -72,7 +73,8 @@ def _row(row: Setting) -> str:
     return (
         f"Setting(name={row.name!r}, wire={row.wire!r}, kind={row.kind!r}, "
         f"default={row.default!r}, bounds=Bounds({row.minimum!r}, {row.maximum!r}), "
-        f"choices={row.choices!r}, description={pformat(row.description, width=10_000)})"
+        f"choices={row.choices!r}, description={pformat(row.description, width=10_000)}"
+        f"{', required=True' if row.required else ''})"
     )
 
 
@@ -92,8 +94,12 @@ def _docstring(row: Setting) -> str:
     if row.default is not None:
         notes.append(f"Default: {_literal(row.default)}.")
     # A literal, so that quotes and backslashes in a description cannot end it early.
-    text = " ".join([row.description, *notes]).replace("\\", "\\\\").replace('"', '\\"')
+    text = " ".join([_told(row), *notes]).replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{text}"""'
+
+
+def _told(row: Setting) -> str:
+    return f"{row.description} Required." if row.required else row.description
 
 
 def _allowed(row: Setting) -> str:

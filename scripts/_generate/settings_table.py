@@ -45,6 +45,7 @@ class Setting:
     maximum: float | None
     choices: tuple[str, ...]
     description: str
+    required: bool
 
 
 def read_settings(spec: Mapping[str, Any]) -> tuple[list[Setting], str]:
@@ -110,6 +111,7 @@ def _setting(wire: str, schema: Mapping[str, Any]) -> Setting:
         maximum=schema.get("maxLength" if kind == "string" else "maximum"),
         choices=tuple(schema.get("enum", ())),
         description=" ".join(schema.get("description", "").split()),
+        required=schema.get("x-vendor-required") is True,
     )
     _check_consistent(row)
     return row

@@ -36,6 +36,7 @@ def known_settings() -> list[Known]:
                 default=row.default,
                 limits=(row.bounds.minimum, row.bounds.maximum),
                 choices=row.choices,
+                required=row.required,
                 maybe_file=row.kind == "string",
             )
             for row in SETTINGS
@@ -68,7 +69,8 @@ def _differences(row: Known, found: Stated, source: Source) -> Iterator[Change]:
     alike = same_type(row, found)
     if not alike:
         yield _retyped(row, found, proves)
-    if "default" in proves and row.kind != "file" and not _equal(row.default, found.default):
+    same = _equal(row.default, found.default) if alike else _reads_alike(row, found)
+    if "default" in proves and row.kind != "file" and not same:
         yield Change(
             setting=row.name,
             kind="default",
@@ -90,6 +92,11 @@ def _differences(row: Known, found: Stated, source: Source) -> Iterator[Change]:
 
 def _widened(row: Known, found: Stated) -> bool:
     return row.kind == "integer" and found.type == "number"
+
+
+def _reads_alike(row: Known, found: Stated) -> bool:
+    """Whether the default stays what it was, but for the type that it is written in."""
+    return words(row.default) == words(found.default)
 
 
 def _equal(one: object, other: object) -> bool:

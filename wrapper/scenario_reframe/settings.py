@@ -30,6 +30,11 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
             problems.append(problem)
         elif row is not None:
             body[row.wire] = value
+    problems += [
+        f"{row.name}: is required; it takes {allowed(row)}"
+        for row in SETTINGS
+        if row.required and row.name not in settings
+    ]
     for name, value in _mapping(extra).items():
         problem = _problem_with_extra(name, value)
         if problem:

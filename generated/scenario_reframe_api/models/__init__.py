@@ -9,8 +9,10 @@ from .cost_details import CostDetails
 from .dry_run_response import DryRunResponse
 from .error_details import ErrorDetails
 from .error_response import ErrorResponse
+from .generate_reframe_dry_run import GenerateReframeDryRun
 from .generate_response import GenerateResponse
 from .job_action_request import JobActionRequest
+from .job_action_request_action import JobActionRequestAction
 from .job_billing import JobBilling
 from .job_input import JobInput
 from .job_list_response import JobListResponse
@@ -29,9 +31,11 @@ from .reframe_request_resolution import ReframeRequestResolution
 from .reframe_request_video_quality import ReframeRequestVideoQuality
 from .reframe_request_video_write_mode import ReframeRequestVideoWriteMode
 from .upload_action_request import UploadActionRequest
+from .upload_action_request_action import UploadActionRequestAction
 from .upload_part import UploadPart
 from .upload_record import UploadRecord
 from .upload_request import UploadRequest
+from .upload_request_kind import UploadRequestKind
 from .upload_response import UploadResponse
 
 __all__ = (
@@ -44,8 +48,10 @@ __all__ = (
     "DryRunResponse",
     "ErrorDetails",
     "ErrorResponse",
+    "GenerateReframeDryRun",
     "GenerateResponse",
     "JobActionRequest",
+    "JobActionRequestAction",
     "JobBilling",
     "JobInput",
     "JobListResponse",
@@ -64,8 +70,10 @@ __all__ = (
     "ReframeRequestVideoQuality",
     "ReframeRequestVideoWriteMode",
     "UploadActionRequest",
+    "UploadActionRequestAction",
     "UploadPart",
     "UploadRecord",
     "UploadRequest",
+    "UploadRequestKind",
     "UploadResponse",
 )

@@ -6,6 +6,11 @@ from typing import Any, Self, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.upload_action_request_action import (
+    UploadActionRequestAction,
+    check_upload_action_request_action,
+)
+
 T = TypeVar("T", bound="UploadActionRequest")
 
 
@@ -13,14 +18,14 @@ T = TypeVar("T", bound="UploadActionRequest")
 class UploadActionRequest:
     """
     Attributes:
-        action (str): `complete`.
+        action (UploadActionRequestAction):
     """
 
-    action: str
+    action: UploadActionRequestAction
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        action = self.action
+        action: str = self.action
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
@@ -35,7 +40,7 @@ class UploadActionRequest:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = dict(src_dict)
-        action = d.pop("action")
+        action = check_upload_action_request_action(d.pop("action"))
 
         upload_action_request = cls(
             action=action,

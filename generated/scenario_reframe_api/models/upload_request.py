@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
+from ..models.upload_request_kind import UploadRequestKind, check_upload_request_kind
 from ..types import UNSET, Unset
 
 T = TypeVar("T", bound="UploadRequest")
@@ -15,7 +16,7 @@ T = TypeVar("T", bound="UploadRequest")
 class UploadRequest:
     """
     Attributes:
-        kind (str): `video`.
+        kind (UploadRequestKind):
         file_name (str | Unset):
         content_type (str | Unset):
         file_size (int | Unset): Bytes.
@@ -23,7 +24,7 @@ class UploadRequest:
         url (str | Unset): Import from here, instead of parts.
     """
 
-    kind: str
+    kind: UploadRequestKind
     file_name: str | Unset = UNSET
     content_type: str | Unset = UNSET
     file_size: int | Unset = UNSET
@@ -32,7 +33,7 @@ class UploadRequest:
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        kind = self.kind
+        kind: str = self.kind
 
         file_name = self.file_name
 
@@ -67,7 +68,7 @@ class UploadRequest:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = dict(src_dict)
-        kind = d.pop("kind")
+        kind = check_upload_request_kind(d.pop("kind"))
 
         file_name = d.pop("fileName", UNSET)
 

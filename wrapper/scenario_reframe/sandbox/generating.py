@@ -49,6 +49,7 @@ class Generating:
         if dry_run not in {"true", "api", "false"}:
             raise RefusedError('"dryRun" must be one of [true, api, false]')
         given = await read_object(request, "ReframeRequest")
+        _check_required(given)
         cost = price(given, self._frames(given))
         costs = {
             "creativeUnitsCost": cost,
@@ -87,6 +88,12 @@ def _check_model(request: Request) -> None:
     model_id = request.path_params["model_id"]
     if model_id != MODEL_ID:
         raise RefusedError(f"Model {model_id} not found", 404)
+
+
+def _check_required(given: Mapping[str, Any]) -> None:
+    missing = [row.wire for row in SETTINGS if row.required and row.wire not in given]
+    if missing:
+        raise RefusedError(". ".join(f'"{name}" is required' for name in missing))
 
 
 class VideoEngine:
@@ -177,6 +184,7 @@ def _model_input(setting: Setting) -> dict[str, Any]:
         high: setting.bounds.maximum,
         "step": 1 if setting.kind == "integer" else None,
         "allowedValues": list(setting.choices) or None,
+        "required": {"always": True} if setting.required else None,
     }
     return {
         "name": setting.wire,

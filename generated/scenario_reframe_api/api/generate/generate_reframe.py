@@ -7,6 +7,9 @@ from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.dry_run_response import DryRunResponse
 from ...models.error_response import ErrorResponse
+from ...models.generate_reframe_dry_run import (
+    GenerateReframeDryRun,
+)
 from ...models.generate_response import GenerateResponse
 from ...models.reframe_request import ReframeRequest
 from ...types import UNSET, Response, Unset
@@ -15,14 +18,18 @@ from ...types import UNSET, Response, Unset
 def _get_kwargs(
     *,
     body: ReframeRequest,
-    dry_run: str | Unset = UNSET,
+    dry_run: GenerateReframeDryRun | Unset = UNSET,
     project_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
 
     params: dict[str, Any] = {}
 
-    params["dryRun"] = dry_run
+    json_dry_run: str | Unset = UNSET
+    if not isinstance(dry_run, Unset):
+        json_dry_run = dry_run
+
+    params["dryRun"] = json_dry_run
 
     params["projectId"] = project_id
 
@@ -101,7 +108,7 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ReframeRequest,
-    dry_run: str | Unset = UNSET,
+    dry_run: GenerateReframeDryRun | Unset = UNSET,
     project_id: str | Unset = UNSET,
 ) -> Response[DryRunResponse | ErrorResponse | GenerateResponse]:
     """Submit a reframe job
@@ -110,7 +117,7 @@ def sync_detailed(
     ignored by the server, and a paid job starts.
 
     Args:
-        dry_run (str | Unset):
+        dry_run (GenerateReframeDryRun | Unset):
         project_id (str | Unset):
         body (ReframeRequest): What the model takes. What is left out takes the server's default.
 
@@ -139,7 +146,7 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     body: ReframeRequest,
-    dry_run: str | Unset = UNSET,
+    dry_run: GenerateReframeDryRun | Unset = UNSET,
     project_id: str | Unset = UNSET,
 ) -> DryRunResponse | ErrorResponse | GenerateResponse | None:
     """Submit a reframe job
@@ -148,7 +155,7 @@ def sync(
     ignored by the server, and a paid job starts.
 
     Args:
-        dry_run (str | Unset):
+        dry_run (GenerateReframeDryRun | Unset):
         project_id (str | Unset):
         body (ReframeRequest): What the model takes. What is left out takes the server's default.
 
@@ -172,7 +179,7 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     body: ReframeRequest,
-    dry_run: str | Unset = UNSET,
+    dry_run: GenerateReframeDryRun | Unset = UNSET,
     project_id: str | Unset = UNSET,
 ) -> Response[DryRunResponse | ErrorResponse | GenerateResponse]:
     """Submit a reframe job
@@ -181,7 +188,7 @@ async def asyncio_detailed(
     ignored by the server, and a paid job starts.
 
     Args:
-        dry_run (str | Unset):
+        dry_run (GenerateReframeDryRun | Unset):
         project_id (str | Unset):
         body (ReframeRequest): What the model takes. What is left out takes the server's default.
 
@@ -208,7 +215,7 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     body: ReframeRequest,
-    dry_run: str | Unset = UNSET,
+    dry_run: GenerateReframeDryRun | Unset = UNSET,
     project_id: str | Unset = UNSET,
 ) -> DryRunResponse | ErrorResponse | GenerateResponse | None:
     """Submit a reframe job
@@ -217,7 +224,7 @@ async def asyncio(
     ignored by the server, and a paid job starts.
 
     Args:
-        dry_run (str | Unset):
+        dry_run (GenerateReframeDryRun | Unset):
         project_id (str | Unset):
         body (ReframeRequest): What the model takes. What is left out takes the server's default.
 

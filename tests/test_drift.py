@@ -1,0 +1,202 @@
+"""The pure comparison of known settings with stated ones, and the reading of a model's record."""
+
+from typing import Any
+
+import pytest
+
+from drift_sources import record
+from scenario_reframe.drift import compare, known_settings
+from scenario_reframe.drift_terms import ASPECTS, Known, Source
+from scenario_reframe.errors import UnexpectedResponseError
+from scenario_reframe.model_inputs import read_model
+from scenario_reframe.sandbox.generating import model_record
+from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
+
+KNOWN = {
+    "text": Known(name="text", kind="string"),
+    "word": Known(name="word", kind="string", limits=(1, 9), default="a"),
+    "size": Known(name="size", kind="string", choices=("big", "small"), default="big"),
+    "flag": Known(name="flag", kind="boolean", default=False),
+    "count": Known(name="count", kind="integer", limits=(1, 9), default=3),
+    "rate": Known(name="rate", kind="number", limits=(0, 1), default=0.5),
+    "picture": Known(name="picture", kind="file", required=True),
+    "either": Known(name="either", kind="string", maybe_file=True),
+}
+SIZES = ["big", "small"]
+
+
+def read(*inputs: dict[str, Any]) -> Source:
+    """The inputs as read from a record."""
+    return read_model(record(*inputs), MODEL_ID)
+
+
+def told(name: str, **stated: Any) -> list[tuple[str, str]]:
+    """Which changes of one setting are found, and whether they break callers."""
+    source = read({"name": name, **stated})
+    return [(change.kind, change.breaks) for change in compare([KNOWN[name]], source)]
+
+
+AGREED: list[tuple[str, dict[str, Any]]] = [
+    ("text", {"type": "string"}),
+    ("text", {"type": "string", "default": ""}),
+    ("text", {"type": "string", "default": None, "allowedValues": None, "required": None}),
+    ("text", {"type": "string", "required": {"ifDefined": {"flag": {"message": "so"}}}}),
+    ("text", {"type": "string", "required": {"always": False}}),
+    ("text", {"type": "string", "min": 1, "description": "Other words."}),
+    ("word", {"type": "string", "minLength": 1, "maxLength": 9, "default": "a"}),
+    ("size", {"type": "string", "allowedValues": SIZES[::-1], "default": "big"}),
+    ("flag", {"type": "boolean", "default": False}),
+    ("count", {"type": "number", "min": 1.0, "max": 9.0, "default": 3.0, "step": 1}),
+    ("count", {"type": "number", "min": 1, "max": 9, "default": 3}),
+    ("rate", {"type": "number", "min": 0, "max": 1, "default": 0.5, "step": 0.1}),
+    ("picture", {"type": "file", "kind": "image", "required": {"always": True}}),
+    ("either", {"type": "file"}),
+    ("either", {"type": "string"}),
+]
+
+
+@pytest.mark.parametrize(("name", "stated"), AGREED, ids=lambda value: str(value)[:60])
+def test_what_says_the_same_is_no_drift(name: str, stated: dict[str, Any]) -> None:
+    """In other words, order, number formats, and with the vendor's lack of an integer type."""
+    assert told(name, **stated) == []
+
+
+COUNT = {"type": "number", "min": 1, "max": 9, "default": 3}
+SIZE = {"type": "string", "default": "big"}
+DIFFERENT: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
+    ("count", COUNT | {"default": 4}, [("default", "may")]),
+    ("count", COUNT | {"default": None}, [("default", "may")]),
+    ("count", COUNT | {"max": 10}, [("bounds", "no")]),
+    ("count", COUNT | {"max": None}, [("bounds", "no")]),
+    ("count", COUNT | {"min": 2}, [("bounds", "yes")]),
+    ("count", COUNT | {"min": 0, "max": 8}, [("bounds", "yes")]),
+    ("count", COUNT | {"step": 0.5}, [("type", "no")]),
+    ("count", COUNT | {"default": 3.5}, [("type", "no"), ("default", "may")]),
+    ("count", COUNT | {"max": 9.5}, [("type", "no"), ("bounds", "no")]),
+    ("count", {"type": "string", "default": "3"}, [("type", "yes")]),
+    ("count", {"type": "string", "default": "many"}, [("type", "yes"), ("default", "may")]),
+    ("word", {"type": "string", "minLength": 1, "default": "a"}, [("bounds", "no")]),
+    ("text", {"type": "string", "maxLength": 5}, [("bounds", "yes")]),
+    ("text", {"type": "string", "allowedValues": ["x"]}, [("choices", "yes")]),
+    ("text", {"type": "string", "required": {"always": True}}, [("required", "yes")]),
+    ("text", {"type": "file"}, [("type", "yes")]),
+    ("size", SIZE | {"allowedValues": [*SIZES, "huge"]}, [("choices", "no")]),
+    ("size", SIZE | {"allowedValues": ["big", "huge"]}, [("choices", "yes")]),
+    ("size", SIZE, [("choices", "no")]),
+    ("flag", {"type": "boolean", "default": True}, [("default", "may")]),
+    ("flag", {"type": "number", "default": 0}, [("type", "yes"), ("default", "may")]),
+    ("picture", {"type": "file"}, [("required", "no")]),
+    ("picture", {"type": "file_array", "required": {"always": True}}, [("type", "yes")]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "stated", "expected"), DIFFERENT, ids=lambda value: str(value)[:60]
+)
+def test_every_difference_is_told_with_what_it_breaks(
+    name: str, stated: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    """The kind of change, and whether callers break: no more and no less."""
+    assert told(name, **stated) == expected
+
+
+def test_added_and_removed_settings_are_told() -> None:
+    """A removal breaks callers, an addition only if the server insists on it."""
+    new = {"name": "new", "type": "string"}
+    strict = {"name": "strict", "type": "file", "required": {"always": True}}
+    changes = compare([KNOWN["text"], KNOWN["picture"]], read(new, strict))
+    assert [(change.setting, change.kind, change.breaks) for change in changes] == [
+        ("text", "removed", "yes"),
+        ("picture", "removed", "yes"),
+        ("new", "added", "no"),
+        ("strict", "added", "yes"),
+    ]
+
+
+def test_a_source_is_held_only_to_what_it_proves() -> None:
+    """One that speaks of nothing but types, and may leave out files, proves nothing else."""
+    stated = read({"name": "size", "type": "string", "required": {"always": True}}).settings
+    source = Source(settings=stated, proves=frozenset(), complete=False)
+    assert compare([KNOWN["size"], KNOWN["picture"]], source) == []
+    assert source.silent_on == ASPECTS
+
+
+def test_the_mark_of_the_spec_outranks_a_page() -> None:
+    """What the server is known to want, a page may leave out, or not call required."""
+    wanted = Known(name="text", kind="string", required=True)
+    (row,) = read({"name": "text", "type": "string"}).settings
+    for settings in ((), (row,)):
+        source = Source(settings=settings, proves=frozenset(ASPECTS), complete=False)
+        assert compare([wanted], source) == []
+
+
+def test_a_change_is_told_in_words_fit_to_show() -> None:
+    """Both sides stand in the record, and no control character does."""
+    source = read({"name": "size", "type": "string", "default": "\x1b[31mbig\x07ger"})
+    default, choices = compare([KNOWN["size"]], source)
+    assert default.record() == {
+        "setting": "size",
+        "change": "default",
+        "spec": "big",
+        "source": "bigger",
+        "breaks": "may",
+        "why": "calls that leave it out give another result",
+    }
+    assert (choices.spec, choices.source) == ("big, small", "any")
+
+
+def test_conditions_of_being_required_are_notes() -> None:
+    """The spec cannot say them, so a person is told."""
+    source = read(
+        {"name": "a", "type": "string", "required": {"ifDefined": {"b": {"message": "x"}}}},
+        {"name": "b", "type": "string", "required": {"ifNotDefined": {"a": {"message": "x"}}}},
+        {"name": "c", "type": "string", "required": {"conditional": {"operator": "and"}}},
+    )
+    assert not any(row.required for row in source.settings)
+    assert source.notes == (
+        "a is required if b is given",
+        "b is required if a is left out",
+        "c is required on conditions that the spec cannot say",
+    )
+
+
+def test_the_generated_table_agrees_with_the_sandbox_s_model() -> None:
+    """The video's field and all settings are known, and the record says the same."""
+    known = known_settings()
+    assert [row.name for row in known] == [VIDEO_FIELD, *(row.wire for row in SETTINGS)]
+    assert compare(known, read_model({"model": model_record()}, MODEL_ID)) == []
+
+
+@pytest.mark.parametrize(
+    ("payload", "words"),
+    [
+        ([], "no record"),
+        ({"model": 5}, "no record"),
+        ({}, "no inputs"),
+        ({"reason": "not found"}, "no inputs"),
+        (record(), "no inputs"),
+        (record({"name": "a", "type": "string"}, model="model_other"), "model_other"),
+        ({"model": {"id": ["x"], "inputs": []}}, "not of"),
+        ({"model": {"inputs": [5]}}, "no object"),
+        (record({"type": "string"}), "without a name"),
+        (record({"name": "\x1b[2J", "type": "string"}), "without a name"),
+        (record({"name": "a"}), "no type"),
+        (record({"name": "a", "type": "number", "min": "low"}), "a no usable min"),
+        (record({"name": "a", "type": "string", "allowedValues": "abc"}), "allowed values"),
+        (record({"name": "a", "type": "string", "allowedValues": [None]}), "allowed values"),
+        (record(*[{"name": "a", "type": "string"}] * 2), "lists a twice"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_record_that_is_none_is_refused(payload: Any, words: str) -> None:
+    """Nothing is concluded from an answer that is not the model's record."""
+    with pytest.raises(UnexpectedResponseError, match=words):
+        read_model(payload, MODEL_ID)
+
+
+def test_a_bare_record_serves_too() -> None:
+    """With or without its wrapping; if no model is named, that is noted."""
+    bare = {"inputs": [{"name": "a", "type": "string", "label": "Its label"}]}
+    source = read_model(bare, MODEL_ID)
+    assert source.settings[0].description == "Its label"
+    assert source.notes == ("it names no model",)
