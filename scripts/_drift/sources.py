@@ -1,0 +1,73 @@
+"""Read the sources: files of either form, and the live server."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
+from scenario_reframe.drift_terms import Source
+from scenario_reframe.driving import SyncDriver
+from scenario_reframe.errors import ReframeError
+from scenario_reframe.flow import Operation, Request, send
+from scenario_reframe.model_inputs import read_model
+from scenario_reframe.reading import parse_reply
+from scenario_reframe.text import printable, unsigned
+from scenario_reframe.wire import FAULTS, Wire
+from scenario_reframe_api.api.models import get_model
+from scenario_reframe_api.types import UNSET
+
+from .errors import SourceError
+from .page import read_page
+
+_PATIENCE = 30.0  # seconds for the server's whole reply
+
+
+def read_file(path: Path, model_id: str) -> Source:
+    """A saved reply (JSON) or a reference page (Markdown), told apart by its content.
+
+    Raises SourceError.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as fault:
+        raise SourceError(fault.strerror or type(fault).__name__) from fault
+    except UnicodeDecodeError as fault:
+        raise SourceError("it is not UTF-8") from fault
+    if not text.strip():
+        raise SourceError("it is empty")
+    if not text.lstrip().startswith("{"):
+        return read_page(text, model_id)
+    try:
+        return read_model(_json(text), model_id)
+    except ReframeError as fault:
+        raise SourceError(str(fault)) from fault
+
+
+def read_live(model_id: str) -> Source:
+    """The server's own record, with the environment's credentials; one attempt.
+
+    Raises SourceError.
+    """
+    try:
+        wire = Wire(find_base_url(None), find_credentials(None, None), _PATIENCE)
+        kwargs = get_model._get_kwargs(model_id, project_id=find_project_id(None) or UNSET)  # noqa: SLF001
+        request = Request(
+            method=kwargs["method"].upper(), path=kwargs["url"], params=kwargs["params"]
+        )
+        with httpx.Client() as http:
+            operation = Operation(request, lambda reply: read_model(parse_reply(reply), model_id))
+            return SyncDriver(wire, http).run(send(operation))
+    except ReframeError as fault:
+        raise SourceError(printable(unsigned(str(fault)))) from fault
+    except (ValueError, OSError, *FAULTS) as fault:
+        # Its text may hold a proxy's address with a password in it.
+        raise SourceError(f"no connection can be set up ({type(fault).__name__})") from fault
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as fault:
+        raise SourceError(f"it is not valid JSON ({fault})") from fault

@@ -1,0 +1,481 @@
+"""scripts/drift as a command: what it prints, its exit code, and what --apply leaves behind."""
+
+import difflib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from _drift.__main__ import main
+from drift_sources import EIGHT, FIVE, Rows, new_row, page, record, rows_of_spec
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.generating import model_record
+from scenario_reframe_api.settings import MODEL_ID
+
+ROOT = Path(__file__).parent.parent
+SPEC = "spec/openapi.yaml"
+SETTINGS = "generated/scenario_reframe_api/settings.py"
+Drift = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what --apply may edit, and of the code written by hand."""
+    tree = tmp_path / "tree"
+    for name in ("spec", "generated", "wrapper"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "README.md", tree)
+    return tree
+
+
+@pytest.fixture
+def drift(tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Drift:
+    """Runs the command on the copy: exit code, stdout, stderr."""
+
+    def run(*options: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["drift", "--root", str(tree), *map(str, options)])
+        try:
+            code = main()
+        except SystemExit as stop:
+            code = int(str(stop.code))
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def contents(tree: Path) -> dict[str, bytes]:
+    """Every file of a tree."""
+    return {
+        str(path.relative_to(tree)): path.read_bytes()
+        for path in sorted(tree.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def write(folder: Path, source: str | dict[str, Any]) -> Path:
+    """A source as a file."""
+    path = folder / "source"
+    path.write_text(source if isinstance(source, str) else json.dumps(source), "utf-8")
+    return path
+
+
+def diff(before: bytes, after: bytes) -> list[str]:
+    """Lines that are gone or new, each with its sign."""
+    old, new = before.decode().splitlines(), after.decode().splitlines()
+    lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
+    return [f"{line[0]} {line[1:].strip()}" for line in lines if not line.startswith("@@")]
+
+
+def five_changes() -> Rows:
+    """The spec's page after the vendor changed five things."""
+    rows = rows_of_spec()
+    del rows["acceleration"]
+    rows["numFrames"]["Default"] = "`97`"
+    rows["guidanceScale"]["Max"] = "`12.5`"
+    rows["aspectRatio"]["Allowed Values"] = "`auto`, `16:9`, `1:1`, `9:16`, `4:3`"
+    rows["cameraMotion"] = new_row(
+        "cameraMotion", "string", Default="`still`", Description="How: the camera #moves.",
+        **{"Allowed Values": "`still`, `none`, `on`"},
+    )  # fmt: skip
+    return rows
+
+
+def test_agreement_is_told_in_a_line(drift: Drift, tmp_path: Path) -> None:
+    """Exit 0; what a page cannot prove is said."""
+    code, out, err = drift(write(tmp_path, page(rows_of_spec())))
+    assert (code, err) == (0, "")
+    assert "in agreement" in out
+    assert "It says nothing of bounds and choices." in out
+
+
+def test_drift_is_told_in_a_table_and_touches_nothing(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """Exit 1; setting, both sides, kind of change, and whether callers break."""
+    before = contents(tree)
+    code, out, _ = drift(write(tmp_path, page(five_changes(), EIGHT)))
+    assert code == 1
+    lines = [" ".join(line.replace("│", "|").split()) for line in out.splitlines()]
+    assert any(line.startswith("| numFrames | 81 | 97 | default | may") for line in lines)
+    assert any(
+        line.startswith("| guidanceScale | 1 to 10 | 1 to 12.5 | bounds | no") for line in lines
+    )
+    assert any(line.startswith("| acceleration |") and "removed | yes" in line for line in lines)
+    assert any(line.startswith("| cameraMotion | not there |") for line in lines)
+    assert contents(tree) == before
+
+
+def test_json_holds_all_of_it(drift: Drift, tmp_path: Path) -> None:
+    """One object, also with several sources; each has its own changes."""
+    reply = tmp_path / "reply.json"
+    reply.write_text(json.dumps({"model": model_record()}))
+    code, out, _ = drift(write(tmp_path, page(five_changes())), reply, "--json")
+    told = json.loads(out)["sources"]
+    assert code == 1
+    assert [(found["agrees"], found["silent_on"]) for found in told] == [
+        (False, ["bounds", "choices"]),
+        (True, []),
+    ]
+    assert [(row["setting"], row["change"], row["breaks"]) for row in told[0]["changes"]] == [
+        ("numFrames", "default", "may"),
+        ("acceleration", "removed", "yes"),
+        ("cameraMotion", "added", "no"),
+    ]
+
+
+def test_one_unreadable_source_does_not_hide_the_others(drift: Drift, tmp_path: Path) -> None:
+    """Exit 2, and still the table of the other."""
+    code, out, err = drift(tmp_path / "nothing", write(tmp_path, page(five_changes())))
+    assert code == 2
+    assert "numFrames" in out
+    assert "nothing: No such file" in err
+
+
+def test_json_says_why_a_source_cannot_be_read(drift: Drift, tmp_path: Path) -> None:
+    """In its place among the sources; on stderr too."""
+    code, out, err = drift(write(tmp_path, ""), "--json")
+    assert code == 2
+    assert json.loads(out)["sources"][0]["error"] == "it is empty"
+    assert "it is empty" in err
+
+
+def test_notes_of_a_source_are_told(drift: Drift, tmp_path: Path) -> None:
+    """Such as that it may be any model's."""
+    code, out, _ = drift(write(tmp_path, page(rows_of_spec(), model=None)))
+    assert code == 0
+    assert "Note: it names no model.\n" in out
+
+
+@pytest.mark.parametrize(
+    "options", [(), ("--apply",), ("a", "b", "--apply"), ("a", "--live", "--apply")]
+)
+def test_wrong_use_is_refused(drift: Drift, options: tuple[str, ...]) -> None:
+    """No source at all, or several to be followed at once."""
+    code, out, err = drift(*options)
+    assert (code, out) == (2, "")
+    assert "SOURCE" in err or "one source" in err
+
+
+@pytest.fixture
+def as_caller(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
+    """Sets the environment in which the server is asked."""
+
+    def be(base_url: str, key: str, secret: str) -> None:
+        monkeypatch.setenv("SCENARIO_BASE_URL", base_url)
+        monkeypatch.setenv("SCENARIO_API_KEY", key)
+        monkeypatch.setenv("SCENARIO_API_SECRET", secret)
+
+    return be
+
+
+def test_the_live_server_is_a_source(drift: Drift, as_caller: Callable[..., None]) -> None:
+    """The sandbox speaks the spec, and so agrees with it in everything."""
+    with Sandbox() as sandbox:
+        as_caller(sandbox.base_url, sandbox.api_key, sandbox.api_secret)
+        code, out, err = drift("--live")
+    assert (code, out, err) == (0, "the live server: in agreement with spec/openapi.yaml\n", "")
+
+
+def test_a_live_server_that_refuses_is_an_unreadable_source(
+    drift: Drift, as_caller: Callable[..., None]
+) -> None:
+    """Exit 2 with what to look at, and without the credentials."""
+    with Sandbox() as sandbox:
+        as_caller(sandbox.base_url, sandbox.api_key, "wrong-secret-1234")
+        code, out, err = drift("--live")
+    assert (code, out) == (2, "")
+    assert "401" in err
+    assert "SCENARIO_API_KEY" in err
+    assert "wrong-secret" not in err
+
+
+def test_a_live_server_that_is_not_there_is_an_unreadable_source(
+    drift: Drift, as_caller: Callable[..., None]
+) -> None:
+    """Exit 2: nobody listens on a port that was just given back."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        as_caller(f"http://127.0.0.1:{taken.getsockname()[1]}/v1", "key-1234", "secret-1234")
+        code, out, err = drift("--live")
+    assert (code, out) == (2, "")
+    assert "could not connect" in err
+    assert "secret-1234" not in err
+
+
+def test_a_connection_that_cannot_be_set_up_is_an_unreadable_source(
+    drift: Drift, as_caller: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 2, and the proxy's password is not shown."""
+    as_caller("https://api.invalid/v1", "key-1234", "secret-1234")
+    monkeypatch.setenv("ALL_PROXY", "odd://user:proxy-password@proxy.invalid")
+    code, _, err = drift("--live")
+    assert code == 2
+    assert "no connection can be set up" in err
+    assert "proxy-password" not in err
+
+
+def test_without_credentials_the_server_is_not_asked(drift: Drift) -> None:
+    """Exit 2, and the variables to set."""
+    code, _, err = drift("--live")
+    assert code == 2
+    assert "SCENARIO_API_KEY" in err
+
+
+def test_five_changes_are_followed_with_one_command(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """Only the spec, what is generated and the README's table change, and the spec by few lines."""
+    before = contents(tree)
+    source = write(tmp_path, page(five_changes(), EIGHT))
+    code, out, err = drift(source, "--apply")
+    assert (code, err) == (0, "")
+    assert "removed: acceleration" in out
+    after = contents(tree)
+    touched = {name for name in before.keys() | after if before.get(name) != after.get(name)}
+    assert {name.split("/")[0] for name in touched} == {"spec", "generated", "README.md"}
+    assert diff(before[SPEC], after[SPEC]) == [
+        "- default: 81",
+        "+ default: 97",
+        '- enum: [auto, "16:9", "1:1", "9:16"]',
+        '+ enum: [auto, "16:9", "1:1", "9:16", "4:3"]',
+        "- maximum: 10",
+        "+ maximum: 12.5",
+        "- acceleration:",
+        "- type: string",
+        "- enum: [regular, none]",
+        "- default: regular",
+        "- description: Whether to speed the model up at some cost in quality.",
+        "+ cameraMotion:",
+        "+ type: string",
+        '+ enum: [still, none, "on"]',
+        "+ default: still",
+        '+ description: "How: the camera #moves."',
+    ]
+    again = drift(source, "--apply")
+    assert again[0] == 0
+    assert "in agreement" in again[1]
+    assert contents(tree) == after
+
+
+BY_HAND = """
+import json
+from scenario_reframe import InvalidSettingsError, ReframeClient
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe_api.settings import SETTINGS
+rows = {row.wire: row for row in SETTINGS}
+found = {"default": rows["numFrames"].default, "gone": "acceleration" not in rows}
+with Sandbox() as sandbox, ReframeClient(
+    sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url
+) as client:
+    try:
+        client.estimate(camera_motion="spin", guidance_scale=12.6, acceleration="none")
+    except InvalidSettingsError as error:
+        found["problems"] = [problem.split(":")[0] for problem in error.problems]
+    found["price"] = client.estimate(
+        camera_motion="on", guidance_scale=12.5, aspect_ratio="4:3"
+    ).creative_units
+print(json.dumps(found))
+"""
+
+
+def test_what_was_followed_is_in_the_client_and_the_sandbox(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """A program on the edited tree has all five; its flags and the README's table have them too."""
+    assert drift(write(tmp_path, page(five_changes(), EIGHT)), "--apply")[0] == 0
+    path = f"{tree / 'wrapper'}{os.pathsep}{tree / 'generated'}{os.pathsep}{ROOT / 'scripts'}"
+
+    def python(*command: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *command], env={**os.environ, "PYTHONPATH": path}, cwd=tree,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    found = json.loads(python("-c", BY_HAND))
+    assert found.pop("price") > 0
+    assert found == {
+        "default": 97,
+        "gone": True,
+        "problems": ["camera_motion", "guidance_scale", "acceleration"],
+    }
+    shown = python("-m", "scenario_reframe", "run", "--help")
+    assert "--camera-motion" in shown
+    assert "--acceleration" not in shown
+    row = "| `camera_motion` | str | `still` | `still`, `none`, `on` | How: the camera #moves. |"
+    assert row in (tree / "README.md").read_text("utf-8")
+    assert python("-m", "_generate", "--check") == ""
+
+
+def test_every_kind_of_change_in_a_reply_is_followed(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """Types, lengths, required settings and files; what follows agrees with the reply."""
+    model = model_record()
+    inputs = {row["name"]: row for row in model["inputs"]}
+    inputs["numFrames"]["step"] = 0.5
+    inputs["trimBorders"] |= {"type": "string", "default": "soft", "allowedValues": ["soft", "no"]}
+    inputs["prompt"] |= {"required": {"always": True}, "maxLength": 400}
+    inputs["seed"]["max"] = 2**31 - 1
+    del inputs["resolution"]["allowedValues"]
+    model["inputs"] = [
+        *inputs.values(),
+        {"name": "maskImage", "type": "file", "description": "A mask"},
+        {"name": "steps", "type": "number", "min": 1, "step": 1, "description": "Steps."},
+        {"name": "shift", "type": "number", "default": 1, "description": "Shift."},
+    ]
+    source = write(tmp_path, {"model": model})
+    code, out, err = drift(source, "--apply")
+    assert (code, err) == (0, "")
+    assert "shift is a number; if it takes whole numbers only" in out
+    assert "trimBorders (type) is still named in wrapper/" in out
+    text = (tree / SPEC).read_text("utf-8")
+    assert "        steps:\n          type: integer\n          minimum: 1\n" in text
+    assert "description: A mask. Takes an asset's id.\n          x-input: asset\n" in text
+    assert "mask_image: str\n" in (tree / SETTINGS).read_text("utf-8")
+    assert "required=True" in (tree / SETTINGS).read_text("utf-8")
+    assert "in agreement" in drift(source)[1]
+
+
+def test_what_only_a_person_can_decide_is_listed_and_left_alone(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """Renames, types and names that no setting can have, defaults out of unknown bounds."""
+    rows = rows_of_spec()
+    rows["videoWriteMode"]["Parameter"] = "`videoWritingMode`"
+    rows["numFrames"]["Default"] = "300"
+    rows["refs"] = new_row("refs", "assetId[]")
+    rows["timeout"] = new_row("timeout", "number")
+    rows["videoUrl"] = new_row("videoUrl", "string")
+    rows["hue"] = new_row("hue", "number", **{"Allowed Values": "1, 2"})
+    before = contents(tree)
+    code, out, err = drift(write(tmp_path, page(rows, (*FIVE, "Allowed Values"))), "--apply")
+    assert (code, err) == (1, "")
+    listed = [line for line in out.splitlines() if line.startswith("- not applied: ")]
+    for words in (
+        "videoWriteMode is gone and videoWritingMode is new",
+        "'numFrames' has the default 300",
+        "'file_array', which no setting can have yet",
+        "'timeout', which is already an argument",
+        "videoUrl, which the client fills",
+        "'hue' uses 'enum'",
+    ):
+        assert sum(words in line for line in listed) == 1, out
+    assert len(listed) == 6
+    assert contents(tree) == before
+
+
+def test_a_removal_and_an_addition_that_are_not_alike_are_followed(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """No rename is suspected between unlike settings of one type."""
+    rows = rows_of_spec()
+    del rows["acceleration"]
+    rows["cameraMotion"] = new_row("cameraMotion", "string", Default="still")
+    code, out, _ = drift(write(tmp_path, page(rows)), "--apply", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert told["applied"] == [
+        {"setting": "acceleration", "schema": None},
+        {
+            "setting": "cameraMotion",
+            "schema": {
+                "type": "string",
+                "default": "still",
+                "description": "The new cameraMotion.",
+            },
+        },
+    ]
+    assert told["undecided"] == []
+    assert told["notes"] == ["cameraMotion: the source says nothing of bounds and choices"]
+
+
+def break_readme(tree: Path) -> None:
+    """The table's marks are gone."""
+    (tree / "README.md").write_text("no table\n")
+
+
+def break_template(tree: Path) -> None:
+    """The generator of the typed client cannot run."""
+    (tree / "spec" / "config.yaml").write_text("- no configuration\n")
+
+
+def write_as_json(tree: Path) -> None:
+    """The spec's settings are no block."""
+    from ruamel.yaml import YAML  # noqa: PLC0415
+
+    path = tree / SPEC
+    path.write_text(json.dumps(YAML(typ="safe").load(path)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (break_readme, "README.md"),
+        (break_template, "openapi-python-client"),
+        (write_as_json, "by hand"),
+    ],
+)
+def test_what_cannot_be_generated_leaves_the_tree_as_it_was(
+    drift: Drift, tree: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    """Exit 2 and why; not one byte is touched."""
+    spoil(tree)
+    before = contents(tree)
+    code, _, err = drift(write(tmp_path, page(five_changes(), EIGHT)), "--apply")
+    assert code == 2
+    assert words in err
+    assert contents(tree) == before
+
+
+def test_a_failure_while_replacing_puts_the_spec_back(
+    drift: Drift, tree: Path, tmp_path: Path
+) -> None:
+    """Here a file stands where generated/ should be."""
+    shutil.rmtree(tree / "generated")
+    (tree / "generated").write_text("in the way")
+    before = contents(tree)
+    code, _, err = drift(write(tmp_path, page(five_changes(), EIGHT)), "--apply")
+    assert code == 2
+    assert err.startswith("scripts/drift: nothing was changed")
+    assert contents(tree) == before
+
+
+def test_an_unreadable_source_is_not_followed(drift: Drift, tree: Path, tmp_path: Path) -> None:
+    """Exit 2, and not one byte is touched."""
+    before = contents(tree)
+    code, _, err = drift(write(tmp_path, "<html>502</html>"), "--apply")
+    assert code == 2
+    assert "no table" in err
+    assert contents(tree) == before
+
+
+@pytest.mark.parametrize("text", ["openapi: [", "5", "openapi: 3.1.0"])
+def test_a_spec_that_cannot_be_read_is_told(
+    drift: Drift, tree: Path, tmp_path: Path, text: str
+) -> None:
+    """Exit 2 and one message, no traceback."""
+    (tree / SPEC).write_text(text)
+    code, _, err = drift(write(tmp_path, record(model=MODEL_ID)))
+    assert code == 2
+    assert err.startswith("scripts/drift: ")
+
+
+def test_the_script_itself_runs_from_anywhere(tmp_path: Path) -> None:
+    """A relative SOURCE is the caller's."""
+    write(tmp_path, page(rows_of_spec()))
+    done = subprocess.run(
+        [ROOT / "scripts" / "drift", "source"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("source: in agreement")
