@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_httpx import HTTPXMock
 
 from clients import Caller
+from contracts import Contract, load_spec
+from exchanges import Record
 from sandbox_clips import Client, bar_clip
 from scenario_reframe.sandbox import Sandbox
 from secrecy import Watch
@@ -68,6 +71,15 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr("time.sleep", slept.append)
     monkeypatch.setattr("asyncio.sleep", later)
     return slept
+
+
+@pytest.fixture
+def httpx_mock(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPXMock]:
+    """Mocked HTTP that keeps to the spec: each request, each reply not marked `off_spec="why"`."""
+    record = Record(httpx_mock)
+    monkeypatch.setattr(httpx_mock, "add_callback", record.add_callback)
+    yield httpx_mock
+    assert record.faults(Contract(load_spec())) == []
 
 
 @pytest.fixture

@@ -133,16 +133,16 @@ CALLS: list[tuple[str, tuple[Any, ...], str, str]] = [
     ("jobs", (), "GET", "/jobs"),
     ("get_asset", ("asset_1",), "GET", "/assets/asset_1"),
 ]
-ANYTHING = {
-    "job": job_record("job_1", "success"),
-    "jobs": [job_record("job_1")],
-    "asset": asset_record("asset_1"),
+ANSWERS: dict[str, dict[str, Any]] = {
+    "estimate": {"creativeUnitsCost": 1},
+    "jobs": {"jobs": [job_record("job_1")]},
+    "get_asset": {"asset": asset_record("asset_1")},
 }
 
 
 def answer_to(name: str) -> dict[str, Any]:
-    """A reply that serves every operation but a dry run, which may name no job."""
-    return {"creativeUnitsCost": 1} if name == "estimate" else ANYTHING
+    """A reply that serves an operation: a job, unless it has one of its own."""
+    return ANSWERS.get(name, {"job": job_record("job_1", "success")})
 
 
 @pytest.mark.parametrize(("name", "arguments", "method", "path"), CALLS)
@@ -199,14 +199,15 @@ def test_estimate_asks_in_the_query_and_reads_269(call: Caller, httpx_mock: HTTP
     assert found == Estimate(creative_units=7.25, discount=0.5, details={"custom-generation": 7.25})
 
 
-@pytest.mark.parametrize("status", [200, 201, 269])
+@pytest.mark.parametrize(
+    ("status", "off_spec"), [(200, None), (201, None), (269, "a job in a dry run's reply")]
+)
 def test_estimate_that_is_answered_with_a_job_raises_with_it(
-    call: Caller, httpx_mock: HTTPXMock, status: int
+    call: Caller, httpx_mock: HTTPXMock, status: int, off_spec: str | None
 ) -> None:
     """The dry run was paid for, so the job must not be lost."""
-    httpx_mock.add_response(
-        status_code=status, json={"job": job_record("job_paid"), "creativeUnitsCost": 60}
-    )
+    paid = {"job": job_record("job_paid"), "creativeUnitsCost": 60}
+    httpx_mock.add_response(status_code=status, json=paid, off_spec=off_spec)
     with pytest.raises(UnexpectedResponseError, match="job_paid") as caught:
         call("estimate", "asset_in")
     assert caught.value.job is not None
@@ -229,8 +230,8 @@ def test_jobs_pages_to_the_end(call: Caller, httpx_mock: HTTPXMock) -> None:
         {"jobs": [], "nextPaginationToken": "t" * 2000},
         {"jobs": [job_record("job_2"), {"jobId": None}]},
     ]
-    for page in pages:
-        httpx_mock.add_response(json=page)
+    for page, off_spec in zip(pages, (None, None, "a job without an id"), strict=True):
+        httpx_mock.add_response(json=page, off_spec=off_spec)
     after = datetime(2026, 1, 1, 10, tzinfo=UTC)
     found = call("jobs", after)
     assert [job.id for job in found] == ["job_1", "job_2"]

@@ -167,7 +167,9 @@ def test_redirect_of_the_api_is_not_followed(
     call: Caller, httpx_mock: HTTPXMock, status: int, http: Any, name: str
 ) -> None:
     """Credentials go nowhere else, not even with a client that follows redirects."""
-    httpx_mock.add_response(status_code=status, headers={"Location": "https://evil.test/"})
+    httpx_mock.add_response(
+        status_code=status, headers={"Location": "https://evil.test/"}, off_spec="a redirect"
+    )
     with pytest.raises(ApiError, match="redirects are not followed") as caught:
         call(name, "job_1", http=http)
     assert caught.value.status_code == status
@@ -177,8 +179,9 @@ def test_redirect_of_the_api_is_not_followed(
 def test_redirected_submit_is_uncertain(call: Caller, httpx_mock: HTTPXMock) -> None:
     """A 307 is followed neither, and proves nothing."""
     httpx_mock.add_response(
-        method="POST", status_code=307, headers={"Location": "https://evil.test/"}
-    )
+        method="POST", status_code=307, headers={"Location": "https://evil.test/"},
+        off_spec="a redirect",
+    )  # fmt: skip
     httpx_mock.add_response(method="GET", json={"jobs": []}, is_reusable=True)
     with pytest.raises(SubmissionUncertainError):
         call("submit", "asset_in")
