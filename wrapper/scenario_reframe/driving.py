@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
 from inspect import isawaitable
@@ -12,7 +12,21 @@ from typing import Any, TypeVar
 import httpx
 
 from .errors import ConfigurationError
-from .flow import Do, Flow, NoReply, Pause, Pull, Push, Reply, Request, Send, Step, Tell, Together
+from .flow import (
+    Do,
+    Flow,
+    NoReply,
+    NotBegun,
+    Pause,
+    Pull,
+    Push,
+    Reply,
+    Request,
+    Send,
+    Step,
+    Tell,
+    Together,
+)
 from .wire import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
@@ -20,6 +34,10 @@ T = TypeVar("T")
 
 class _StoppedError(Exception):
     """Breaks a part off when another has failed; that one's error is the one that is told."""
+
+
+class _CancelledBefore(asyncio.CancelledError, NotBegun):
+    """The caller was cancelled during the step before, which was brought to its end."""
 
 
 class SyncDriver:
@@ -151,16 +169,27 @@ class AsyncDriver:
         check_open(self._http)
         answer: Any = None
         error: BaseException | None = None
+        cancelled = False
         while True:
             try:
                 step = flow.send(answer) if error is None else flow.throw(error)
             except StopIteration as stop:
                 result: T = stop.value
-                return result
+                break
+            if cancelled:
+                answer, error, cancelled = None, _CancelledBefore(), False
+                continue
             try:
-                answer, error = await self._perform(step), None
+                if isinstance(step, Do):
+                    answer, cancelled = await _whole(step.function)
+                else:
+                    answer = await self._perform(step)
+                error = None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on cancellation
                 answer, error = None, fault
+        if cancelled:
+            raise asyncio.CancelledError
+        return result
 
     async def _perform(self, step: Step) -> Any:
         match step:
@@ -168,8 +197,6 @@ class AsyncDriver:
                 return await asyncio.sleep(seconds)
             case Tell(callback, arguments):
                 return await awaited(callback(*arguments))
-            case Do(function):
-                return await asyncio.to_thread(function)
             case Together(flows, limit):
                 return await self._together(flows, limit)
             case Send(request):
@@ -270,6 +297,23 @@ def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
     """Raise ConfigurationError if the client was closed: httpx's own error is a RuntimeError."""
     if http.is_closed:
         raise ConfigurationError("this client is closed; make a new one")
+
+
+async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
+    """Run a function in a thread to its end, and say whether the caller was cancelled meanwhile.
+
+    What is on disk by then must be known to the flow: a lease that was taken, an intent.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function))
+    cancelled = False
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled and work.exception() is not None:
+        raise asyncio.CancelledError from work.exception()
+    return work.result(), cancelled
 
 
 async def awaited(value: Any) -> Any:

@@ -115,6 +115,10 @@ class Together:
     limit: int
 
 
+class NotBegun:
+    """Marks an exception that was thrown in place of a step, of which nothing was done."""
+
+
 Step = Send | Pause | Tell | Do | Pull | Push | Together
 Flow = Generator[Step, Any, T]
 ProgressCallback = Callable[[int, int | None], Any]

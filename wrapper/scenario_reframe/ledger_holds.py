@@ -59,6 +59,10 @@ class Hold:
         """Keep the job's id. Raises LedgerBusyError if another entry has this job."""
         self._ledger.keep_job(self, job)
 
+    def not_sent(self) -> None:
+        """Nothing was sent after `begin_post`: its intent is taken back."""
+        self._tell({"state": "leased"}, ("intent",))
+
     def not_made(self, error: ReframeError) -> None:
         """No job was made: the entry is closed, and the same may be asked for again.
 

@@ -85,6 +85,9 @@ class Record(Protocol):
     def posted(self, job: Job) -> None:
         """A job id is known; it is kept whoever owns the row by now."""
 
+    def not_sent(self) -> None:
+        """Nothing was sent after `begin_post`."""
+
     def not_made(self, error: ReframeError) -> None:
         """It is proven that no job was made."""
 
@@ -160,6 +163,9 @@ class NoRecord:
         """Nothing."""
 
     def posted(self, job: Job) -> None:
+        """Nothing."""
+
+    def not_sent(self) -> None:
         """Nothing."""
 
     def not_made(self, error: ReframeError) -> None:

@@ -26,7 +26,7 @@ from .errors import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from .flow import Clock, Do, Flow, Pause, repeat, send
+from .flow import Clock, Do, Flow, NotBegun, Pause, repeat, send
 from .models import Job, Submission
 from .operations import Operations, next_token
 from .reading import http_date, iso
@@ -46,6 +46,14 @@ _SEED_BITS = 31
 def with_seed(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with a seed: the server would draw one anyway, and this one marks the job."""
     return {"seed": secrets.randbits(_SEED_BITS), **body}
+
+
+class _UnsentError(Exception):
+    """The intent was on record, and the caller was cancelled before anything was sent."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__()
+        self.cause = cause
 
 
 @define
@@ -101,6 +109,9 @@ def submit(
     except ReframeError as error:
         yield Do(partial(record.not_made, error))
         raise
+    except _UnsentError as stop:
+        record.not_sent()
+        raise stop.cause from None
     except BaseException as stop:
         record.uncertain()
         stop.add_note(
@@ -136,6 +147,10 @@ def _post(
             job = yield from send(operation)
         except ReframeError as error:
             fault = error
+        except BaseException as stop:
+            if isinstance(stop, NotBegun):
+                raise _UnsentError(stop) from None
+            raise
         else:
             price = "" if job.cost is None else f", {job.cost:g} creative units"
             _LOG.info("job %s submitted%s", job.id, price)

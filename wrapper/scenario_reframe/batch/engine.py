@@ -29,7 +29,7 @@ from .budgeting import Budget, BudgetSpentError
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
 from .limiting import Limit
 from .planning import Plan, occupied, plan
-from .road import ItemRoad, Shared
+from .road import ItemRoad, Shared, is_counted
 from .slots import Slots
 from .watching import Waiting, watch
 
@@ -37,7 +37,8 @@ PREPARING = 8
 """Items that are uploaded, or wait for a slot, side by side."""
 _ENDING = 16
 """Items beyond the slots that may be on their way: prepared, or being downloaded."""
-_MAYBE_PAID = ("intent", "uncertain")
+_LAST_ANSWERS, _MOMENT = 5.0, 0.05
+"""Seconds for the answers to POSTs that are under way when a run is stopped."""
 
 
 @define(kw_only=True)
@@ -114,9 +115,7 @@ class Engine:
         entries = await asyncio.to_thread(self.road.records.with_outputs, outputs)
         if faults := await asyncio.to_thread(occupied, plans, entries):
             raise InvalidBatchError(faults)
-        self._shared.budget.spent = sum(
-            entry.cost or 0.0 for entry in entries if entry.job_id or entry.state in _MAYBE_PAID
-        )
+        self._shared.budget.spent = sum(entry.cost or 0.0 for entry in entries if is_counted(entry))
         begun = {entry.output for entry in entries if not entry.is_finished}
         plans.sort(key=lambda planned: str(planned.output) not in begun)
         finished = {entry.output for entry in entries if entry.state == "done"}
@@ -242,6 +241,12 @@ class Engine:
             self._outcomes.put_nowait(error)
 
     async def _stop(self) -> None:
+        """Cancel what is under way; but a POST cut off is an item that nobody knows about."""
+        self._shared.slots.close()
+        for _ in range(round(_LAST_ANSWERS / _MOMENT)):
+            if not self._shared.posting or not self._tasks:
+                break
+            await asyncio.sleep(_MOMENT)
         while tasks := list(self._tasks):
             for task in tasks:
                 task.cancel()

@@ -48,7 +48,8 @@ _ESTIMATES = 4
 class Shared:
     """What the items of one run share.
 
-    `mind`: watch other processes' jobs, which hold slots. `refuse`: let no more items set out.
+    `posting`: how many wait for the answer to a POST. `mind`: watch other processes' jobs, which
+    hold slots. `refuse`: let no more items set out.
     """
 
     slots: Slots
@@ -58,6 +59,7 @@ class Shared:
     tell: Callable[[BatchEvent], Awaitable[None]]
     refuse: Callable[[ReframeError], None]
     resubmit_after: float | None
+    posting: int = 0
     downloads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DOWNLOADS))
     uploading: defaultdict[Any, asyncio.Lock] = field(factory=lambda: defaultdict(asyncio.Lock))
     uploaded: dict[Any, str] = field(factory=dict)
@@ -84,7 +86,8 @@ class ItemRoad(Road):
         taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
         if isinstance(taken, Entry):
             return (yield from self._made(taken))
-        self._counted = (taken.entry.cost if taken.entry else None) or 0.0
+        if taken.entry is not None and is_counted(taken.entry):
+            self._counted = taken.entry.cost or 0.0
         rest = Rest(self, self.clock(), None, output, False, self._updated, None)  # noqa: FBT003
 
         def on_its_way() -> Flow[ReframeResult]:
@@ -198,8 +201,8 @@ class ItemRoad(Road):
         if self.shared.budget.most is None:
             return 0.0
         entry = record.entry
-        if entry is not None and entry.state != "leased" and entry.cost is not None:
-            return entry.cost  # counted when the run began
+        if entry is not None and is_counted(entry) and entry.cost is not None:
+            return entry.cost
         price = yield from self._price(body)
         self.shared.budget.put_by(price)
         yield Do(partial(record.priced, price))
@@ -262,6 +265,7 @@ class ItemRoad(Road):
         """Submit; with the caller's leave again, until it is known what became of it."""
         after = self.shared.resubmit_after
         while True:
+            self.shared.posting += 1
             try:
                 return (yield from super()._pay(record, body, content, self.shared.slots.shared))
             except NotFoundError:
@@ -271,6 +275,8 @@ class ItemRoad(Road):
                 if after is None:
                     raise
                 lost = error.submission
+            finally:
+                self.shared.posting -= 1
             job = yield from self._lost(record, lost, partial(self._settled_for, lost), after)
             if job is not None:
                 return job
@@ -312,3 +318,8 @@ class ItemRoad(Road):
     def _tell(self, kind: str, job: Job | None = None, detail: str = "") -> Flow[None]:
         event = BatchEvent(kind=kind, item=self.plan.item, job=job, detail=detail)
         yield Tell(self.shared.tell, (event,))
+
+
+def is_counted(entry: Entry) -> bool:
+    """Whether its cost counts as spent when a run begins: it is paid for, or may be."""
+    return entry.job_id is not None or entry.state in {"intent", "uncertain"}

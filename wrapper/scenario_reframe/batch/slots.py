@@ -17,18 +17,23 @@ class Slots:
 
     def __init__(self, limit: Limit, clock: Clock) -> None:
         self.limit = limit
+        self.is_closed = False
         self.running = 0
         self._clock = clock
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
         """Wait for a slot, and take it."""
-        while (pause := self.limit.pause(self.running, self._clock())) != 0.0:
+        while (pause := self._pause()) != 0.0:
             changed = self._changed
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await changed.wait()
         self.running += 1
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        self.is_closed = True
 
     @property
     def shared(self) -> int:
@@ -59,6 +64,9 @@ class Slots:
         else:
             self.limit.held(self._clock() + _OTHERS_PAUSE)
         self._wake()
+
+    def _pause(self) -> float | None:
+        return None if self.is_closed else self.limit.pause(self.running, self._clock())
 
     def _wake(self) -> None:
         self._changed.set()
