@@ -31,7 +31,7 @@ RESUBMIT_AFTER = 2.0
 
 PARALLEL_JOBS = 40
 SHAPES = ("9:16", "1:1")
-MOST_ROUNDS = 10
+ROUNDS = 10
 _REQUESTS_A_JOB = 9  # roughly: uploads, the submit, looks, the asset, the download
 _HEAD = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
 
@@ -80,17 +80,23 @@ def write_clips(folder: Path, jobs: int) -> None:
 
 
 def run_and_kill(
-    sandbox: Sandbox, folder: Path, client: Sequence[str], kills: int, rng: random.Random, jobs: int
+    sandbox: Sandbox,
+    folder: Path,
+    client: Sequence[str],
+    kills: int,
+    rounds: int,
+    rng: random.Random,
+    jobs: int,
 ) -> int:
     """Start the client, kill it, start it again; at last let it end. How often it was killed."""
-    killed = rounds = 0
+    killed = ended = 0
     secrets = {
         "SCENARIO_API_KEY": sandbox.api_key,
         "SCENARIO_API_SECRET": sandbox.api_secret,
         "SCENARIO_BASE_URL": sandbox.base_url,
     }
     with (folder / "client.out").open("ab") as output:
-        while rounds < MOST_ROUNDS:
+        while ended < rounds:
             process = subprocess.Popen(
                 [*client, str(folder), str(RESUBMIT_AFTER)],
                 env=os.environ | secrets,
@@ -100,7 +106,7 @@ def run_and_kill(
             if killed < kills and _kill(process, sandbox, folder, rng, jobs, kills - killed):
                 killed += 1
                 continue
-            rounds += 1
+            ended += 1
             if process.wait() == 0 and killed == kills:
                 break
     return killed
@@ -140,7 +146,12 @@ def _bytes(path: Path) -> bytes:
 
 
 def chaos(
-    jobs: int, kills: int, faults: float, seed: int, client: Sequence[str] = CLIENT
+    jobs: int,
+    kills: int,
+    faults: float,
+    seed: int,
+    client: Sequence[str] = CLIENT,
+    rounds: int = ROUNDS,
 ) -> dict[str, int | float]:
     """All of it; the figures. `faults`: the share of requests that meet one."""
     started = time.monotonic()
@@ -164,7 +175,7 @@ def chaos(
         watching = threading.Thread(target=watcher.run)
         watching.start()
         try:
-            killed = run_and_kill(sandbox, folder, client, kills, rng, jobs)
+            killed = run_and_kill(sandbox, folder, client, kills, rounds, rng, jobs)
         finally:
             watcher.stopped.set()
             watching.join()

@@ -1,0 +1,60 @@
+"""The chaos run's client with a deliberate bug put in, so that a test sees the run fail.
+
+python chaos_bugs.py blind-retry FOLDER SECONDS
+"""
+
+import runpy
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from scenario_reframe import downloading, submitting
+from scenario_reframe.errors import ReframeError
+from scenario_reframe.flow import Flow, Operation, send
+
+CLIENT = Path(__file__).parents[1] / "scripts" / "_chaos_client.py"
+
+
+def blind_retry() -> None:
+    """A submit is sent again when its answer is lost, as the vendor's SDK does."""
+
+    def retried(operation: Operation[Any]) -> Flow[Any]:
+        for _ in range(2):
+            try:
+                return (yield from send(operation))
+            except ReframeError:
+                continue
+        return (yield from send(operation))
+
+    setattr(submitting, "send", retried)  # noqa: B010 - it is an import of that module
+
+
+def early_rename() -> None:
+    """A download gets its final name as soon as its bytes end, and its length is checked then."""
+    close = downloading.PartFile.close
+
+    def renamed(self: downloading.PartFile) -> None:
+        close(self)
+        if self.part.exists():
+            self.part.replace(self.target)
+
+    def is_whole(self: downloading.PartFile) -> bool:
+        size = self.target.stat().st_size if self.target.exists() else 0
+        return size == self.asset.size
+
+    def finish(self: downloading.PartFile, *, overwrite: bool) -> None:
+        self.note.unlink(missing_ok=True)
+
+    downloading.PartFile.close = renamed  # type: ignore[method-assign]
+    downloading.PartFile.is_whole = is_whole  # type: ignore[method-assign]
+    downloading.PartFile.finish = finish  # type: ignore[method-assign]
+
+
+BUGS: Mapping[str, Callable[[], None]] = {"blind-retry": blind_retry, "early-rename": early_rename}
+
+
+if __name__ == "__main__":
+    BUGS[sys.argv[1]]()
+    del sys.argv[1]
+    runpy.run_path(str(CLIENT), run_name="__main__")
