@@ -62,7 +62,7 @@ def test_reframe_walks_the_whole_road(clip: Path, tmp_path: Path) -> None:
         reply({"upload": {**uploads, "parts": plan}}),
         reply(b""),
         reply({"upload": {**uploads, "status": "imported", "entityId": "asset_in"}}),
-        SUBMITTED, job_reply("in-progress"), DONE, ASSET, ASSET, BYTES,
+        SUBMITTED, job_reply("in-progress"), DONE, ASSET, BYTES,
     )  # fmt: skip
     to = tmp_path / "out.mp4"
     result = reframed(stepper, clip, to)
@@ -144,8 +144,8 @@ def test_reframe_waits_for_ever_without_a_timeout() -> None:
         ([reply({}, 403)], PermissionDeniedError),
         ([DONE, reply({}, 403)], PermissionDeniedError),
         ([DONE, *[reply({})] * 4], UnexpectedResponseError),
-        ([DONE, ASSET, ASSET, File(400)], DownloadError),
-        ([DONE, ASSET, *[reply({})] * 4], UnexpectedResponseError),
+        ([DONE, ASSET, File(400)], DownloadError),
+        ([DONE, ASSET, File(403), *[reply({})] * 4], DownloadError),
         ([job_reply("success")], DownloadError),
     ],
 )

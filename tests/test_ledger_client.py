@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -28,13 +28,15 @@ from scenario_reframe import (
     WaitTimeoutError,
     retry,
     submitting,
+    uploading,
 )
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.ledger_holds import Hold
-from scenario_reframe.recording import Entry
+from scenario_reframe.recording import Entry, content_of
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.video import open_video
 
 GENERATE, LIST, JOB, FILE = r"/generate/", r"/jobs$", r"/jobs/job_", r"^/assets/"
 Open = Callable[..., Session]
@@ -217,6 +219,36 @@ def test_an_upload_that_the_server_lost_is_forgotten(
     session("reframe", clip, to, **QUICK)
     assert (count.uploads, count.jobs) == (1, 1)
     assert whole(to)
+
+
+@pytest.mark.parametrize("moment", ["before complete", "after complete"])
+def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
+    start: Open, sandbox: Sandbox, clip: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A run killed before its upload became an asset: the next one sends nothing again."""
+    count = Count(sandbox)
+
+    def killed(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        part = "_complete" if moment == "before complete" else "imported"
+        broken.setattr(uploading, part, killed)
+        with pytest.raises(KeyboardInterrupt):
+            start()("submit", clip, **QUICK)
+    start()("submit", clip, **QUICK)
+    assert (count.uploads, count.jobs) == (1, 1)
+
+
+def test_an_upload_that_came_to_nothing_is_sent_again(
+    start: Open, sandbox: Sandbox, clip: Path
+) -> None:
+    """The server has no such upload any more."""
+    count, session = Count(sandbox), start()
+    video = open_video(clip)
+    session._client._road.records.sent(content_of(video) or "", "upload_gone")
+    session("submit", clip, **QUICK)
+    assert (count.uploads, count.jobs) == (1, 1)
 
 
 def test_an_upload_that_failed_is_made_good_by_the_same_call(

@@ -246,15 +246,17 @@ def download(
     overwrite: bool,
     on_progress: ProgressCallback | None,
     keep_whole: bool = False,
+    assets: Sequence[Asset] = (),
 ) -> Flow[list[Path]]:
     """All results of a job, or one asset, into files.
 
-    `keep_whole`: a target of the asset's size is the result of a run that was cut off, and stays.
+    `assets`: the job's assets, if they were read already. `keep_whole`: a target of the asset's
+    size is the result of a run that was cut off, and stays.
     """
     may_exist = overwrite or keep_whole
     path, into_folder = yield Do(partial(check_destination, to, overwrite=may_exist))
     job, ids = yield from _assets_of(operations, what)
-    assets = yield from in_order(operations, ids)
+    assets = assets or (yield from in_order(operations, ids))
     paths = targets(path, into_folder=into_folder, assets=assets)
     there = (yield Do(partial(_sizes, paths))) if not overwrite else {}
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))

@@ -180,7 +180,7 @@ class AsyncDriver:
                 answer, error, cancelled = None, _CancelledBefore(), False
                 continue
             try:
-                if isinstance(step, Do):
+                if isinstance(step, Do) and not step.may_be_left:
                     answer, cancelled = await _whole(step.function)
                 else:
                     answer = await self._perform(step)
@@ -197,6 +197,8 @@ class AsyncDriver:
                 return await asyncio.sleep(seconds)
             case Tell(callback, arguments):
                 return await awaited(callback(*arguments))
+            case Do(function):
+                return await asyncio.to_thread(function)
             case Together(flows, limit):
                 return await self._together(flows, limit)
             case Send(request):

@@ -82,9 +82,14 @@ class Tell:
 
 @frozen
 class Do:
-    """Run a function that blocks on the disk. Answer: what it returns."""
+    """Run a function that blocks on the disk. Answer: what it returns.
+
+    Under asyncio it is brought to its end when the caller is cancelled, since what it wrote must
+    be known; unless it `may_be_left`.
+    """
 
     function: Callable[[], Any]
+    may_be_left: bool = False
 
 
 @frozen

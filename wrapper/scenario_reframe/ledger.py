@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from attrs import fields
 from sqlalchemy import (
+    Column,
     Connection,
     Float,
     Row,
@@ -181,18 +182,19 @@ class Ledger:
 
     def asset_of(self, content: str) -> str | None:
         """The asset that this content was uploaded as."""
-        query = select(UPLOADS.c.asset_id).where(*self._upload(content))
-        with self._transaction() as connection:
-            found: str | None = connection.execute(query).scalar()
-        return found
+        return self._of_upload(content, UPLOADS.c.asset_id)
+
+    def upload_of(self, content: str) -> str | None:
+        """The upload that this content was sent in, if it is not known what became of it."""
+        return self._of_upload(content, UPLOADS.c.upload_id)
+
+    def sent(self, content: str, upload_id: str) -> None:
+        """Keep which upload a content was sent in."""
+        self._keep_upload(content, {"upload_id": upload_id})
 
     def uploaded(self, content: str, asset_id: str) -> None:
         """Keep which asset a content became."""
-        with self._transaction() as connection:
-            connection.execute(UPLOADS.delete().where(*self._upload(content)))
-            row = {"base_url": self._base_url, "project_id": self._project_id or ""}
-            row |= {"content": content, "asset_id": asset_id}
-            connection.execute(insert(UPLOADS).values(row))
+        self._keep_upload(content, {"asset_id": asset_id})
 
     def forget_upload(self, content: str) -> None:
         """The server has this content no more."""
@@ -270,6 +272,20 @@ class Ledger:
         return select(ENTRIES.c.job_id).where(
             *self._mine(), or_(is_posting, is_waiting), ENTRIES.c.id != but
         )
+
+    def _of_upload(self, content: str, column: Column[Any]) -> str | None:
+        with self._transaction() as connection:
+            found: str | None = connection.execute(
+                select(column).where(*self._upload(content))
+            ).scalar()
+        return found
+
+    def _keep_upload(self, content: str, values: Mapping[str, Any]) -> None:
+        place = {"base_url": self._base_url, "project_id": self._project_id or ""}
+        row = {**place, "content": content, **values}
+        with self._transaction() as connection:
+            connection.execute(UPLOADS.delete().where(*self._upload(content)))
+            connection.execute(insert(UPLOADS).values(row))
 
     def _upload(self, content: str) -> tuple[Any, ...]:
         return (

@@ -28,7 +28,7 @@ class Hold:
         self.entry = entry
         self.fence = fence
         self._ledger = ledger
-        self._is_put_off = False
+        self._is_put_off = entry.body is not None and entry.job_id is None
         ledger.heart.add(self)
 
     def begin_post(self, submission: Submission, slots: int | None = None) -> None:

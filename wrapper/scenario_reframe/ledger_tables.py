@@ -75,7 +75,8 @@ UPLOADS = Table(
     Column("base_url", String, primary_key=True),
     Column("project_id", String, primary_key=True),
     Column("content", String, primary_key=True),
-    Column("asset_id", String, nullable=False),
+    Column("upload_id", String),
+    Column("asset_id", String),
 )
 _VERSION = Table("schema_version", _META, Column("version", Integer, primary_key=True))
 _MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_META.create_all,)

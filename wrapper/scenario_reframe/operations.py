@@ -17,6 +17,7 @@ from scenario_reframe_api.api.generate import generate_reframe as _generate
 from scenario_reframe_api.api.jobs import act_on_job as _act_on_job
 from scenario_reframe_api.api.jobs import get_job as _get_job
 from scenario_reframe_api.api.jobs import list_jobs as _list_jobs
+from scenario_reframe_api.api.models import get_model as _get_model
 from scenario_reframe_api.api.uploads import act_on_upload as _act_on_upload
 from scenario_reframe_api.api.uploads import create_upload as _create_upload
 from scenario_reframe_api.api.uploads import get_upload as _get_upload
@@ -141,6 +142,13 @@ class Operations:
             asset_id=checked_id(asset_id, "asset"), project_id=self._project
         )
         return _operation(kwargs, partial(_asset, asset_id))
+
+    def get_model(self, model_id: str) -> Operation[dict[str, Any]]:
+        """Read the model's record, as it comes: what drifts is not what the spec says."""
+        kwargs = _get_model._get_kwargs(
+            model_id=checked_id(model_id, "model"), project_id=self._project
+        )
+        return _operation(kwargs, parse_reply)
 
     def create_upload(self, **fields: Any) -> Operation[Upload]:
         """Announce a file in parts, or with `url` import one."""

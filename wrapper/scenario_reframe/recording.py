@@ -141,6 +141,12 @@ class Records(Protocol):
     def asset_of(self, content: str, /) -> str | None:
         """The asset that this content was uploaded as."""
 
+    def upload_of(self, content: str, /) -> str | None:
+        """The upload that this content was sent in, if it is not known what became of it."""
+
+    def sent(self, content: str, upload_id: str) -> None:
+        """All of this content was sent in that upload."""
+
     def uploaded(self, content: str, asset_id: str) -> None:
         """This content is on the server as that asset."""
 
@@ -229,6 +235,13 @@ class NoRecords:
     def asset_of(self, _content: str, /) -> str | None:
         """Unknown."""
         return None
+
+    def upload_of(self, _content: str, /) -> str | None:
+        """Unknown."""
+        return None
+
+    def sent(self, content: str, upload_id: str) -> None:
+        """Nothing."""
 
     def uploaded(self, content: str, asset_id: str) -> None:
         """Nothing."""

@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,12 +42,14 @@ from .submitting import (
     uncertain,
     with_seed,
 )
-from .uploading import bring, upload
+from .uploading import bring, take_up, upload
 from .video import Video, VideoAsset, VideoFile, VideoSource, open_video, resolve
 
 _LOG = logging.getLogger("scenario_reframe")
 
 T = TypeVar("T")
+
+CLOCK_SLACK = timedelta(minutes=1)
 
 
 @define
@@ -135,6 +137,7 @@ class Road:
         overwrite: bool,
         on_progress: ProgressCallback | None,
         keep_whole: bool = False,
+        assets: Sequence[Asset] = (),
     ) -> Flow[list[Path]]:
         """Download, and put the files on record."""
         files = yield from download(
@@ -144,6 +147,7 @@ class Road:
             overwrite=overwrite,
             on_progress=on_progress,
             keep_whole=keep_whole,
+            assets=assets,
         )
         if not isinstance(what, Asset):
             yield from self._note(partial(self.records.saved, id_of(what), files))
@@ -298,22 +302,34 @@ class Road:
         if known is not None:
             _LOG.info("the server has this video already, as %s", known)
             return known
-        asset_id = yield from bring(self.operations, self.clock, source, on_progress)
-        if content:
-            yield from self._note(partial(self.records.uploaded, content, asset_id))
+        if not content:
+            return (yield from bring(self.operations, self.clock, source, on_progress))
+        sent: str | None = yield Do(partial(self.records.upload_of, content))
+        asset_id = (yield from take_up(self.operations, self.clock, sent)) if sent else None
+        if asset_id is None:
+
+            def on_sent(upload_id: str) -> Flow[None]:
+                yield from self._note(partial(self.records.sent, content, upload_id))
+
+            asset_id = yield from bring(self.operations, self.clock, source, on_progress, on_sent)
+        yield from self._note(partial(self.records.uploaded, content, asset_id))
         return asset_id
 
     def _content(self, source: Video | None) -> Flow[str | None]:
         """What identifies a file's bytes, if anybody keeps it."""
         if not (self.records.keeps and isinstance(source, VideoFile)):
             return None
-        content: str | None = yield Do(partial(content_of, source))
+        content: str | None = yield Do(partial(content_of, source), may_be_left=True)
         return content
 
     def _wanted(
         self, key: str, body: Mapping[str, Any], source: Video | None, to: Destination | None
     ) -> Flow[Wanted]:
-        content = (yield Do(partial(content_of, source))) if self.records.keeps else None
+        content = (
+            (yield Do(partial(content_of, source), may_be_left=True))
+            if self.records.keeps
+            else None
+        )
         output = (
             str(Path(to).absolute()) + (os.sep if str(to).endswith(os.sep) else "") if to else None
         )
@@ -337,11 +353,11 @@ class Road:
     def _held(self, record: Record, flow: Flow[T]) -> Flow[T]:
         try:
             result = yield from flow
+            yield Do(record.released)
         except BaseException as error:
             record.given_up(error)
             record.released()
             raise
-        yield Do(record.released)
         return result
 
     def _note(self, write: Callable[[], None]) -> Flow[None]:
@@ -388,7 +404,7 @@ class Rest:
             job = yield from self.road.wait(job, self._left(), self.on_update, told)
             assets = yield from in_order(self.road.operations, job.asset_ids)
             is_taken_up = record.entry is not None and record.entry.job_id is not None
-            files = yield from self._files(job, keep_whole=is_taken_up)
+            files = yield from self._files(job, assets, keep_whole=is_taken_up)
         except ReframeError as error:
             error.job = error.job or job
             raise
@@ -397,7 +413,7 @@ class Rest:
             raise
         return ReframeResult(job=job, assets=tuple(assets), files=tuple(files))
 
-    def _files(self, job: Job, *, keep_whole: bool) -> Flow[list[Path]]:
+    def _files(self, job: Job, assets: Sequence[Asset], *, keep_whole: bool) -> Flow[list[Path]]:
         if self.to is None:
             yield from self.road._note(partial(self.road.records.saved, job.id, []))  # noqa: SLF001
             return []
@@ -408,6 +424,7 @@ class Rest:
                 overwrite=self.overwrite,
                 on_progress=self.on_progress,
                 keep_whole=keep_whole,
+                assets=assets,
             )
         )
 
@@ -419,7 +436,10 @@ class Rest:
             return (yield from self.road._listed(record, submission_of(entry)))  # noqa: SLF001
         if entry.job_id is not None:
             _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
-            return Job(id=entry.job_id, status="unknown", cost=entry.cost)
+            # By this machine's clock: a hint for where to look for it in a list.
+            posted = entry.posted_at if entry.posted_at is not None else entry.created_at
+            since = datetime.fromtimestamp(posted, UTC) - CLOCK_SLACK
+            return Job(id=entry.job_id, status="unknown", cost=entry.cost, created_at=since)
         settled_for = partial(seconds_settled, entry)
         return (
             yield from self.road._lost(  # noqa: SLF001

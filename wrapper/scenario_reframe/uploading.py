@@ -4,14 +4,14 @@ Nothing here costs money, so everything may be repeated.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 
 from attrs import frozen
 
 from . import retry
-from .errors import ApiError, ReframeError, UploadError
+from .errors import ApiError, NotFoundError, ReframeError, UploadError
 from .flow import (
     Clock,
     Do,
@@ -61,15 +61,25 @@ def plan_parts(size: int, part_bytes: int = PART_BYTES) -> tuple[FilePart, ...]:
 
 
 def bring(
-    operations: Operations, clock: Clock, video: Video, on_progress: ProgressCallback | None = None
+    operations: Operations,
+    clock: Clock,
+    video: Video,
+    on_progress: ProgressCallback | None = None,
+    on_sent: Callable[[str], Flow[None]] | None = None,
 ) -> Flow[str]:
-    """The asset id of a video, uploaded or imported if the server has it not yet."""
+    """The asset id of a video, uploaded or imported if the server has it not yet.
+
+    `on_sent` gets the id of an upload whose parts are all sent: `take_up` can finish it.
+    """
     if isinstance(video, VideoAsset):
         return video.asset_id
     if isinstance(video, VideoUrl):
         upload = yield from repeat(operations.create_upload(url=video.url))
     else:
-        upload = yield from send_file(operations, video, on_progress)
+        sent = yield from send_file(operations, video, on_progress)
+        if on_sent is not None:
+            yield from on_sent(sent.id)
+        upload = yield from _complete(operations, sent.id)
     return (yield from imported(operations, clock, upload))
 
 
@@ -84,7 +94,7 @@ def upload(
 def send_file(
     operations: Operations, video: VideoFile, on_progress: ProgressCallback | None
 ) -> Flow[Upload]:
-    """Send every part and say so. Raises UploadError."""
+    """Send every part. Raises UploadError."""
     plan = plan_parts(video.size)
     _LOG.info("uploading %s, %d bytes", video.path.name, video.size)
     announced = yield from repeat(
@@ -103,7 +113,18 @@ def send_file(
     ]
     yield Together(parts, SIDE_BY_SIDE)
     yield Do(video.check_unchanged)
-    return (yield from _complete(operations, announced.id))
+    return announced
+
+
+def take_up(operations: Operations, clock: Clock, upload_id: str) -> Flow[str | None]:
+    """The asset of an upload that an earlier run has sent; None if it came to nothing."""
+    try:
+        upload = yield from repeat(operations.get_upload(upload_id))
+        if upload.status == "pending":
+            upload = yield from _complete(operations, upload_id)
+        return (yield from imported(operations, clock, upload))
+    except (NotFoundError, UploadError):
+        return None
 
 
 def part_urls(upload: Upload, wanted: int) -> Mapping[int, str]:

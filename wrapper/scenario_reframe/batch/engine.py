@@ -243,14 +243,16 @@ class Engine:
     async def _stop(self) -> None:
         """Cancel what is under way; but a POST cut off is an item that nobody knows about."""
         self._shared.slots.close()
-        for _ in range(round(_LAST_ANSWERS / _MOMENT)):
-            if not self._shared.posting or not self._tasks:
-                break
-            await asyncio.sleep(_MOMENT)
-        while tasks := list(self._tasks):
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            for _ in range(round(_LAST_ANSWERS / _MOMENT)):
+                if not self._shared.posting or not self._tasks:
+                    break
+                await asyncio.sleep(_MOMENT)
+        finally:
+            while tasks := list(self._tasks):
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Once:

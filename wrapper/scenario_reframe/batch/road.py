@@ -140,6 +140,7 @@ class ItemRoad(Road):
         overwrite: bool,
         on_progress: ProgressCallback | None,
         keep_whole: bool = False,
+        assets: Sequence[Asset] = (),
     ) -> Flow[list[Path]]:
         """Download, in turn."""
         yield Tell(self.shared.downloads.acquire, ())
@@ -152,6 +153,7 @@ class ItemRoad(Road):
                     overwrite=overwrite,
                     on_progress=on_progress,
                     keep_whole=keep_whole,
+                    assets=assets,
                 )
             )
         finally:

@@ -24,7 +24,7 @@ LONGEST_WAIT = 3600.0
 """Seconds that a job is waited for; it goes on after that, and can be taken up again."""
 
 MOST_PAGES = 10
-ASKED_PER_SWEEP = 5
+ASKED_PER_SWEEP = 10
 _UNSEEN = 10.0
 """Seconds without a word of a job, after which it is asked for by its id."""
 
