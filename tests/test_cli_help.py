@@ -31,7 +31,7 @@ def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["run", "estimate", "demo"])
+@pytest.fixture(scope="module", params=["run", "estimate", "demo", "batch"])
 def helped(request: pytest.FixtureRequest) -> str:
     """The help of a command in one line, without boxes."""
     told = io.StringIO()
@@ -79,7 +79,7 @@ class"""
     assert checked.stdout == "2\n"
 
 
-@pytest.mark.parametrize("command", ["run", "estimate", "demo"])
+@pytest.mark.parametrize("command", ["run", "estimate", "demo", "batch"])
 def test_every_other_flag_is_reserved_so_that_no_setting_can_take_it(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

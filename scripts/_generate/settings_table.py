@@ -28,7 +28,7 @@ RESERVED = frozenset(
         "on_update", "on_event", "on_progress", "items", "concurrency", "budget",
         "resubmit_after", "output", "json", "help", "version", "project_id", "base_url",
         "manifest", "ledger", "as_json", "connection", "resubmit", "after",
-        "limit", "port", "yes", "quiet", "seeds",
+        "limit", "port", "yes", "quiet", "seeds", "each", "check", "sources",
     }
 )  # fmt: skip
 

@@ -9,7 +9,8 @@ from cyclopts import App, CycloptsError, Parameter
 
 from scenario_reframe_api.settings import ReframeSettings
 
-from .failures import Failure, failure_of, usage
+from .batch_command import batch
+from .failures import Failure, command_line, failure_of, usage
 from .flags import (
     HERE,
     Connection,
@@ -24,6 +25,7 @@ from .flags import (
 from .layout import HELP
 from .output import put_json, tolerate_any_path
 from .progress import say
+from .warned import warnings_told
 
 _HOUR = 3600.0
 
@@ -40,6 +42,7 @@ app = App(
 )
 jobs = App(name="jobs", help="Look at jobs, wait for them, and download their results.")
 app.command(jobs)
+app.command(batch)
 
 
 @app.command
@@ -199,6 +202,17 @@ def resume(
 
 
 @app.command
+def doctor(*, as_json: JsonFlag = False, connection: Connection = HERE) -> int:
+    """Check, without paying, whether all is in order, and say what to do where it is not.
+
+    Credentials, the server, clocks, the model's inputs, the ledger, what is installed.
+    """
+    from .doctor import doctor
+
+    return doctor(connection, as_json=as_json)
+
+
+@app.command
 def sandbox(
     *, port: Annotated[int, Parameter(help="Where to listen; 0 takes a free port.")] = 8123
 ) -> None:
@@ -240,7 +254,8 @@ def invoke(argv: Sequence[str]) -> int:
     tolerate_any_path()
     try:
         try:
-            return app(list(argv)) or 0
+            with command_line(argv), warnings_told():
+                return app(list(argv)) or 0
         except CycloptsError as fault:
             return _tell(usage(str(fault)), argv)
         except BrokenPipeError:

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from attrs import field, frozen
@@ -20,6 +21,7 @@ from scenario_reframe.errors import (
     UploadError,
     WaitTimeoutError,
 )
+from scenario_reframe.text import unsigned
 
 from .flags import Connection, in_flags
 from .output import one_line
@@ -27,6 +29,7 @@ from .output import one_line
 USAGE = 2
 _UNKNOWN = 1
 _INTERRUPTED = 130
+_COMMAND_LINE: ContextVar[Sequence[str]] = ContextVar("_COMMAND_LINE", default=())
 
 _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
     (InvalidInputError, USAGE),
@@ -50,18 +53,48 @@ class StoppedError(Exception):
 
 
 @frozen
+class Misfit:
+    """A fault of what a batch was to be made of: of a manifest's line, or of a clip."""
+
+    source: str
+    line: int | None
+    text: str
+
+    def told(self) -> str:
+        """`manifest.csv:701: num_frames: 300 is not allowed; ...`."""
+        place = self.source if self.line is None else f"{self.source}:{self.line}"
+        return one_line(f"{place}: {self.text}")
+
+    def record(self) -> dict[str, Any]:
+        """For scripts."""
+        return {"source": self.source, "line": self.line, "message": one_line(self.text)}
+
+
+class FaultyBatchError(Exception):
+    """What a batch was to be made of is faulty. Nothing was sent."""
+
+    def __init__(self, faults: Sequence[Misfit]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(fault.told() for fault in faults))
+
+
+@frozen
 class Failure:
-    """An exit code, what happened, and what to do now. `facts` are for `--json`."""
+    """An exit code, what happened, and what to do now. `facts` are for `--json`.
+
+    `details` are told before what happened.
+    """
 
     code: int
     kind: str
     message: str
     advice: tuple[str, ...] = ()
     facts: dict[str, Any] = field(factory=dict)
+    details: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """For people."""
-        return [f"scenario-reframe: {self.message}", *self.advice]
+        return [*self.details, f"scenario-reframe: {self.message}", *self.advice]
 
     def record(self) -> dict[str, Any]:
         """For scripts."""
@@ -91,6 +124,22 @@ def command(*words: str, connection: Connection) -> str:
     return shlex.join(parts)
 
 
+@contextmanager
+def command_line(argv: Sequence[str]) -> Iterator[None]:
+    """Within this, it is what a person typed."""
+    token = _COMMAND_LINE.set(tuple(argv))
+    try:
+        yield
+    finally:
+        _COMMAND_LINE.reset(token)
+
+
+def same_command() -> str:
+    """The command line as it was typed; unless a URL's query, a secret perhaps, is in it."""
+    typed = shlex.join(["scenario-reframe", *_COMMAND_LINE.get()])
+    return typed if unsigned(typed) == typed else "scenario-reframe batch ... (as before)"
+
+
 def usage(message: str) -> Failure:
     """A command line that cannot be read."""
     return Failure(USAGE, "UsageError", one_line(message), ("Try: scenario-reframe --help",))
@@ -100,6 +149,8 @@ def failure_of(fault: BaseException) -> Failure:
     """What any exception means for the person who ran the command."""
     if isinstance(fault, StoppedError):
         return _stopped(fault)
+    if isinstance(fault, FaultyBatchError):
+        return _faulty(fault)
     job = fault.job if isinstance(fault, ReframeError) else None
     facts: dict[str, Any] = {"job": job.id} if job else {}
     return Failure(
@@ -118,6 +169,25 @@ def _stopped(fault: StoppedError) -> Failure:
     return Failure(
         plain.code, plain.kind, plain.message, (*plain.advice, advice, fault.again), facts
     )
+
+
+def _faulty(fault: FaultyBatchError) -> Failure:
+    faults = fault.faults
+    rows = len({(one.source, one.line) for one in faults})
+    what = "row" if any(one.line for one in faults) else "clip"
+    counted = f"{counted_in(len(faults), 'fault')} in {counted_in(rows, what)}"
+    message = f"{counted}; nothing was sent, nothing was paid"
+    advice: tuple[str, ...] = ()
+    if any("output of more than one" in one.text for one in faults) and what == "clip":
+        advice = ("A manifest can name outputs: a CSV file with the columns video and output.",)
+    facts = {"faults": [one.record() for one in faults]}
+    details = tuple(one.told() for one in faults)
+    return Failure(USAGE, "InvalidBatchError", message, advice, facts, details)
+
+
+def counted_in(number: int, what: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number:,} {what}" + "s" * (number != 1)
 
 
 def _code(fault: BaseException) -> int:

@@ -149,6 +149,9 @@ _FLAGS = {
     "video": "VIDEO",
     "extra": "--extra",
     "timeout": "--timeout",
+    "concurrency": "--concurrency",
+    "budget": "--budget",
+    "resubmit_after": "--resubmit-after",
     "base_url": "--base-url",
     **{row.name: "--" + row.name.replace("_", "-") for row in SETTINGS},
 }

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from scenario_reframe.models import Job
 from scenario_reframe.text import printable
 
+from .output import put
+
 _LONGEST_LINE = 4000
 
 
@@ -40,6 +42,14 @@ class Display(ABC):
     @abstractmethod
     def status(self, job: Job) -> None:
         """The job has changed."""
+
+    def result(self, line: str) -> None:
+        """A line for stdout, while this is shown."""
+        put(line)
+
+    @abstractmethod
+    def count(self, ended: int, total: int, words: str) -> None:
+        """So many of a batch are at their end."""
 
     @abstractmethod
     def close(self) -> None:
@@ -73,6 +83,9 @@ class PlainDisplay(Display):
         """Tell a status once, however its progress moves."""
         self._change("status", f"Job {job.id}: {job.status}")
 
+    def count(self, ended: int, total: int, words: str) -> None:
+        """Nothing: every end has a line of its own."""
+
     def close(self) -> None:
         """Nothing to leave."""
 
@@ -94,6 +107,7 @@ class LiveDisplay(Display):
             TextColumn("{task.fields[amount]}", markup=False),
             TimeElapsedColumn(),
             console=console,
+            redirect_stdout=False,  # what goes to stdout may be read by a program
         )
         self._progress.start()
 
@@ -102,6 +116,17 @@ class LiveDisplay(Display):
         self._progress.console.print(
             printable(line, _LONGEST_LINE), markup=False, highlight=False, soft_wrap=True
         )
+
+    def result(self, line: str) -> None:
+        """A line for stdout; above the bars, if it would be written among them."""
+        if sys.stdout is not None and sys.stdout.isatty():
+            self.say(line)
+        else:
+            put(line)
+
+    def count(self, ended: int, total: int, words: str) -> None:
+        """Move the bar of a batch."""
+        self._move("Batch", ended, total, words)
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
         """Move the bar of this transfer."""

@@ -1,0 +1,397 @@
+"""`batch` against the sandbox: what it makes, what it refuses, and how it is taken up again."""
+
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from scenario_reframe import (
+    ApiError,
+    BatchItem,
+    BatchOutcome,
+    JobFailedError,
+    ReframeClient,
+    ReframeError,
+    Submission,
+    SubmissionUncertainError,
+    UploadError,
+)
+from scenario_reframe.cli import main
+from scenario_reframe.cli.failures import command_line
+from scenario_reframe.cli.progress import LiveDisplay
+from scenario_reframe.cli.tallying import Tally
+from scenario_reframe.models import Job
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import answer
+
+MP4 = b"\0\0\0\x18ftypisom"
+SHAPES = ("--each", "aspect-ratio=9:16,1:1")
+START = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have it ignored
+from scenario_reframe.cli import main
+sys.exit(main())
+"""
+Output = pytest.CaptureFixture[str]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def sandbox(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Sandbox]:
+    """A fast sandbox that the environment points to, and three clips in `clips`.
+
+    Its parameter, if there is one, is how long each of a job's four statuses lasts.
+    """
+    monkeypatch.chdir(tmp_path)
+    clips("a.mp4", "b.mov", "c.mp4")
+    with Sandbox(stage_seconds=getattr(request, "param", 0.01), fast=True) as running:
+        monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
+        monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
+        monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+        yield running
+
+
+def clips(*names: str) -> None:
+    """Write files that begin like videos and differ."""
+    for name in names:
+        path = Path("clips", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(MP4 + name.encode() * 100)
+
+
+def uploads(sandbox: Sandbox) -> int:
+    """How many uploads were begun."""
+    return sum(seen.path.endswith("/uploads") for seen in sandbox.requests)
+
+
+def test_a_folder_in_two_shapes_and_the_same_command_again(
+    sandbox: Sandbox, capsys: Output
+) -> None:
+    """Each clip is uploaded once and made twice; then nothing is left to do."""
+    Path("clips", "notes.txt").write_text("no video", "utf-8")
+    arguments = ["batch", "clips", "-o", "out", *SHAPES]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    made = {f"out/{clip}-{shape}.mp4" for clip in "abc" for shape in ("9x16", "1x1")}
+    assert set(captured.out.splitlines()) == made
+    assert {str(path) for path in Path("out").iterdir()} == made
+    assert "Left out: clips/notes.txt does not begin like a video" in captured.err
+    assert "6 asked for: 6 done. 360 creative units paid in this run." in captured.err
+    assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
+    before = sandbox.requests_made
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert set(captured.out.splitlines()) == made
+    told = "6 done (6 taken up from an earlier run). 0 creative units paid in this run."
+    assert told in captured.err
+    assert sandbox.requests_made == before
+
+
+def test_check_prints_what_would_be_made_and_sends_nothing(
+    sandbox: Sandbox, capsys: Output
+) -> None:
+    """In the order of what was asked for, and as JSON."""
+    arguments = ["batch", "clips/a.mp4", "clips/c.mp4", "-o", "out", "--aspect-ratio", "1:1"]
+    assert main([*arguments, "--check"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [
+        "clips/a.mp4 -> out/a-1x1.mp4", "clips/c.mp4 -> out/c-1x1.mp4",
+    ]  # fmt: skip
+    assert "nothing was sent" in captured.err
+    assert main([*arguments, "--check", "--json"]) == 0
+    first, *_, last = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first == {"video": "clips/a.mp4", "output": "out/a-1x1.mp4"}
+    assert last["summary"]["asked"] == 2
+    assert sandbox.requests == []
+    assert not Path("out").exists()
+
+
+def test_a_manifests_cells_beat_the_flags(sandbox: Sandbox, capsys: Output) -> None:
+    """What a row leaves empty is the flag's; --json tells each outcome, and sums up last."""
+    rows = "video,output,aspect_ratio,seed\na.mp4,my/own.mp4,9:16,\nb.mov,,,7\n"
+    Path("clips", "list.csv").write_text(rows, "utf-8")
+    flags = ["--aspect-ratio", "1:1", "--seed", "5", "--extra", "new=1", "--json"]
+    assert main(["batch", "clips/list.csv", "-o", "out", *flags]) == 0
+    *outcomes, last = map(json.loads, capsys.readouterr().out.splitlines())
+    found = {one["output"]: one for one in outcomes}
+    assert found["out/my/own.mp4"]["settings"] == {"aspect_ratio": "9:16", "seed": 5}
+    assert found["out/b-1x1.mp4"]["settings"] == {"aspect_ratio": "1:1", "seed": 7}
+    assert found["out/b-1x1.mp4"]["files"] == ["out/b-1x1.mp4"]
+    assert {one["status"] for one in outcomes} == {"done"}
+    assert last["summary"]["done"] == 2
+    assert last["summary"]["paid"] == sum(one["cost"] for one in outcomes) > 0
+    assert [job.input["new"] for job in sandbox.made] == [1, 1]
+
+
+def test_every_fault_of_every_row_is_told_before_anything_is_sent(
+    sandbox: Sandbox, capsys: Output
+) -> None:
+    """Those of the file and those of what it asks for, by line; once for all shapes of a row."""
+    rows = ["video,output,num_frames,aspect_ration"]
+    rows += [f"a.mp4,{number}.mp4,90," for number in range(2, 702)]
+    rows[3] = "none.mp4,3.mp4,90,"
+    rows[4] = "empty.mp4,4.mp4,many"
+    rows[5] = ",5.mp4,90,"
+    rows[6] = "empty.mp4,6.mp4,90,"
+    rows[7] = rows[8]
+    rows[9] = "a.mp4,../9.mp4,90,"
+    rows[700] = "c.mp4,700.mp4,300,"
+    Path("clips", "empty.mp4").write_bytes(b"")
+    Path("clips", "list.csv").write_bytes("\r\n".join(rows).encode("utf-8-sig"))
+    arguments = ["batch", "clips/list.csv", "-o", "out", "--each", "resolution=480p,720p"]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    *told, last = captured.err.splitlines()
+    assert [line.split(": ")[0] for line in told] == [
+        f"clips/list.csv:{line}" for line in (1, 4, 5, 6, 7, 8, 8, 9, 9, 10, 10, 701)
+    ]
+    for place, part in {
+        0: "aspect_ration: no such column; did you mean aspect_ratio?",
+        1: "none.mp4 does not exist",
+        2: "it has 3 cells, and the header has 4",
+        3: "video: it is missing",
+        4: "empty.mp4 is empty",
+        5: "9-480p.mp4 is the output of more than one",
+        9: "is not inside the folder",
+        11: "num_frames: 300 is not allowed; it takes a whole number (int) from 81 to 241",
+    }.items():
+        assert part in told[place]
+    assert last == "scenario-reframe: 12 faults in 9 rows; nothing was sent, nothing was paid"
+    assert captured.out == ""
+    assert main([*arguments, "--json"]) == 2
+    record = json.loads(capsys.readouterr().out)
+    assert record["error"] == "InvalidBatchError"
+    assert len(record["faults"]) == 12
+    assert record["faults"][-1]["line"] == 701
+    assert sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["none"], "none: there is no such file or folder"),
+        (["clips/*.avi"], "clips/*.avi: no video is there"),
+        (["empty"], "empty: no video is there"),
+        ([""], "an empty name is no file"),
+        (["none.csv"], "none.csv: none.csv cannot be read: No such file"),
+        (["empty/list.jsonl"], "empty/list.jsonl:1: it has no rows"),
+        (["clips/a.mp4", "clips/sub/a.mp4"], "A manifest can name outputs"),
+        (["empty/text.mp4"], "does not begin like a video"),
+        (["clips", "-o", "clips"], "clips: no video is there but in the output folder"),
+        (["clips/a.mp4", "-o", "clips"], "name another folder with --output"),
+        (["clips", "-o", "clips/a.mp4"], "--output: clips/a.mp4 is a file"),
+        (["clips", "--num-frames", "5"], "--num-frames: 5 is not allowed"),
+        (["clips", "--each", "num-frames=5"], "--each num_frames: 5 is not allowed"),
+        (["clips", "--concurrency", "0"], "concurrency: 0 is not allowed"),
+        (["clips", "--budget", "nan"], "budget: nan is not allowed"),
+        (["clips", "-o", "taken"], "taken/a-reframed.mp4 is there already"),
+        (["empty/ratio.csv", *SHAPES], "ratio.csv:2: aspect_ratio: the row gives it, and --each"),
+        ([], "SOURCES"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_anything_is_sent(
+    arguments: list[str], told: str, sandbox: Sandbox, capsys: Output
+) -> None:
+    """Exit code 2, no request, nothing on stdout."""
+    clips("sub/a.mp4")
+    Path("empty").mkdir()
+    Path("empty/text.mp4").write_text("x", "utf-8")
+    Path("empty/list.jsonl").touch()
+    Path("empty/ratio.csv").write_text("video,aspect_ratio\n../clips/a.mp4,auto\n", "utf-8")
+    Path("taken").mkdir()
+    Path("taken/a-reframed.mp4").write_text("mine", "utf-8")
+    output = [] if "-o" in arguments else ["-o", "out"]
+    if arguments == ["empty"]:
+        Path("empty/text.mp4").unlink()
+    assert main(["batch", *arguments, *output]) == 2
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    assert sandbox.requests == []
+
+
+def test_results_among_the_clips_are_not_taken_for_clips(sandbox: Sandbox, capsys: Output) -> None:
+    """A recursive pattern finds the output folder; the same command again pays for nothing."""
+    clips("sub/d.mp4")
+    arguments = ["batch", "clips/**/*.m[op][4v]", "-o", "clips/out"]
+    assert main(arguments) == 0
+    assert main(arguments) == 0
+    assert "Left out: 4 files of" in capsys.readouterr().err
+    assert sandbox.jobs_made == 4
+
+
+def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None:
+    """Its reason is told when it comes and again at the end, with the command to go on with."""
+    sandbox.faults.add(answer(400, {"reason": "too \x1b[31mdark"}), r"/generate/")
+    arguments = ["batch", "clips", "-o", "my out", "--seed", "5"]
+    assert main(arguments) == 3
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 2
+    lines = captured.err.splitlines()
+    assert sum("failed: clips/" in line and "too dark" in line for line in lines) == 2
+    assert "3 asked for: 2 done, 1 failed. 120 creative units paid in this run." in lines
+    assert lines[-1] == "scenario-reframe batch clips -o 'my out' --seed 5"
+    assert main(shlex.split(lines[-1])[1:]) == 0
+    assert "3 done (2 taken up from an earlier run)" in capsys.readouterr().err
+    assert sandbox.jobs_made == 3
+
+
+def test_a_budget_is_not_passed(sandbox: Sandbox, capsys: Output) -> None:
+    """What it does not allow is skipped, and named; exit code 1."""
+    assert main(["batch", "clips", "-o", "out", "--budget", "130", "--json"]) == 1
+    captured = capsys.readouterr()
+    last = json.loads(captured.out.splitlines()[-1])["summary"]
+    assert (last["done"], last["skipped"], last["paid"]) == (2, 1, 120)
+    assert "- skipped: clips/" in captured.err
+    assert sandbox.jobs_made == 2
+
+
+def test_without_a_ledger_it_is_said_that_nothing_can_be_taken_up(
+    sandbox: Sandbox, capsys: Output
+) -> None:
+    """At the start, and when something is not done."""
+    sandbox.faults.add(answer(400, {"reason": "no"}), r"/generate/")
+    assert main(["batch", "clips", "-o", "out", "--ledger", "none"]) == 3
+    told = capsys.readouterr().err
+    assert "Without a ledger, a batch that is cut off cannot be taken up again." in told
+    assert told.endswith("What was made:\nscenario-reframe jobs list\n")
+
+
+@pytest.fixture
+def start(sandbox: Sandbox) -> Iterator[Start]:
+    """Start the command in a process of its own."""
+    started: list[subprocess.Popen[str]] = []
+
+    def popen(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True,
+        )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield popen
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def on_record() -> Counter[str]:
+    """How many items the ledger has, by state, and those with a `job`."""
+    with ReframeClient(ledger=os.environ["SCENARIO_LEDGER"]) as client:
+        entries = client.entries()
+    return Counter([entry.state for entry in entries] + ["job" for one in entries if one.job_id])
+
+
+def stopped_when(
+    known: Mapping[str, int], process: subprocess.Popen[str], number: int
+) -> tuple[Counter[str], str]:
+    """Send a signal once so much is on record: what is on record then, and its stderr."""
+    deadline = time.monotonic() + 20
+    while not on_record() >= Counter(known):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    return on_record(), err
+
+
+@pytest.mark.parametrize("sandbox", [0.3], indirect=True)
+def test_killed_in_the_middle_and_run_again(start: Start, sandbox: Sandbox) -> None:
+    """No clip is uploaded, paid for or downloaded twice; the summary says what was taken up."""
+    arguments = ("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2", "--json")
+    known, _ = stopped_when({"done": 2, "job": 4}, start(*arguments), signal.SIGKILL)
+    before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.mp4")}
+    out, _ = start(*arguments).communicate(timeout=60)
+    last = json.loads(out.splitlines()[-1])["summary"]
+    assert (last["done"], last["taken_up"]) == (6, known["job"])
+    assert last["paid"] == 60 * (6 - known["job"])
+    assert len(before) >= 2
+    assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
+    assert len(list(Path("out").iterdir())) == 6
+    assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
+
+
+@pytest.mark.parametrize("sandbox", [0.2], indirect=True)
+def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Start, sandbox: Sandbox) -> None:
+    """Exit code 130; the command that it prints finishes."""
+    process = start("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2")
+    known, err = stopped_when({"job": 2}, process, signal.SIGINT)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    lines = err.splitlines()
+    assert "scenario-reframe: interrupted" in lines
+    assert "Jobs under way are paid for, and go on." in lines
+    assert any("6 asked for: " in line and "not at their end" in line for line in lines)
+    again = shlex.split(lines[-1])
+    assert again[:2] == ["scenario-reframe", "batch"]
+    _, err = start(*again[1:]).communicate(timeout=60)
+    assert f"6 done ({known['job']} taken up from an earlier run)." in err.splitlines()[-1]
+    assert sandbox.jobs_made == 6
+
+
+SENT = Submission(seed=1, body={}, started_at=datetime(2026, 1, 2, tzinfo=UTC))
+LOST = SubmissionUncertainError("lost", submission=SENT)
+REFUSED = ApiError("no", status_code=400, reason="", request_id=None, body=None)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [
+        ([], 0),
+        ([("skipped", ReframeError("the budget is spent"))], 1),
+        ([("skipped", ReframeError("the budget is spent")), ("failed", UploadError("no"))], 7),
+        ([("failed", REFUSED), ("failed", JobFailedError("no"))], 3),
+        ([("failed", JobFailedError("no")), ("uncertain", LOST)], 6),
+    ],
+)
+def test_the_exit_code_is_that_of_what_matters_most(
+    ends: list[tuple[str, ReframeError]], code: int
+) -> None:
+    """What is uncertain, then the first that failed, then what was skipped."""
+    tally = Tally(9, has_ledger=True)
+    tally.ended("a", BatchOutcome(item=BatchItem("a"), status="done"))
+    for status, error in ends:
+        tally.ended("b", BatchOutcome(item=BatchItem("b"), status=status, error=error))
+    assert tally.code() == code
+
+
+def test_a_long_list_of_what_is_not_done_is_cut() -> None:
+    """At twenty, and no secret of a URL is in the command that is printed."""
+    tally = Tally(30, has_ledger=True)
+    for number in range(25):
+        error = JobFailedError("it is\ntoo dark")
+        job = Job(id=f"job_{number}", status="failure")
+        item = BatchItem("b")
+        tally.ended(str(number), BatchOutcome(item=item, status="failed", error=error, job=job))
+    with command_line(["batch", "https://files.test/a.mp4?Token=abc", "-o", "out"]):
+        lines = list(tally.lines())
+    assert lines[0].startswith("30 asked for: 0 done, 25 failed, 5 not at their end.")
+    assert lines[20:22] == ["- failed: 19: it is too dark", "- and 5 more"]
+    assert not any("Token" in line for line in lines)
+
+
+def test_bars_leave_stdout_to_who_reads_it(capsys: Output) -> None:
+    """A count moves the bar of the batch; a result goes to stdout and not to the terminal."""
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100, color_system=None)
+    with LiveDisplay(console) as display:
+        display.count(3, 9, "3 done, 2 under way")
+        display.result("out/a.mp4")
+    assert "3 done, 2 under way" in shown.getvalue()
+    assert "out/a.mp4" not in shown.getvalue()
+    assert capsys.readouterr().out == "out/a.mp4\n"

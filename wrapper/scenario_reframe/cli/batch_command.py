@@ -1,0 +1,121 @@
+"""The command `batch`: its flags, and what it calls."""
+# ruff: noqa: PLC0415 - what a command needs is loaded when it runs, so that --help stays quick
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from scenario_reframe.errors import InvalidSettingsError
+from scenario_reframe_api.settings import ReframeSettings
+
+from .flags import HERE, Connection, ExtraFlags, SettingFlags, Wishes, checked
+
+EachFlags = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--each",
+        metavar="SETTING=VALUE,...",
+        negative=(),
+        json_list=False,
+        help="Make every clip once for each value: --each aspect-ratio=9:16,1:1. Repeatable.",
+    ),
+]
+FolderFlag = Annotated[
+    str,
+    Parameter(
+        name=("--output", "-o"),
+        metavar="DIR",
+        help="The folder for the results, named after clip and aspect ratio: clip-9x16.mp4.",
+    ),
+]
+ConcurrencyFlag = Annotated[
+    int | None,
+    Parameter(metavar="N", help="Most jobs at once; else as many as the server allows."),
+]
+BudgetFlag = Annotated[
+    float | None,
+    Parameter(
+        metavar="UNITS",
+        help="Creative units that all of the batch may cost, earlier runs of it included.",
+    ),
+]
+ResubmitFlag = Annotated[
+    float | None,
+    Parameter(
+        metavar="SECONDS",
+        help="Submit again what got no clear answer, so long after it can last have arrived, if no "
+        "listed job could be it.",
+    ),
+]
+CheckFlag = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        show_default=False,
+        help="Only check everything, and print what would be made; nothing is sent.",
+    ),
+]
+LinesFlag = Annotated[
+    bool,
+    Parameter(
+        name="--json",
+        negative=(),
+        show_default=False,
+        help="Print a JSON object for each outcome as it comes, and one for the summary.",
+    ),
+]
+
+
+def batch(
+    sources: list[str],
+    /,
+    *,
+    output: FolderFlag,
+    each: EachFlags = None,
+    settings: SettingFlags = None,
+    extra: ExtraFlags = None,
+    concurrency: ConcurrencyFlag = None,
+    budget: BudgetFlag = None,
+    resubmit_after: ResubmitFlag = None,
+    check: CheckFlag = False,
+    as_json: LinesFlag = False,
+    connection: Connection = HERE,
+) -> int:
+    """Reframe many clips side by side. Everything is checked first; run again, it goes on.
+
+    Prints the results' paths as they come.
+
+    Parameters
+    ----------
+    sources
+        A folder, a quoted pattern ('clips/**/*.mp4'), files, or a manifest: .csv with a header, or
+        .jsonl, with a column video, an optional output, and one for each setting.
+    """
+    from .batching import Order
+    from .batching import batch as run
+    from .variants import Variant, read_each
+
+    problems: list[str] = []
+    wishes, variants = Wishes({}, {}), list[Variant]()
+    try:
+        wishes = checked(settings, extra)
+    except InvalidSettingsError as error:
+        problems += error.problems
+    try:
+        variants = read_each(each or (), settings or ReframeSettings())
+    except InvalidSettingsError as error:
+        problems += error.problems
+    if problems:
+        raise InvalidSettingsError(problems)
+    order = Order(
+        sources=sources,
+        wishes=wishes,
+        variants=variants,
+        to=output,
+        concurrency=concurrency,
+        budget=budget,
+        resubmit_after=resubmit_after,
+        check=check,
+        as_json=as_json,
+    )
+    return run(order, connection)

@@ -1,0 +1,231 @@
+"""A batch's manifest, CSV or JSON lines: rows into items, and every fault with its line number."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from scenario_reframe.batch import BatchItem
+from scenario_reframe.errors import InvalidInputError
+from scenario_reframe_api.settings import SETTINGS, Setting
+
+SUFFIXES = (".csv", ".jsonl", ".ndjson")
+
+_ROWS = {row.name: row for row in SETTINGS}
+_DELIMITERS = ",;\t"
+_SAVE_AS = "save the file as UTF-8"
+_MISSING = "video: it is missing; every row names one"
+# What is no path: it stands for itself, whatever folder the manifest is in.
+_REMOTE = re.compile(r"(?i:https?://)|asset_[A-Za-z0-9_-]{1,200}$")
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+Fault = tuple[int, str]
+
+
+@frozen
+class Manifest:
+    """What a file asks for. `lines`: the line of each item, from 1; `faults`: line and text.
+
+    A row that cannot be read is in `faults` and in no item; where only the video is missing, the
+    item's is "".
+    """
+
+    path: Path
+    items: Sequence[BatchItem]
+    lines: Sequence[int]
+    faults: Sequence[Fault]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a CSV file (`.csv`) or JSON lines (`.jsonl`, `.ndjson`), in UTF-8.
+
+    Videos are relative to its folder. Raises InvalidInputError if it cannot be read at all.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as fault:
+        raise InvalidInputError(f"{path} cannot be read: {fault.strerror}") from fault
+    faults: list[Fault] = []
+    text = _decoded(content, faults)
+    read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
+    rows = list(read(text, faults)) if text is not None else []
+    if not rows and not faults:
+        faults.append((1, "it has no rows"))
+    items = [_item(fields, path.parent) for _, fields in rows]
+    faults.sort(key=lambda fault: fault[0])
+    return Manifest(path, items, [line for line, _ in rows], faults)
+
+
+def is_remote(video: Any) -> bool:
+    """Whether it is a URL or an asset's id, and no path."""
+    return isinstance(video, str) and _REMOTE.match(video) is not None
+
+
+def plain_name(written: str) -> str | None:
+    """The field that a column or a flag means: snake_case, kebab or the API's name, any case."""
+    return _NAMES.get(_folded(written))
+
+
+def typed(row: Setting, text: str) -> Any:
+    """A cell's text as the setting's kind; as it is, if it cannot be that."""
+    if row.kind == "boolean":
+        return _TRUTHS.get(text.lower(), text)
+    readers = {"integer": (int,), "number": (int, float)}.get(row.kind, ())
+    for read in readers:
+        try:
+            return read(text)
+        except ValueError:
+            continue
+    return text
+
+
+def unknown_name(written: str, what: str) -> str:
+    """That there is no such column (or key, or setting), and which it may have meant."""
+    close = get_close_matches(_folded(written), _NAMES, n=1)
+    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"there are {', '.join(_FIELDS)}"
+    return f"{written[:80]}: no such {what}; {hint}"
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).lower()
+
+
+_FIELDS = ("video", "output", *_ROWS)
+_NAMES = {_folded(name): name for name in _FIELDS} | {
+    _folded(row.wire): row.name for row in SETTINGS
+}
+
+
+def _decoded(content: bytes, faults: list[Fault]) -> str | None:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        faults.append((1, f"it is UTF-16; {_SAVE_AS}"))
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = content.count(b"\n", 0, fault.start) + 1
+        faults.append((line, f"byte 0x{content[fault.start]:02x} is not UTF-8; {_SAVE_AS}"))
+        return None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        faults.append((line, f"it holds a NUL character; {_SAVE_AS}"))
+        return None
+    return text
+
+
+def _csv_rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each row's first line and its fields."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = "," if "," in header else max(_DELIMITERS, key=header.count)
+    # newline="": line ends within quotes are the cell's, and those between rows are the reader's.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    names: list[str | None] | None = None
+    for line, cells in _csv_lines(reader, faults):
+        if names is None:
+            names = _columns(line, cells, faults)
+        elif len(cells) != len(names):
+            faults.append((line, f"it has {len(cells)} cells, and the header has {len(names)}"))
+        else:
+            faults += [
+                (line, f"cell {place}: {cell[:80]!r} stands in a column without a name")
+                for place, (name, cell) in enumerate(zip(names, cells, strict=True), 1)
+                if name == "" and cell
+            ]
+            fields = _typed_cells(names, cells)
+            if "video" in names and "video" not in fields:
+                faults.append((line, _MISSING))
+            yield line, fields
+
+
+def _csv_lines(reader: Any, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+    """Each row that is not blank; a quoted cell may go over several lines."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            return
+        except csv.Error as fault:
+            faults.append((line, f"it is no CSV: {fault}"))
+            continue
+        if any(cells):
+            yield line, cells
+
+
+def _columns(line: int, cells: Sequence[str], faults: list[Fault]) -> list[str | None]:
+    """Which field each column is: None for one that is not known, "" for one without a name."""
+    names = ["" if not cell else plain_name(cell) for cell in cells]
+    faults += [
+        (line, unknown_name(cell, "column"))
+        for cell, name in zip(cells, names, strict=True)
+        if name is None
+    ]
+    faults += [(line, f"{name}: the column is there twice") for name in _twice(names)]
+    if "video" not in names:
+        faults.append((line, "video: the column is missing"))
+    return names
+
+
+def _twice(names: Iterable[str | None]) -> list[str]:
+    listed = [name for name in names if name]
+    return sorted({name for name in listed if listed.count(name) > 1})
+
+
+def _typed_cells(names: Sequence[str | None], cells: Sequence[str]) -> dict[str, Any]:
+    """What is given; an empty cell is not."""
+    given = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
+    return {
+        name: typed(_ROWS[name], cell) if name in _ROWS else cell for name, cell in given.items()
+    }
+
+
+def _json_rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Each line's fields. Lines end at LF only: other separators may stand in a JSON string."""
+    for line, content in enumerate(text.split("\n"), 1):
+        if not content.strip():
+            continue
+        try:
+            pairs = _pairs_of(content)
+        except (ValueError, RecursionError) as fault:
+            faults.append((line, f"it is no JSON: {getattr(fault, 'msg', fault)}"))
+            continue
+        if pairs is None:
+            faults.append((line, "it is no JSON object"))
+            continue
+        yield line, _keyed(line, pairs, faults)
+
+
+def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
+    """An object's pairs as they are written, where a key may stand twice; None for no object."""
+    pairs: list[tuple[str, Any]] = []
+
+    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = found  # called for the outermost object last
+        return dict(found)
+
+    return pairs if isinstance(json.loads(content, object_pairs_hook=keep), dict) else None
+
+
+def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
+    """What is given; null is not."""
+    named = [("extra" if key == "extra" else plain_name(key), key, value) for key, value in pairs]
+    faults += [(line, unknown_name(key, "key")) for name, key, _ in named if name is None]
+    faults += [(line, f"{name}: it is there twice") for name in _twice(name for name, *_ in named)]
+    fields = {name: value for name, _, value in named if name and value is not None}
+    if fields.get("video", "") == "":
+        faults.append((line, _MISSING))
+    return fields
+
+
+def _item(fields: Mapping[str, Any], folder: Path) -> BatchItem:
+    video = fields.get("video", "")
+    if isinstance(video, str) and video and not is_remote(video):
+        video = str(folder / video)
+    settings = {name: value for name, value in fields.items() if name in _ROWS}
+    return BatchItem(video, fields.get("output"), settings, fields.get("extra", {}))

@@ -1,0 +1,91 @@
+"""`--each`: every clip is made once for each combination of some settings' values."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from scenario_reframe.batch import BatchItem
+from scenario_reframe.errors import InvalidInputError, InvalidSettingsError
+from scenario_reframe.naming import default_name
+from scenario_reframe.settings import problem_with
+from scenario_reframe.video import resolve
+from scenario_reframe_api.settings import SETTINGS, ReframeSettings
+
+from .manifest import plain_name, typed, unknown_name
+
+Variant = Mapping[str, Any]
+
+_ROWS = {row.name: row for row in SETTINGS}
+_LONGEST_TAG = 40
+
+
+def read_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
+    """The combinations of all `SETTING=VALUE,VALUE`; one that is empty if there are none.
+
+    Raises InvalidSettingsError that names everything wrong at once.
+    """
+    values: dict[str, list[Any]] = {}
+    problems: list[str] = []
+    for text in texts:
+        written, equals, listed = text.partition("=")
+        name = plain_name(written)
+        row = _ROWS.get(name or "")
+        if not equals or not written:
+            problems.append(f"--each: {text!r:.80} is not SETTING=VALUE,VALUE")
+        elif row is None:
+            problems.append(f"--each {unknown_name(written, 'setting')}")
+        elif row.name in values or row.name in given:
+            problems.append(f"--each {written}: it is given twice")
+        else:
+            found = [typed(row, value.strip()) for value in listed.split(",")]
+            values[row.name] = found
+            wrong = (problem_with(row, value) for value in found)
+            problems += [f"--each {problem}" for problem in wrong if problem]
+            if len(set(found)) < len(found):
+                problems.append(f"--each {written}: a value is there twice")
+    if problems:
+        raise InvalidSettingsError(problems)
+    return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+
+
+def varied(item: BatchItem, variants: Sequence[Variant]) -> Iterator[BatchItem]:
+    """The item once for each variant, under names that tell them apart."""
+    for variant in variants:
+        made = evolve(item, settings={**item.settings, **variant})
+        yield evolve(made, output=_output(made, variant))
+
+
+def _output(item: BatchItem, variant: Variant) -> Any:
+    if not variant:
+        return item.output
+    if item.output is not None:
+        return _inserted(item.output, variant)
+    others = {name: value for name, value in variant.items() if name != "aspect_ratio"}
+    if not others:
+        return None  # the default name tells the aspect ratio
+    ratio = item.settings.get("aspect_ratio", "auto")
+    try:
+        name = default_name(resolve(item.video), ratio if isinstance(ratio, str) else "auto")
+    except InvalidInputError:
+        return None  # told when all is checked
+    return _inserted(name, others)
+
+
+def _inserted(output: Any, variant: Variant) -> Any:
+    """The values before the suffix; what is no file's name stays, and is told as such later."""
+    path = Path(output) if isinstance(output, str) else Path()
+    if path.name in {"", ".."} or output.endswith("/"):
+        return output
+    tags = (_tag(name, value) for name, value in variant.items())
+    return str(path.with_name("-".join([path.stem, *tags]) + path.suffix))
+
+
+def _tag(name: str, value: Any) -> str:
+    """`9x16`, `480p`, `no-trim-borders`: a value as a part of a file's name."""
+    if isinstance(value, bool):
+        return ("" if value else "no-") + name.replace("_", "-")
+    return re.sub(r"[^\w.-]", "_", str(value).replace(":", "x"))[:_LONGEST_TAG]
