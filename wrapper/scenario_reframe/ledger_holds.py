@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import LedgerBusyError, RateLimitedError, ReframeError, SubmissionUncertainError
@@ -161,4 +162,13 @@ def is_gone(owner: str | None) -> bool:
         return True
     except OSError:
         return False
-    return False
+    return _is_zombie(rest)
+
+
+def _is_zombie(pid: str) -> bool:
+    """Whether it has ended and nobody has asked how, as in a container without an init."""
+    try:
+        state = Path("/proc", pid, "stat").read_text("utf-8", "replace").rpartition(") ")[2]
+    except OSError:
+        return False
+    return state.startswith("Z")

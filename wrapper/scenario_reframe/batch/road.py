@@ -18,6 +18,7 @@ from scenario_reframe import retry
 from scenario_reframe.downloading import Destination
 from scenario_reframe.errors import (
     ConnectionFailedError,
+    LedgerBusyError,
     NotFoundError,
     RateLimitedError,
     ReframeError,
@@ -27,7 +28,7 @@ from scenario_reframe.errors import (
 from scenario_reframe.flow import Do, Flow, Pause, ProgressCallback, Tell, send
 from scenario_reframe.models import Asset, Job, ReframeResult, Submission
 from scenario_reframe.polling import UpdateCallback, outcome
-from scenario_reframe.recording import Entry, NoSlotError, Record
+from scenario_reframe.recording import Entry, NoSlotError, Record, Wanted
 from scenario_reframe.reframing import Rest, Road
 from scenario_reframe.submitting import Found, seconds_since, uncertain
 from scenario_reframe.video import Video, VideoAsset, resolve
@@ -39,6 +40,8 @@ from .slots import Slots
 
 DOWNLOADS = 4
 """Jobs whose results are downloaded side by side."""
+_BUSY_SECONDS, _ASK_AGAIN = 40.0, 2.0
+"""Longer than a lease: who holds an item after that is alive."""
 _LOOK_EVERY = 5.0
 _FAILED_LOOKS = 10
 _ESTIMATES = 4
@@ -83,7 +86,7 @@ class ItemRoad(Road):
         body, output = self.plan.body, self.plan.output
         source = yield Do(partial(resolve, self.plan.item.video))
         wanted = yield from self._wanted("", body, source, output)
-        taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
+        taken = yield from self._taken(wanted)
         if isinstance(taken, Entry):
             return (yield from self._made(taken))
         if taken.entry is not None and is_counted(taken.entry):
@@ -95,6 +98,20 @@ class ItemRoad(Road):
             return (yield from rest.of(taken, body, source, self.shared.resubmit_after))
 
         return (yield from self._held(taken, on_its_way()))
+
+    def _taken(self, wanted: Wanted) -> Flow[Record | Entry]:
+        """The item, once nobody else is at it. A process that was killed holds it for a while."""
+        since = self.clock()
+        while True:
+            try:
+                taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
+            except LedgerBusyError:
+                if self.clock() - since >= _BUSY_SECONDS:
+                    raise
+            else:
+                return taken
+            self.entered()
+            yield Pause(_ASK_AGAIN)
 
     def _made(self, entry: Entry) -> Flow[ReframeResult]:
         """An earlier run's result; downloaded again if it is not there any more."""
