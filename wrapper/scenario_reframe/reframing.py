@@ -49,7 +49,7 @@ _LOG = logging.getLogger("scenario_reframe")
 
 T = TypeVar("T")
 
-CLOCK_SLACK = timedelta(minutes=1)
+CLOCK_SLACK, RECENT = timedelta(minutes=1), timedelta(minutes=10)
 
 
 @define
@@ -436,10 +436,9 @@ class Rest:
             return (yield from self.road._listed(record, submission_of(entry)))  # noqa: SLF001
         if entry.job_id is not None:
             _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
-            # By this machine's clock: a hint for where to look for it in a list.
-            posted = entry.posted_at if entry.posted_at is not None else entry.created_at
-            since = datetime.fromtimestamp(posted, UTC) - CLOCK_SLACK
-            return Job(id=entry.job_id, status="unknown", cost=entry.cost, created_at=since)
+            return Job(
+                id=entry.job_id, status="unknown", cost=entry.cost, created_at=recently(entry)
+            )
         settled_for = partial(seconds_settled, entry)
         return (
             yield from self.road._lost(  # noqa: SLF001
@@ -469,6 +468,13 @@ def submission_of(entry: Entry) -> Submission:
         started_at=datetime.fromtimestamp(started, UTC),
         project_id=entry.project_id,
     )
+
+
+def recently(entry: Entry) -> datetime | None:
+    """When its job was made, by this machine's clock, if it is new enough to be found in a list."""
+    now = datetime.now(UTC)
+    posted = datetime.fromtimestamp(entry.posted_at or 0.0, UTC)
+    return posted - CLOCK_SLACK if now - posted < RECENT else None
 
 
 def seconds_settled(entry: Entry) -> float:

@@ -16,6 +16,7 @@ from scenario_reframe.errors import (
     InvalidBatchError,
     InvalidInputError,
     LedgerBusyError,
+    NotFoundError,
     PermissionDeniedError,
     ReframeError,
     SubmissionUncertainError,
@@ -82,6 +83,7 @@ class Engine:
     _tasks: "set[asyncio.Task[None]]" = field(factory=set)
     _watching: "asyncio.Task[None] | None" = None
     _refusal: ReframeError | None = None
+    _known: set[str | None] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         self._waiting = Waiting(self.road.clock)
@@ -93,6 +95,7 @@ class Engine:
             tell=self._tell,
             refuse=self._refuse,
             resubmit_after=self.order.resubmit_after,
+            started=self.road.clock(),
         )
 
     async def outcomes(self) -> AsyncGenerator[BatchOutcome, None]:
@@ -116,6 +119,7 @@ class Engine:
         if faults := await asyncio.to_thread(occupied, plans, entries):
             raise InvalidBatchError(faults)
         self._shared.budget.spent = sum(entry.cost or 0.0 for entry in entries if is_counted(entry))
+        self._known = {entry.output for entry in entries}
         begun = {entry.output for entry in entries if not entry.is_finished}
         plans.sort(key=lambda planned: str(planned.output) not in begun)
         finished = {entry.output for entry in entries if entry.state == "done"}
@@ -166,6 +170,7 @@ class Engine:
             looks=looks,
             shared=self._shared,
             plan=planned,
+            is_known=str(planned.output) in self._known,
             entered=entered,
         )
 
@@ -214,6 +219,8 @@ class Engine:
             flow = watch(self.road.operations, self._waiting)
             self._watching = self._start(self.driver.run(flow))
         outcome = await done
+        if isinstance(outcome, NotFoundError):
+            self._shared.gone.add(job.id)
         if isinstance(outcome, ReframeError):
             raise outcome
         return outcome
@@ -221,7 +228,7 @@ class Engine:
     def _mind(self, job_ids: Sequence[str]) -> None:
         """Watch jobs of other processes, dead ones perhaps, so that their slots become free."""
         for job_id in job_ids:
-            if job_id not in self._waiting.jobs:
+            if job_id not in self._waiting.jobs and job_id not in self._shared.gone:
                 self._start(self._see(job_id))
 
     async def _see(self, job_id: str) -> None:

@@ -41,7 +41,7 @@ from .slots import Slots
 DOWNLOADS = 4
 """Jobs whose results are downloaded side by side."""
 _BUSY_SECONDS, _ASK_AGAIN = 40.0, 2.0
-"""Longer than a lease: who holds an item after that is alive."""
+"""Longer than a lease: who holds an item so long after the run began is alive."""
 _LOOK_EVERY = 5.0
 _FAILED_LOOKS = 10
 _ESTIMATES = 4
@@ -51,8 +51,9 @@ _ESTIMATES = 4
 class Shared:
     """What the items of one run share.
 
-    `posting`: how many wait for the answer to a POST. `mind`: watch other processes' jobs, which
-    hold slots. `refuse`: let no more items set out.
+    `started`: when the run began. `gone`: jobs that are on record and that the server does not know
+    for this key: they hold no slot. `posting`: how many wait for the answer to a POST. `mind`:
+    watch other processes' jobs, which hold slots. `refuse`: let no more items set out.
     """
 
     slots: Slots
@@ -62,7 +63,10 @@ class Shared:
     tell: Callable[[BatchEvent], Awaitable[None]]
     refuse: Callable[[ReframeError], None]
     resubmit_after: float | None
+    started: float
+    gone: set[str] = field(factory=set)
     posting: int = 0
+    others_told: bool = False
     downloads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DOWNLOADS))
     uploading: defaultdict[Any, asyncio.Lock] = field(factory=lambda: defaultdict(asyncio.Lock))
     uploaded: dict[Any, str] = field(factory=dict)
@@ -70,10 +74,15 @@ class Shared:
 
 @define(kw_only=True)
 class ItemRoad(Road):
-    """The road of one item. `entered` is called when its job is known: another may set out."""
+    """The road of one item.
+
+    `is_known`: whether its output is on record. `entered` is called when its job is known: another
+    may set out.
+    """
 
     shared: Shared
     plan: Plan
+    is_known: bool
     entered: Callable[[], None]
     job: Job | None = None
     taken_up: bool = False
@@ -84,6 +93,8 @@ class ItemRoad(Road):
     def result(self) -> Flow[ReframeResult]:
         """All of it; what an earlier run has finished is only looked at."""
         body, output = self.plan.body, self.plan.output
+        if not self.is_known:
+            self.shared.budget.check()
         source = yield Do(partial(resolve, self.plan.item.video))
         wanted = yield from self._wanted("", body, source, output)
         taken = yield from self._taken(wanted)
@@ -101,16 +112,14 @@ class ItemRoad(Road):
 
     def _taken(self, wanted: Wanted) -> Flow[Record | Entry]:
         """The item, once nobody else is at it. A process that was killed holds it for a while."""
-        since = self.clock()
         while True:
             try:
                 taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
             except LedgerBusyError:
-                if self.clock() - since >= _BUSY_SECONDS:
+                if self.clock() - self.shared.started >= _BUSY_SECONDS:
                     raise
             else:
                 return taken
-            self.entered()
             yield Pause(_ASK_AGAIN)
 
     def _made(self, entry: Entry) -> Flow[ReframeResult]:
@@ -276,6 +285,10 @@ class ItemRoad(Road):
         self.shared.slots.refused(error)
         if isinstance(error, NoSlotError):
             self.shared.mind(error.jobs)
+            if not self.shared.others_told:
+                self.shared.others_told = True
+                detail = f"{len(error.jobs)} jobs on record still run, and leave no slot"
+                yield from self._tell("limited", detail=detail)
         else:
             now = self.shared.slots.limit.now
             yield from self._tell("limited", detail=f"{now} jobs side by side")
@@ -284,9 +297,10 @@ class ItemRoad(Road):
         """Submit; with the caller's leave again, until it is known what became of it."""
         after = self.shared.resubmit_after
         while True:
+            slots = self.shared.slots.shared + len(self.shared.gone)
             self.shared.posting += 1
             try:
-                return (yield from super()._pay(record, body, content, self.shared.slots.shared))
+                return (yield from super()._pay(record, body, content, slots))
             except NotFoundError:
                 self.shared.uploaded.pop(self._clip, None)
                 raise

@@ -1,0 +1,280 @@
+"""The numbers a batch keeps: jobs side by side, and creative units."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from scenario_reframe import RateLimitedError
+from scenario_reframe.batch.budgeting import Budget, BudgetSpentError
+from scenario_reframe.batch.limiting import FIRST, MOST, Limit
+from scenario_reframe.batch.slots import Slots
+from scenario_reframe.recording import NoSlotError
+
+NOW = 1000.0
+
+
+def limited(named: int | None = None, wished: float | None = None) -> RateLimitedError:
+    """A 429, with what it may name."""
+    error = RateLimitedError(
+        "too many", status_code=429, reason="too many", request_id=None, body={"details": {}}
+    )
+    error.limit, error.retry_after = named, wished
+    return error
+
+
+def server(most: int, limit: Limit, clock: float, *, names: bool = True, others: int = 0) -> int:
+    """Fill every slot that the limit gives, as long as the server takes jobs: how many run."""
+    running = 0
+    while limit.pause(running, clock) == 0.0:
+        running += 1
+        if running + others > most:
+            running -= 1
+            limit.refused(running, clock, named=most if names else None, wished=None)
+        else:
+            limit.taken(clock)
+    return running
+
+
+@pytest.mark.parametrize("names", [True, False])
+@pytest.mark.parametrize("most", [1, 3, 4, 17, MOST])
+def test_limit_is_found_with_one_refusal(most: int, names: bool) -> None:
+    """It begins with four, grows with each job that is taken, and stops where the server does."""
+    limit = Limit()
+    assert limit.now == FIRST
+    assert server(most, limit, NOW) == most
+    assert limit.now == most
+
+
+def test_nothing_more_is_sent_while_as_many_run_as_may() -> None:
+    """It waits for one of ours to end: no pause is named."""
+    limit = Limit(now=3)
+    assert limit.pause(2, NOW) == 0.0
+    assert limit.pause(3, NOW) is None
+    assert limit.pause(7, NOW) is None
+
+
+def test_limit_creeps_up_again_one_for_as_many_jobs_as_it_allows() -> None:
+    """After a refusal that named no limit."""
+    limit = Limit(now=8)
+    limit.refused(4, NOW, named=None, wished=None)
+    found = []
+    for _ in range(20):
+        limit.taken(NOW)
+        found.append(limit.now)
+    assert found == [4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7]
+
+
+def test_named_limit_holds_for_minutes_and_is_then_tried_again() -> None:
+    """A plan may have grown."""
+    limit = Limit(now=8)
+    limit.refused(1, NOW, named=3, wished=None)
+    for _ in range(50):
+        limit.taken(NOW + 299)
+    assert limit.now == 3
+    for _ in range(3):
+        limit.taken(NOW + 301)
+    assert limit.now == 4
+
+
+def test_callers_number_is_never_passed() -> None:
+    """It is begun with, and come back to."""
+    limit = Limit.of(5)
+    assert (limit.now, limit.most) == (5, 5)
+    limit.refused(2, NOW, named=50, wished=None)
+    assert limit.now == 2
+    for _ in range(100):
+        limit.taken(NOW)
+    assert limit.now == 5
+
+
+def test_pauses_grow_while_others_hold_every_slot() -> None:
+    """None of ours runs that could end; one that is taken begins anew."""
+    limit, clock, pauses = Limit(), NOW, []
+    for _ in range(8):
+        limit.refused(0, clock, named=3, wished=None)
+        pause = limit.pause(0, clock)
+        assert pause is not None
+        pauses.append(pause)
+        clock += pause
+        assert limit.pause(0, clock) == 0.0
+    assert pauses == [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0, 30.0]
+    limit.taken(clock)
+    limit.refused(0, clock, named=3, wished=None)
+    assert limit.pause(0, clock) == 1.0
+
+
+def test_wished_pause_is_kept_whatever_runs() -> None:
+    """The server asked for it; a shorter one does not end it."""
+    limit = Limit(now=8)
+    limit.refused(4, NOW, named=None, wished=20.0)
+    limit.refused(3, NOW, named=None, wished=2.0)
+    assert limit.pause(0, NOW) == 20.0
+    assert limit.pause(0, NOW + 20.0) == 0.0
+
+
+@pytest.mark.parametrize("named", [0, -1, None])
+def test_one_may_always_be_tried(named: int | None) -> None:
+    """A server that names no sensible limit stops nothing for good."""
+    limit = Limit()
+    limit.refused(0, NOW, named=named, wished=None)
+    assert limit.now == 1
+    assert limit.pause(0, NOW + 60) == 0.0
+
+
+# --- slots ---------------------------------------------------------------------------------------
+
+
+def run(work: Callable[[Slots], object], limit: Limit) -> None:
+    """Run something with slots of a clock that stands still."""
+
+    async def main() -> None:
+        await asyncio.wait_for(work(Slots(limit, lambda: NOW)), 5)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+
+
+def leave(slots: Slots) -> None:
+    """A job ends."""
+    slots.leave()
+
+
+def refuse(slots: Slots) -> None:
+    """The server refuses one while another runs, and names a limit that allows two."""
+    slots.refused(limited(named=2))
+    slots.taken()
+
+
+def hold(slots: Slots) -> None:
+    """The ledger says that other processes run as many as may be."""
+    slots.refused(NoSlotError(2, []))
+
+
+async def turns(number: int) -> None:
+    """Let the loop go round."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("end", "entered"), [(leave, True), (refuse, True), (hold, False)])
+def test_slot_that_is_given_back_goes_to_one_who_waits(
+    end: Callable[[Slots], None],
+    entered: bool,
+) -> None:
+    """By a job's end and by a refusal; at once, unless it is the ledger's others who hold it."""
+
+    async def work(slots: Slots) -> None:
+        await slots.enter()
+        await slots.enter()
+        waiting = asyncio.create_task(slots.enter())
+        await turns(5)
+        assert not waiting.done()
+        end(slots)
+        await turns(5)
+        assert waiting.done() is entered
+        assert slots.running == 1 + entered
+        waiting.cancel()
+
+    run(work, Limit(most=2, now=2))
+
+
+@pytest.mark.parametrize("between", range(6))
+def test_cancelled_waiter_takes_no_slot(between: int) -> None:
+    """Even if one is given back at about the same time: then it has it, or it has not."""
+
+    async def work(slots: Slots) -> None:
+        await slots.enter()
+        waiting = asyncio.create_task(slots.enter())
+        await turns(3)
+        slots.leave()
+        await turns(between)
+        had_it = waiting.done()
+        waiting.cancel()
+        (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
+        assert isinstance(outcome, asyncio.CancelledError) is not had_it
+        assert slots.running == had_it
+
+    run(work, Limit(most=1, now=1))
+
+
+def test_closed_slots_let_nobody_in() -> None:
+    """A run that is stopped buys no more, though a job ends."""
+
+    async def work(slots: Slots) -> None:
+        await slots.enter()
+        waiting = asyncio.create_task(slots.enter())
+        await turns(3)
+        slots.close()
+        slots.leave()
+        await turns(5)
+        assert (waiting.done(), slots.running) == (False, 0)
+        waiting.cancel()
+
+    run(work, Limit(most=1, now=1))
+
+
+def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
+    """Taken-up jobs are there, whatever the limit says; nothing new is sent until they end."""
+
+    async def work(slots: Slots) -> None:
+        for _ in range(3):
+            slots.hold()
+        waiting = asyncio.create_task(slots.enter())
+        for left in (2, 1):
+            slots.leave()
+            await turns(5)
+            assert (slots.running, waiting.done()) == (left, False)
+        slots.leave()
+        await waiting
+
+    run(work, Limit(most=1, now=1))
+
+
+# --- budget --------------------------------------------------------------------------------------
+
+
+def test_budget_is_spent_to_its_last_unit_and_no_further() -> None:
+    """Exactly what is left may be spent, and nothing beyond it."""
+    budget = Budget(100.0)
+    budget.put_by(60.0)
+    with pytest.raises(BudgetSpentError, match=r"100 .* 60 are spent, this one costs 41"):
+        budget.put_by(41.0)
+    budget.put_by(40.0)
+    assert budget.spent == 100.0
+    with pytest.raises(BudgetSpentError):
+        budget.check()
+
+
+def test_prices_in_tenths_add_up() -> None:
+    """Ten times 0.1 is 1, though not in floating point."""
+    budget = Budget(1.0)
+    for _ in range(10):
+        budget.put_by(0.1)
+    with pytest.raises(BudgetSpentError):
+        budget.put_by(0.1)
+
+
+def test_what_was_not_bought_is_given_back_and_true_costs_count() -> None:
+    """A cost that the server names takes the place of the estimate."""
+    budget = Budget(100.0)
+    budget.put_by(60.0)
+    budget.give_back(60.0)
+    budget.put_by(60.0)
+    budget.settle(60.0, 75.0)
+    assert budget.spent == 75.0
+    budget.put_by(20.0)
+    budget.settle(20.0, None)
+    assert budget.spent == 95.0
+
+
+def test_no_budget_allows_everything() -> None:
+    """Nothing is refused."""
+    budget = Budget(None)
+    budget.put_by(1e9)
+    budget.check()
+
+
+def test_empty_budget_is_told_before_anything_is_uploaded() -> None:
+    """`check` needs no price."""
+    with pytest.raises(BudgetSpentError):
+        Budget(0.0).check()
