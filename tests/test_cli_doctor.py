@@ -28,7 +28,7 @@ Doctor = Callable[..., tuple[int, Checks]]
 
 NAMES = [
     "versions", "credentials", "server", "latency", "clock", "accepted", "model", "inputs",
-    "ledger", "integrity", "writable", "private", "entries",
+    "ledger", "integrity", "private", "entries", "writable",
     "extra-cli", "extra-ledger", "extra-sandbox",
 ]  # fmt: skip
 
@@ -38,7 +38,7 @@ def running() -> Iterator[Sandbox]:
     """One sandbox for the module, for nothing is ever made on it."""
     with Sandbox(stage_seconds=0) as sandbox:
         yield sandbox
-        assert {seen.method for seen in sandbox.requests} == {"GET"}
+        assert {seen.method for seen in sandbox.requests} <= {"GET"}
         assert sandbox.jobs_made == 0
 
 
@@ -431,9 +431,8 @@ def test_unfinished_and_uncertain_entries_are_counted(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """Those of this server and project, with the command that finishes them."""
-    with_base = {"base_url": sandbox.base_url}
-    for number, options in enumerate([with_base, with_base, with_base, {"base_url": "other"}]):
-        ledger = Ledger(path, **options)
+    for number, base_url in enumerate([sandbox.base_url] * 3 + ["https://other.test/v1"]):
+        ledger = Ledger(path, base_url=base_url)
         hold = ledger.take(Wanted(key=f"wish {number}"))
         if number:
             started = datetime.now(UTC)
@@ -495,10 +494,10 @@ def test_a_damaged_ledger_is_told(
     damage: Callable[[bytes], bytes], sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """Exit code 1; the file stays as it is."""
-    ledger = Ledger(path, base_url=sandbox.base_url)
-    for number in range(50):
-        ledger.take(Wanted(key=str(number), source="x" * 500)).released()
-    ledger.close()
+    Ledger(path).close()
+    for number in range(20):
+        content = f"{number:02}" * 1000
+        sql(path, "INSERT INTO uploads (base_url, project_id, content) VALUES ('', '', ?)", content)
     spoilt = damage(path.read_bytes())
     path.write_bytes(spoilt)
     code, checks = examined()

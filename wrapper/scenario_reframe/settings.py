@@ -1,25 +1,34 @@
-"""Check settings against the spec's table before anything is sent. No I/O."""
+"""Check settings against the spec's table before anything is sent. No I/O, but for the log."""
 
 import json
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD, Setting
 
 from .errors import InvalidSettingsError
+from .text import printable
 
 _BY_NAME = {row.name: row for row in SETTINGS}
 _BY_WIRE = {row.wire: row for row in SETTINGS}
 _EXACT = 2**53 - 1  # JSON numbers beyond this are not exact everywhere
 _QUERY = {"dryRun", "projectId", "ipDetection"}
+# In the log, and not by `warnings`: that names a line of code, which behind flows, threads and
+# event loops would be one of ours, and services read their log. A child of `scenario_reframe`, so
+# that the command line can show this one by itself.
+_LOG = logging.getLogger("scenario_reframe.settings")
+_MOST_WARNINGS = 1000
+_WARNED: set[str] = set()
 
 
 def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
     """The body to send, under wire names; only what was given is in it.
 
-    Raises InvalidSettingsError that names every wrong setting at once.
+    What is in `extra` is warned of. Raises InvalidSettingsError that names every wrong setting at
+    once.
     """
     problems: list[str] = []
     body: dict[str, Any] = {}
@@ -43,6 +52,7 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
             body[name] = value
     if problems:
         raise InvalidSettingsError(problems)
+    _warn_of(extra or ())
     return body
 
 
@@ -141,6 +151,19 @@ def _problem_with_extra(name: object, value: object) -> str | None:
     except (TypeError, ValueError, RecursionError):
         return f"extra: {name}: {_shown(value)} cannot be written as JSON"
     return None
+
+
+def _warn_of(extra: Iterable[str]) -> None:
+    """Once for each name in a process: a batch checks thousands of items that have the same."""
+    for name in extra:
+        if name in _WARNED or len(_WARNED) >= _MOST_WARNINGS:
+            continue
+        _WARNED.add(name)
+        _LOG.warning(
+            "extra: %s is not in this version's spec and goes out unchecked; "
+            "scripts/drift --live, or scenario-reframe doctor, shows what the server knows",
+            " ".join(printable(name, 100).split()),
+        )
 
 
 def _shown(value: object) -> str:

@@ -1,0 +1,151 @@
+"""`doctor`: check all that a run needs, without paying for anything: no call but GETs."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from platform import python_version
+
+import httpx
+from attrs import evolve
+
+from scenario_reframe.credentials import (
+    KEY_VARIABLES,
+    SECRET_VARIABLES,
+    Credentials,
+    find_base_url,
+    find_credentials,
+    find_project_id,
+)
+from scenario_reframe.errors import ConfigurationError
+from scenario_reframe.text import unsigned
+
+from .failures import command
+from .findings import REFUSED, Finding, Status, completed, exit_code
+from .flags import Connection
+from .output import put, put_json
+from .server_health import health as server_health
+
+_SERVER = ("server", "latency", "clock", "accepted", "model", "inputs")
+_LEDGER = ("ledger", "integrity", "private", "entries", "writable")
+_EXTRAS: dict[str, tuple[Status, tuple[str, ...]]] = {
+    "cli": ("fail", ("cyclopts", "platformdirs", "rich")),
+    "ledger": ("fail", ("sqlalchemy",)),
+    "sandbox": ("warn", ("av", "jsonschema", "starlette", "uvicorn")),
+}
+"""What each extra brings, and what its absence is: the sandbox is not needed for real work."""
+
+
+def doctor(connection: Connection, *, as_json: bool) -> int:
+    """Print one line for each check; the exit code of the first that failed, or 0."""
+    findings = examine(connection)
+    if as_json:
+        put_json({"checks": [finding.record() for finding in findings]})
+    else:
+        for finding in findings:
+            put(finding.line())
+    return exit_code(findings)
+
+
+def examine(
+    connection: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> list[Finding]:
+    """All checks, in order. It never raises; `now` is this machine's clock."""
+    credentials, found = _credentials()
+    findings = [
+        *_checked(("versions",), _versions()),
+        found,
+        *_checked(_SERVER, server_health(connection, credentials, now)),
+        *_checked(_LEDGER, _ledger(connection)),
+        *_checked([f"extra-{name}" for name in _EXTRAS], _extras()),
+    ]
+    return [_discreet(finding, credentials) for finding in findings]
+
+
+def _checked(names: Sequence[str], steps: Iterator[Finding]) -> list[Finding]:
+    """The findings of some checks, however they end."""
+    found: list[Finding] = []
+    try:
+        found.extend(steps)
+    except Exception as fault:  # noqa: BLE001 - the other checks go on; its text may hold secrets
+        known = {finding.name for finding in found}
+        name = next((name for name in names if name not in known), names[-1])
+        message = f"unexpected {type(fault).__name__}"
+        found.append(Finding(name, "fail", message, "this is a fault of doctor's: report it"))
+    return completed(names, found)
+
+
+def _discreet(finding: Finding, credentials: Credentials | None) -> Finding:
+    """Without credentials and signatures, should a server have put them into its words."""
+    message = unsigned(finding.message)
+    return evolve(finding, message=credentials.redact(message) if credentials else message)
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding(
+        "versions",
+        "ok",
+        f"scenario-reframe {version('scenario-reframe')}, Python {python_version()}, "
+        f"httpx {httpx.__version__}",
+    )
+
+
+def _credentials() -> tuple[Credentials | None, Finding]:
+    used = [_variable(names) for names in (KEY_VARIABLES, SECRET_VARIABLES)]
+    missing = [
+        names[0]
+        for name, names in zip(used, (KEY_VARIABLES, SECRET_VARIABLES), strict=True)
+        if name is None
+    ]
+    if missing:
+        what = " and ".join(missing)
+        message = f"{what} {'is' if len(missing) == 1 else 'are'} not set"
+        advice = f"set {what} (in Scenario: Project Settings, API Keys); without an account, run "
+        advice += "scenario-reframe sandbox"
+        return None, Finding("credentials", "fail", message, advice, REFUSED)
+    try:
+        found = find_credentials(None, None)
+    except ConfigurationError as fault:
+        return None, Finding("credentials", "fail", str(fault), "set it again", REFUSED)
+    return found, Finding("credentials", "ok", f"{used[0]} and {used[1]} are set")
+
+
+def _variable(names: Sequence[str]) -> str | None:
+    return next((name for name in names if os.environ.get(name)), None)
+
+
+def _ledger(connection: Connection) -> Iterator[Finding]:
+    place = connection.place()
+    if place is None:
+        yield from (Finding(name, "skip", "no ledger is kept") for name in _LEDGER)
+        return
+    if _is_missing("sqlalchemy"):
+        yield from (Finding(name, "skip", "sqlalchemy is not installed") for name in _LEDGER)
+        return
+    from .ledger_health import Scope, health  # noqa: PLC0415 - SQLAlchemy, if it is there
+
+    try:
+        base_url = find_base_url(connection.base_url)
+    except ConfigurationError:
+        base_url = None
+    scope = Scope(base_url, find_project_id(connection.project_id))
+    yield from health(place, scope, command("resume", connection=connection))
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (status, modules) in _EXTRAS.items():
+        missing = [name for name in modules if _is_missing(name)]
+        if missing:
+            message = f"{', '.join(missing)} not installed"
+            advice = f"pip install 'scenario-reframe[{extra}]'"
+            yield Finding(f"extra-{extra}", status, message, advice)
+        else:
+            yield Finding(f"extra-{extra}", "ok", "installed")
+
+
+def _is_missing(module: str) -> bool:
+    try:
+        return find_spec(module) is None
+    except ValueError:  # it is loaded, by other means than an installed file
+        return False

@@ -1,0 +1,104 @@
+"""How the server is, for `doctor`: two GETs, and what their replies mean."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+from attrs import evolve, frozen
+
+from scenario_reframe.credentials import Credentials, find_base_url, find_project_id
+from scenario_reframe.drift import compare, known_settings
+from scenario_reframe.driving import SyncDriver
+from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
+from scenario_reframe.flow import Operation, Reply, send
+from scenario_reframe.model_inputs import read_model
+from scenario_reframe.operations import Operations
+from scenario_reframe.wire import Wire
+from scenario_reframe_api.settings import MODEL_ID
+
+from .findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable
+from .flags import Connection
+
+_PATIENCE = 15.0  # seconds for one reply
+
+
+def health(
+    connection: Connection, credentials: Credentials | None, now: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """What there is to say of the server. `now` is this machine's clock."""
+    try:
+        base_url = find_base_url(connection.base_url)
+    except ConfigurationError as fault:
+        advice = "mend --base-url or SCENARIO_BASE_URL"
+        yield Finding("server", "fail", str(fault), advice, REFUSED)
+        return
+    if credentials is None:
+        yield Finding("server", "skip", f"{base_url} is not asked without credentials")
+        return
+    try:
+        http = httpx.Client()
+    except (ValueError, OSError, ImportError) as fault:
+        # Its text may hold a proxy's address with a password in it.
+        message = f"{base_url}: no connection can be set up ({type(fault).__name__})"
+        advice = "look at HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        yield Finding("server", "fail", message, advice, REFUSED)
+        return
+    with http:
+        driver = SyncDriver(Wire(base_url, credentials, _PATIENCE), http)
+        operations = Operations(find_project_id(connection.project_id))
+        yield from _asked(_Asked(driver, operations, base_url), now)
+
+
+@frozen
+class _Asked:
+    """A server, and how it is asked: once each, since its state now is the question."""
+
+    driver: SyncDriver
+    operations: Operations
+    base_url: str
+
+    def reply(self, operation: Operation[Any]) -> Reply:
+        """The reply, whatever it says. Raises ConnectionFailedError."""
+        return self.driver.run(send(Operation(operation.request, lambda reply: reply)))
+
+
+def _asked(server: _Asked, now: Callable[[], datetime]) -> Iterator[Finding]:
+    listing = server.operations.list_jobs(size=1)
+    began = time.monotonic()
+    try:
+        reply = server.reply(listing)
+    except ConnectionFailedError as fault:
+        yield unreachable(server.base_url, fault.__cause__)
+        return
+    yield Finding("server", "ok", f"{server.base_url} answers")
+    yield latency(time.monotonic() - began)
+    yield clock(reply.headers.get("date"), now())
+    try:
+        listing.parse(reply)
+    except ReframeError as fault:
+        yield refused("accepted", fault)
+        return
+    yield Finding("accepted", "ok", "the server accepts key and secret")
+    yield from _model(server)
+
+
+def _model(server: _Asked) -> Iterator[Finding]:
+    try:
+        operation = server.operations.get_model(MODEL_ID)
+        record = operation.parse(server.reply(operation))
+    except ConnectionFailedError as fault:
+        yield evolve(unreachable(server.base_url, fault.__cause__), name="model")
+        return
+    except ReframeError as fault:
+        yield refused("model", fault)
+        return
+    try:
+        source = read_model(record, MODEL_ID)
+    except ReframeError as fault:
+        advice = f"{UPGRADE}; in a checkout, scripts/drift --live says the same"
+        yield Finding("model", "fail", str(fault), advice)
+        return
+    yield Finding("model", "ok", f"{MODEL_ID} is there, with {len(source.settings)} inputs")
+    yield inputs(compare(known_settings(), source))
