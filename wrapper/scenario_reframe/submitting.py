@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from scenario_reframe_api.settings import VIDEO_FIELD
+from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
 from . import retry
 from .errors import (
@@ -40,12 +40,17 @@ LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 job is listed."""
 
 SLACK = timedelta(hours=1)
-_SEED_BITS = 31
+# 31 bits, or what the spec leaves of them.
+_SEED_BOUNDS = next((row.bounds for row in SETTINGS if row.wire == "seed"), None)
+_LEAST_SEED, _MOST_SEED = 0, 2**31 - 1
+if _SEED_BOUNDS is not None:
+    _MOST_SEED = min(_MOST_SEED, int(_SEED_BOUNDS.maximum or _MOST_SEED))
+    _LEAST_SEED = min(max(_LEAST_SEED, int(_SEED_BOUNDS.minimum or 0)), _MOST_SEED)
 
 
 def with_seed(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with a seed: the server would draw one anyway, and this one marks the job."""
-    return {"seed": secrets.randbits(_SEED_BITS), **body}
+    return {"seed": _LEAST_SEED + secrets.randbelow(_MOST_SEED - _LEAST_SEED + 1), **body}
 
 
 class _UnsentError(Exception):

@@ -7,8 +7,6 @@ from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from scenario_reframe_api.settings import ReframeSettings
-
 from .batch_command import batch
 from .failures import Failure, command_line, failure_of, usage
 from .flags import (
@@ -21,6 +19,7 @@ from .flags import (
     SettingFlags,
     TimeoutFlag,
     checked,
+    for_demo,
 )
 from .layout import HELP
 from .output import put_json, tolerate_any_path
@@ -244,9 +243,7 @@ def demo(
     """
     from .local import demo
 
-    wished: ReframeSettings = {"aspect_ratio": "9:16", "resolution": "480p"}
-    wished |= settings or {}
-    demo(video, checked(wished, extra), output or ".")
+    demo(video, checked(for_demo(settings), extra), output or ".")
 
 
 def invoke(argv: Sequence[str]) -> int:

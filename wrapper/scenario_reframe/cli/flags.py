@@ -4,14 +4,14 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from attrs import frozen
 from cyclopts import Group, Parameter, Token
 from platformdirs import user_state_path
 
 from scenario_reframe.errors import InvalidSettingsError
-from scenario_reframe.settings import request_body
+from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 
 _SETTINGS_GROUP = Group("Settings", help="What is not given takes the server's default.")
@@ -142,6 +142,19 @@ def _json_or_text(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+_DEMO: Mapping[str, Any] = {"aspect_ratio": "9:16", "resolution": "480p"}
+
+
+def for_demo(settings: ReframeSettings | None) -> ReframeSettings:
+    """The settings as given, over those of the demo, as far as the spec still allows these."""
+    known = {
+        row.name: _DEMO[row.name]
+        for row in SETTINGS
+        if row.name in _DEMO and problem_with(row, _DEMO[row.name]) is None
+    }
+    return cast("ReframeSettings", {**known, **(settings or {})})
 
 
 _FLAGS = {

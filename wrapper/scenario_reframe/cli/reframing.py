@@ -1,9 +1,10 @@
 """`run` and `estimate`: the road of one clip, with its progress shown."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -202,7 +203,9 @@ def report(job: Job, files: list[Path], *, as_json: bool) -> None:
 
 def default_output(source: Video, wishes: Wishes) -> str:
     """`clip-9x16.mp4` in the working directory, or `clip-reframed.mp4` if the ratio is open."""
-    return default_name(source, wishes.settings.get("aspect_ratio", "auto"))
+    given: Mapping[str, Any] = wishes.settings
+    ratio = given.get("aspect_ratio", "auto")
+    return default_name(source, ratio if isinstance(ratio, str) else "auto")
 
 
 def _bring(client: ReframeClient, source: Video, shown: Display) -> Asset | str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scenario_reframe.sandbox.reframing import with_defaults
+from scenario_reframe.sandbox.reframing import lines_of, with_defaults
 
 # Creative units for 81 frames, by lines of the short side; others are in proportion to 720.
 _PER_LINE: Final = 60 / 720
@@ -12,5 +12,5 @@ _FRAMES: Final = 81
 
 def price(given: Mapping[str, Any], frames: int) -> float:
     """Price a request in creative units: by lines and by frames, in quarters of a unit."""
-    lines = int(str(with_defaults(given)["resolution"]).removesuffix("p"))
+    lines = lines_of(with_defaults(given))
     return round(4 * lines * _PER_LINE * frames / _FRAMES) / 4

@@ -33,6 +33,7 @@ seed                        none without the model; noted in the asset's metadat
 from the file's header alone. It is held between 1:4 and 4:1.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -69,6 +70,7 @@ _MAX_FRAMES: Final = next(
     (int(s.bounds.maximum or 241) for s in SETTINGS if s.wire == "numFrames"), 241
 )
 _LONGEST_SIDE: Final = 4
+_LINES: Final = 720
 _SNAP: Final = 2
 # minterpolate follows motion in nothing smaller; a narrower strip is blended.
 _SMALLEST_IN_MOTION: Final = 32
@@ -149,6 +151,12 @@ def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
     return _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
 
 
+def lines_of(settings: Mapping[str, Any]) -> int:
+    """The short side in pixels; `720p`'s where a resolution is no number of lines."""
+    found = re.fullmatch(r"(\d{1,5})p?", str(settings["resolution"]))
+    return int(found[1]) if found and int(found[1]) else _LINES
+
+
 def frames_to_make(given: Mapping[str, Any], source_frames: int) -> int:
     """How many frames the result has."""
     settings = with_defaults(given)
@@ -192,13 +200,14 @@ def fitted(shown: tuple[Fraction, Fraction], canvas: Size) -> Size:
 
 
 def _canvas(settings: Mapping[str, Any], source: Source) -> Size:
-    lines = int(str(settings["resolution"]).removesuffix("p"))
-    if settings["aspectRatio"] == "auto":
+    lines = lines_of(settings)
+    # Whatever is no ratio, as `auto`, leaves the source's own shape.
+    found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", str(settings["aspectRatio"]))
+    if found and float(found[1]) and float(found[2]):
+        ratio = Fraction(found[1]) / Fraction(found[2])
+    else:
         ratio = source.shown[0] / source.shown[1]
         ratio = max(Fraction(1, _LONGEST_SIDE), min(ratio, Fraction(_LONGEST_SIDE)))
-    else:
-        across, down = str(settings["aspectRatio"]).split(":")
-        ratio = Fraction(int(across), int(down))
     if ratio >= 1:
         return Size(_even(lines * ratio), _even(Fraction(lines)))
     return Size(_even(Fraction(lines)), _even(lines / ratio))
