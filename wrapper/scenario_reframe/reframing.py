@@ -5,7 +5,6 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +13,7 @@ from attrs import define, field
 
 from scenario_reframe_api.settings import VIDEO_FIELD
 
-from .downloading import Destination, check_destination, download, in_order
+from .downloading import Destination, check_destination, download
 from .errors import (
     InvalidInputError,
     InvalidVideoError,
@@ -23,9 +22,9 @@ from .errors import (
     NotFoundError,
     ReframeError,
     UnexpectedResponseError,
-    WaitTimeoutError,
 )
-from .flow import Clock, Do, Flow, ProgressCallback, Tell, send
+from .finishing import Rest, source_again
+from .flow import Clock, Do, Flow, ProgressCallback, send
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import Operations
 from .polling import UpdateCallback, checked_timeout, wait
@@ -43,13 +42,11 @@ from .submitting import (
     with_seed,
 )
 from .uploading import bring, take_up, upload
-from .video import Video, VideoAsset, VideoFile, VideoSource, open_video, resolve
+from .video import Video, VideoFile, VideoSource, open_video, resolve
 
 _LOG = logging.getLogger("scenario_reframe")
 
 T = TypeVar("T")
-
-CLOCK_SLACK, RECENT = timedelta(minutes=1), timedelta(minutes=10)
 
 
 @define
@@ -78,7 +75,7 @@ class Road:
         video = yield Do(partial(open_video, path))
         content = yield from self._content(video)
         asset = yield from upload(self.operations, self.clock, video, on_progress)
-        yield from self._note(lambda: self.records.uploaded(content or "", asset.id))
+        yield from self.note(lambda: self.records.uploaded(content or "", asset.id))
         return asset
 
     def estimate(
@@ -106,7 +103,7 @@ class Road:
         source = (yield Do(partial(resolve, video))) if video is not None else None
         wanted = yield from self._wanted(secrets.token_hex(16), body, source, None)
         record = yield Do(partial(self.records.take, wanted))
-        return (yield from self._held(record, self._submit(record, body, source, None, None)))
+        return (yield from self._held(record, self.bring_and_pay(record, body, source, None, None)))
 
     def wait(
         self,
@@ -124,9 +121,9 @@ class Road:
         except (JobFailedError, JobCanceledError) as error:
             failed = error.job
             if failed is not None:
-                yield from self._note(partial(self.records.seen, failed))
+                yield from self.note(partial(self.records.seen, failed))
             raise
-        yield from self._note(partial(self.records.seen, done))
+        yield from self.note(partial(self.records.seen, done))
         return done
 
     def download(
@@ -150,7 +147,7 @@ class Road:
             assets=assets,
         )
         if not isinstance(what, Asset):
-            yield from self._note(partial(self.records.saved, id_of(what), files))
+            yield from self.note(partial(self.records.saved, id_of(what), files))
         return files
 
     def reframe(
@@ -212,10 +209,10 @@ class Road:
         operations = Operations(submission.project_id)
         job = yield from find(operations, self.clock, submission, self.claims)
         if job is not None:
-            yield from self._note(partial(self.records.found, submission, job))
+            yield from self.note(partial(self.records.found, submission, job))
         return job
 
-    def _lost(
+    def lost(
         self,
         record: Record,
         submission: Submission,
@@ -238,7 +235,7 @@ class Road:
         fault = UnexpectedResponseError("its POST was cut off, or got no clear answer")
         raise uncertain(submission, found, fault)
 
-    def _listed(self, record: Record, submission: Submission) -> Flow[Job | None]:
+    def listed(self, record: Record, submission: Submission) -> Flow[Job | None]:
         """The job of a submit that was refused for now, should it have been made all the same."""
         found = yield from self._look(submission)
         if len(found.matches) > 1:
@@ -253,7 +250,7 @@ class Road:
         since = seconds_since(submission)
         return (yield from look(self.operations, self.clock, submission, since, self.claims))
 
-    def _submit(
+    def bring_and_pay(
         self,
         record: Record,
         body: Mapping[str, Any],
@@ -261,6 +258,7 @@ class Road:
         before: Callable[[], None] | None,
         on_progress: ProgressCallback | None,
     ) -> Flow[Job]:
+        """Upload or import the video if need be, and submit. `before`: called last."""
         filled = with_seed(body)
         entry = record.entry
         content = entry.content if entry is not None and isinstance(source, VideoFile) else None
@@ -292,7 +290,7 @@ class Road:
             )
         except NotFoundError:
             if content is not None:
-                yield from self._note(partial(self.records.forget_upload, content))
+                yield from self.note(partial(self.records.forget_upload, content))
             raise
 
     def _bring(
@@ -309,10 +307,10 @@ class Road:
         if asset_id is None:
 
             def on_sent(upload_id: str) -> Flow[None]:
-                yield from self._note(partial(self.records.sent, content, upload_id))
+                yield from self.note(partial(self.records.sent, content, upload_id))
 
             asset_id = yield from bring(self.operations, self.clock, source, on_progress, on_sent)
-        yield from self._note(partial(self.records.uploaded, content, asset_id))
+        yield from self.note(partial(self.records.uploaded, content, asset_id))
         return asset_id
 
     def _content(self, source: Video | None) -> Flow[str | None]:
@@ -360,7 +358,7 @@ class Road:
             raise
         return result
 
-    def _note(self, write: Callable[[], None]) -> Flow[None]:
+    def note(self, write: Callable[[], None]) -> Flow[None]:
         """Put a fact on record; what is paid for is not given up because that fails."""
         if not self.records.keeps:
             return
@@ -368,132 +366,6 @@ class Road:
             yield Do(write)
         except ReframeError as fault:
             _LOG.warning("the ledger could not be written: %s", fault)
-
-
-@define
-class Rest:
-    """What is left to do of one wish, from wherever it stands."""
-
-    road: Road
-    started: float
-    timeout: float | None
-    to: Destination | None
-    overwrite: bool
-    on_update: UpdateCallback | None
-    on_progress: ProgressCallback | None
-
-    def of(
-        self,
-        record: Record,
-        body: Mapping[str, Any],
-        source: Video | None,
-        resubmit_after: float | None,
-    ) -> Flow[ReframeResult]:
-        """Find or submit the job, wait for it, download. Errors after the submit carry the job."""
-        job = yield from self._known(record, resubmit_after)
-        if job is None:
-            posted = record.entry.body if record.entry else None
-            job = yield from self.road._submit(  # noqa: SLF001
-                record, posted or body, None if posted else source, self._in_time, self.on_progress
-            )
-        try:
-            told = None
-            if self.on_update is not None and job.status != "unknown":
-                yield Tell(self.on_update, (job,))
-                told = job
-            job = yield from self.road.wait(job, self._left(), self.on_update, told)
-            assets = yield from in_order(self.road.operations, job.asset_ids)
-            is_taken_up = record.entry is not None and record.entry.job_id is not None
-            files = yield from self._files(job, assets, keep_whole=is_taken_up)
-        except ReframeError as error:
-            error.job = error.job or job
-            raise
-        except BaseException as stop:
-            stop.add_note(f"Job {job.id} goes on, and is paid for: wait for this id to take it up.")
-            raise
-        return ReframeResult(job=job, assets=tuple(assets), files=tuple(files))
-
-    def _files(self, job: Job, assets: Sequence[Asset], *, keep_whole: bool) -> Flow[list[Path]]:
-        if self.to is None:
-            yield from self.road._note(partial(self.road.records.saved, job.id, []))  # noqa: SLF001
-            return []
-        return (
-            yield from self.road.download(
-                job,
-                self.to,
-                overwrite=self.overwrite,
-                on_progress=self.on_progress,
-                keep_whole=keep_whole,
-                assets=assets,
-            )
-        )
-
-    def _known(self, record: Record, resubmit_after: float | None) -> Flow[Job | None]:
-        entry = record.entry
-        if entry is None or (entry.state == "leased" and entry.body is None):
-            return None
-        if entry.state == "leased":
-            return (yield from self.road._listed(record, submission_of(entry)))  # noqa: SLF001
-        if entry.job_id is not None:
-            _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
-            return Job(
-                id=entry.job_id, status="unknown", cost=entry.cost, created_at=recently(entry)
-            )
-        settled_for = partial(seconds_settled, entry)
-        return (
-            yield from self.road._lost(  # noqa: SLF001
-                record, submission_of(entry), settled_for, resubmit_after
-            )
-        )
-
-    def _left(self) -> float | None:
-        if self.timeout is None:
-            return None
-        return max(self.timeout - (self.road.clock() - self.started), 0.0)
-
-    def _in_time(self) -> None:
-        if self._left() == 0.0 and self.timeout:
-            raise WaitTimeoutError(
-                f"the upload took more than {self.timeout:g} s; nothing was submitted"
-            )
-
-
-def submission_of(entry: Entry) -> Submission:
-    """What an entry says of its POST."""
-    body = dict(entry.body or {})
-    started = entry.posted_at if entry.posted_at is not None else entry.created_at
-    return Submission(
-        seed=body.get("seed", entry.seed or 0),
-        body=body,
-        started_at=datetime.fromtimestamp(started, UTC),
-        project_id=entry.project_id,
-    )
-
-
-def recently(entry: Entry) -> datetime | None:
-    """When its job was made, by this machine's clock, if it is new enough to be found in a list."""
-    now = datetime.now(UTC)
-    posted = datetime.fromtimestamp(entry.posted_at or 0.0, UTC)
-    return posted - CLOCK_SLACK if now - posted < RECENT else None
-
-
-def seconds_settled(entry: Entry) -> float:
-    """How long ago the POST of an entry can last have been accepted."""
-    return datetime.now(UTC).timestamp() - (entry.settled_at or entry.updated_at)
-
-
-def source_again(entry: Entry) -> Video | None:
-    """The video of an entry that was not submitted yet, if it still is what it was."""
-    if entry.source is None:
-        return None
-    if entry.content is None or entry.content.startswith("url:"):
-        raise InvalidVideoError(f"entry {entry.id} was of a URL, which is not kept: run it again")
-    if not entry.content.startswith("sha256:"):
-        return VideoAsset(entry.content)
-    video = open_video(entry.source)
-    if content_of(video) != entry.content:
-        raise InvalidVideoError(f"video: {entry.source} is not what it was: run it again")
-    return video
 
 
 def id_of(record: Job | Asset | str) -> str:

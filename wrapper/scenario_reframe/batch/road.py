@@ -25,11 +25,12 @@ from scenario_reframe.errors import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
+from scenario_reframe.finishing import Rest
 from scenario_reframe.flow import Do, Flow, Pause, ProgressCallback, Tell, send
 from scenario_reframe.models import Asset, Job, ReframeResult, Submission
 from scenario_reframe.polling import UpdateCallback, outcome
 from scenario_reframe.recording import Entry, NoSlotError, Record, Wanted
-from scenario_reframe.reframing import Rest, Road
+from scenario_reframe.reframing import Road
 from scenario_reframe.submitting import Found, seconds_since, uncertain
 from scenario_reframe.video import Video, VideoAsset, resolve
 
@@ -153,7 +154,7 @@ class ItemRoad(Road):
         self.entered()
         try:
             done = self.job = yield Tell(self.shared.wait, (job, on_update))
-            yield from self._note(partial(self.records.seen, done))
+            yield from self.note(partial(self.records.seen, done))
         finally:
             self.shared.slots.leave()
         return outcome(done if done.cost is not None else evolve(done, cost=job.cost))
@@ -263,7 +264,7 @@ class ItemRoad(Road):
             yield Tell(slots.enter, ())
             started = datetime.now(UTC)
             try:
-                job = (yield from self._listed(record, put_off)) if put_off else None
+                job = (yield from self.listed(record, put_off)) if put_off else None
                 if job is None:
                     job = yield from self._certain(record, body, content)
             except (RateLimitedError, NoSlotError) as error:
@@ -310,21 +311,22 @@ class ItemRoad(Road):
                 lost = error.submission
             finally:
                 self.shared.posting -= 1
-            job = yield from self._lost(record, lost, partial(self._settled_for, lost), after)
+            job = yield from self.lost(record, lost, partial(self._settled_for, lost), after)
             if job is not None:
                 return job
 
-    def _lost(
+    def lost(
         self,
         record: Record,
         submission: Submission,
         settled_for: Callable[[], float],
         resubmit_after: float | None,
     ) -> Flow[Job | None]:
+        """With the caller's leave to submit again, look until that may be done."""
         while True:
             left = 0.0 if resubmit_after is None else resubmit_after - settled_for()
             try:
-                return (yield from super()._lost(record, submission, settled_for, resubmit_after))
+                return (yield from super().lost(record, submission, settled_for, resubmit_after))
             except SubmissionUncertainError:
                 if left <= 0.0:
                     raise
