@@ -1,0 +1,272 @@
+"""The vendor changes the model: one edit of the YAML, one command, and everything follows."""
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from drills import PACKAGE, Spec, Tree, names_of, right, rounds, sent, settings_of, wrong
+
+NEW = {
+    "cameraMotion": {
+        "type": "string",
+        "enum": ["still", "pan"],
+        "default": "still",
+        "description": "How the camera moves.",
+    },
+    "sharpness": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": 5,
+        "description": "How sharp it is.",
+    },
+    "keepAudio": {"type": "boolean", "default": False, "description": "Keep the sound."},
+    "maskImage": {
+        "type": "string",
+        "x-input": "asset",
+        "description": "What to keep, as the id of an asset.",
+    },
+}
+LOGS = {
+    "operationId": "getJobLogs",
+    "tags": ["jobs"],
+    "parameters": [{"$ref": "#/components/parameters/JobId"}],
+    "responses": {
+        "200": {
+            "description": "What was logged.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobLogs"}}},
+        }
+    },
+}
+PAUSED = "pending, queued, paused, warming-up"
+
+
+def added(spec: Spec) -> None:
+    """Four settings, a response field, a job status, and an operation."""
+    settings_of(spec).update(NEW)
+    schemas = spec["components"]["schemas"]
+    record = schemas["JobRecord"]["properties"]
+    record["queuePlace"] = {"type": "number", "description": "Jobs before it."}
+    record["status"]["description"] = PAUSED
+    schemas["JobLogs"] = {"type": "object", "properties": {"text": {"type": "string"}}}
+    spec["paths"]["/jobs/{jobId}/logs"] = {"get": LOGS}
+
+
+def changed(spec: Spec) -> None:
+    """A new name, new defaults, narrower bounds, and more choices."""
+    settings = settings_of(spec)
+    settings["samplingSteps"] = settings.pop("numInferenceSteps")
+    settings["guidanceScale"]["default"] = 7
+    settings["numFrames"]["default"] = 97
+    settings["framesPerSecond"].update(minimum=8, maximum=24)
+    settings["aspectRatio"]["enum"].append("4:3")
+    settings["resolution"]["enum"].append("1080p")
+    settings["videoQuality"]["enum"].append("lossless")
+    settings["seed"]["maximum"] = 255
+
+
+def removed(spec: Spec) -> None:
+    """Every setting that there was; one is new, for none at all is no model."""
+    settings = settings_of(spec)
+    for wire in names_of(spec):
+        del settings[wire]
+    settings["sharpness"] = NEW["sharpness"]
+
+
+def puzzling(spec: Spec) -> None:
+    """Choices of which the sandbox cannot tell what they mean."""
+    settings_of(spec)["resolution"]["enum"] += ["native", "4k"]
+    settings_of(spec)["aspectRatio"]["enum"] += ["source", "2.39:1"]
+
+
+DRILLS: dict[Callable[[Spec], None], str] = {
+    added: """
+from scenario_reframe import ReframeClient
+from scenario_reframe_api.api.jobs import get_job_logs
+from scenario_reframe_api.models import JobLogs, JobRecord
+from scenario_reframe_api.types import Unset
+def call(client: ReframeClient, record: JobRecord, logs: JobLogs) -> float | Unset:
+    client.submit(camera_motion="pan", sharpness=3, keep_audio=True, mask_image="asset_1")
+    client.submit(camera_motion="spin")  # wrong
+    client.submit(sharpness="3")  # wrong
+    client.submit(keep_audio="yes")  # wrong
+    client.submit(mask_image=5)  # wrong
+    record.queue_plaice  # wrong
+    text: str | Unset = logs.text
+    get_job_logs.asyncio(text)  # wrong
+    return record.queue_place
+""",
+    changed: """
+from scenario_reframe import ReframeClient
+def call(client: ReframeClient) -> None:
+    client.submit(sampling_steps=3, aspect_ratio="4:3", resolution="1080p")
+    client.estimate(num_inference_steps=3)  # wrong
+    client.submit(aspect_ratio="4:5")  # wrong
+""",
+    removed: """
+from scenario_reframe import ReframeClient
+def call(client: ReframeClient) -> None:
+    client.submit(sharpness=2)
+    client.submit(guidance_scale=5)  # wrong
+    client.reframe("clip.mp4", zoom_factor=0.5)  # wrong
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def drilled(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Callable[[Spec], None]], Tree]:
+    """A copy of the project after an edit of the YAML and one command."""
+    types = tmp_path_factory.mktemp("types")
+
+    @cache
+    def drill(edit: Callable[[Spec], None]) -> Tree:
+        tree = Tree.copied(tmp_path_factory.mktemp(edit.__name__), types)
+        tree.edit(edit)
+        done = tree.generate()
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        return tree
+
+    return drill
+
+
+Drill = Callable[[Callable[[Spec], None]], Tree]
+after_each = pytest.mark.parametrize("edit", DRILLS, ids=lambda edit: edit.__name__)
+
+
+@after_each
+def test_one_command_does_it_all_and_touches_nothing_else(
+    drilled: Drill, edit: Callable[[Spec], None]
+) -> None:
+    """`--check` is content, and only the spec, what is generated and the README are changed."""
+    tree = drilled(edit)
+    done = tree.generate("--check")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    files = tree.changed()
+    assert {"README.md", "spec/openapi.yaml", f"{PACKAGE}/settings.py"} < files
+    others = {name for name in files if not name.startswith(f"{PACKAGE}/")}
+    assert others == {"README.md", "spec/openapi.yaml"}
+
+
+@after_each
+def test_types_follow_for_callers_and_the_project_itself_is_still_sound(
+    drilled: Drill, edit: Callable[[Spec], None]
+) -> None:
+    """Mypy, strict: a caller's errors are where they should be; the wrapper has none."""
+    caller = DRILLS[edit]
+    marked = {number for number, line in enumerate(caller.splitlines(), 1) if "# wrong" in line}
+    assert drilled(edit).type_errors(caller) == (marked, "")
+
+
+@after_each
+def test_validation_flags_sandbox_and_table_follow(
+    drilled: Drill, edit: Callable[[Spec], None]
+) -> None:
+    """Every value that the YAML allows goes through all of them, and none that it does not."""
+    tree = drilled(edit)
+    schemas, names = settings_of(tree.spec()), names_of(tree.spec())
+    good = rounds({wire: right(schemas[wire]) for wire in names})
+    bad = rounds({wire: wrong(schemas[wire]) for wire in names})
+    named = [{names[wire]: value for wire, value in row.items()} for row in good]
+    told = tree.told_by("settings", right=named, wrong=[sent(row, schemas, names) for row in bad])
+    for row, answer in zip(good, told["accepted"], strict=True):
+        assert row.items() <= answer["echoed"].items()
+        assert answer["shell"] == 0, answer["told"]
+    for row, answer in zip(bad, told["refused"], strict=True):
+        assert [text.split(":")[0] for text in answer["library"]] == [names[wire] for wire in row]
+        status, body = answer["sandbox"]
+        assert (status, sorted(body)) == (400, ["reason", "trace_id"])
+        assert re.findall(r'"(\w+)" (?:must|length)', body["reason"]) == list(row)
+        for wire in sent(row, schemas, names)["typed"]:
+            assert f"--{wire.replace('_', '-')}: " in answer["told"]
+        assert answer["shell"] == (2 if sent(row, schemas, names)["typed"] else 0)
+    assert list(tree.table()) == list(names.values())
+    flags = {f"--{name.replace('_', '-')}" for name in names.values()}
+    assert flags <= set(re.findall(r"--[\w-]+", told["help"]))
+
+
+@pytest.mark.parametrize(
+    ("edit", "name", "row"),
+    [
+        (added, "camera_motion", "str | `still` | `still`, `pan` | How the camera moves."),
+        (added, "sharpness", "int |  | 1 to 5 | How sharp it is."),
+        (added, "keep_audio", "bool | `False` |  | Keep the sound."),
+        (added, "mask_image", "str |  |  | What to keep, as the id of an asset."),
+        (changed, "guidance_scale", "float | `7` | 1 to 10 | How closely to follow the prompt."),
+        (changed, "sampling_steps", "int | `30` | 2 to 50 |"),
+        (changed, "frames_per_second", "float | `16` | 8 to 24 |"),
+        (changed, "aspect_ratio", "str | `auto` | `auto`, `16:9`, `1:1`, `9:16`, `4:3` |"),
+    ],
+)
+def test_table_and_help_say_what_the_yaml_says(
+    drilled: Drill, edit: Callable[[Spec], None], name: str, row: str
+) -> None:
+    """Type, default, what is allowed, and what it does."""
+    tree = drilled(edit)
+    assert tree.table()[name].startswith(f"| `{name}` | {row}")
+    _, default, allowed, about = (cell.strip().replace("`", "") for cell in row.split(" |")[:4])
+    told = tree.told_by("settings", right=[], wrong=[])["help"]
+    shown = " ".join(re.sub("[─│╭╮╰╯]", " ", told).split())
+    flag = name.replace("_", "-")
+    mine = re.split(rf" --{flag} (?:--no-{flag} )?", shown)[1].split(" --")[0]
+    assert about in mine
+    assert not allowed or f"Allowed: {allowed}." in mine
+    assert not default or f"Default: {default}." in mine
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({}, [1280, 720, 97, 16]), ({"aspect_ratio": "4:3", "resolution": "1080p"}, [1440, 1080])],
+)
+def test_a_new_default_and_a_new_choice_show_in_the_result(
+    drilled: Drill, given: dict[str, Any], wanted: list[int]
+) -> None:
+    """Width, height, frames and rate are what the spec now says."""
+    found = drilled(changed).told_by("result", settings={"seed": 1, **given})
+    assert found[: len(wanted)] == wanted
+
+
+def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
+    """The old name of a setting, and one that there is no more."""
+    gone = {"named": {"num_inference_steps": 5}, "wire": {}, "typed": {}}
+    (answer,) = drilled(changed).told_by("settings", right=[], wrong=[gone])["refused"]
+    assert answer["library"][0].startswith("num_inference_steps: no such setting")
+    lost = {"named": {"zoom_factor": 0.5}, "wire": {}, "typed": {"zoom_factor": 0.5}}
+    (answer,) = drilled(removed).told_by("settings", right=[], wrong=[lost])["refused"]
+    assert answer["library"][0].startswith("zoom_factor: no such setting; there are sharpness.")
+    assert answer["shell"] == 2
+
+
+def test_newer_replies_reach_the_caller(drilled: Drill) -> None:
+    """A new status is not the end, a new field is in `raw`; what is not served answers 404."""
+    newer = {"status": "paused", "queuePlace": 3}
+    told = drilled(added).told_by("replies", job=newer, path="/jobs/job_1/logs")
+    assert [(job["status"], job["done"]) for job in told["seen"]] == [
+        ("paused", False),
+        ("success", True),
+    ]
+    assert told["seen"][0]["raw"]["queuePlace"] == 3
+    assert told["end"] == "success"
+    status, body = told["answer"]
+    assert (status, sorted(body)) == (404, ["reason", "trace_id"])
+
+
+def test_a_seed_is_drawn_within_its_bounds(drilled: Drill) -> None:
+    """The client's own draw is one that the server takes."""
+    assert drilled(changed).told_by("seeds")["refused"] == []
+
+
+def test_choices_that_mean_nothing_to_the_sandbox_do_not_break_it(drilled: Drill) -> None:
+    """It cannot know what they do; it makes a video all the same."""
+    tree = drilled(puzzling)
+    for given in ({"resolution": "native"}, {"resolution": "4k"}, {"aspect_ratio": "source"}):
+        assert tree.told_by("price", settings=given)[0] == 269
+    assert tree.told_by("price", settings={"aspect_ratio": "2.39:1"})[0] == 269
+
+
+def test_the_demo_makes_its_video_without_the_settings_that_it_would_give(drilled: Drill) -> None:
+    """On the engine that really makes videos: the sample, and a result of 81 frames."""
+    told = drilled(removed).told_by("demo")
+    assert told["code"] == 0, told["told"]
+    assert [1280, 720, 81] in told["sizes"]

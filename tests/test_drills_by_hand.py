@@ -1,0 +1,105 @@
+"""Whoever edits by hand what is generated is told so: every file, and every row of the table."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from _generate import __main__ as generator
+from drills import PACKAGE, ROOT, contents
+from scenario_reframe_api.settings import SETTINGS
+
+FILES = list(contents(ROOT / PACKAGE))
+ROWS = [
+    number
+    for number, line in enumerate((ROOT / "README.md").read_text("utf-8").splitlines())
+    if line.startswith("| `") and line.count(" | ") >= 4  # the settings' table has five columns
+]
+
+Check = Callable[[], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is checked, to be mended by each test that spoils it."""
+    root = tmp_path_factory.mktemp("tree")
+    shutil.copytree(ROOT / "generated", root / "generated")
+    shutil.copy(ROOT / "README.md", root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What the spec makes, made once: the package and the table."""
+    folder = tmp_path_factory.mktemp("made") / "package"
+    return folder, generator.build(ROOT, folder)
+
+
+@pytest.fixture
+def check(
+    tree: Path,
+    made: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Check:
+    """`scripts/generate --check` without making it all again: exit code and what it says."""
+
+    def build(_root: Path, folder: Path) -> str:
+        shutil.copytree(made[0], folder)
+        return made[1]
+
+    monkeypatch.setattr(generator, "build", build)
+    monkeypatch.setattr(sys, "argv", ["generate", "--check", "--root", str(tree)])
+    return lambda: (generator.main(), capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_edited_or_gone_is_named(tree: Path, check: Check, name: str) -> None:
+    """One byte flipped, added or taken away, in each file in turn; that file and no other."""
+    path = tree / PACKAGE / name
+    kept = path.read_bytes()
+    middle = len(kept) // 2
+    edits = [kept + b"\n"]
+    if kept:
+        edits += [kept[:-1], kept[:middle] + bytes([kept[middle] ^ 1]) + kept[middle + 1 :]]
+    for content in edits:
+        path.write_bytes(content)
+        assert check() == (1, f"differs: {PACKAGE}/{name}\n")
+    path.unlink()
+    assert check() == (1, f"missing: {PACKAGE}/{name}\n")
+    path.write_bytes(kept)
+    assert check() == (0, "")
+
+
+@pytest.mark.parametrize("folder", sorted({str(Path(name).parent) for name in FILES}))
+def test_a_file_that_nobody_made_is_named(tree: Path, check: Check, folder: str) -> None:
+    """In each folder of the package."""
+    path = tree / PACKAGE / folder / "stray.py"
+    path.write_bytes(b"")
+    name = path.relative_to(tree).as_posix()
+    assert check() == (1, f"stray: {name}\n")
+    path.unlink()
+    assert check() == (0, "")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_of_the_table_that_is_edited_or_gone_is_told(
+    tree: Path, check: Check, row: int
+) -> None:
+    """Each in turn; the prose around the table is free."""
+    path = tree / "README.md"
+    kept = path.read_text("utf-8")
+    lines = kept.splitlines(keepends=True)
+    for spoiled in (lines[row].replace("` |", "`  |", 1), "", lines[row] * 2):
+        path.write_text("".join([*lines[:row], spoiled, *lines[row + 1 :]]), "utf-8")
+        assert check() == (1, "differs: the settings' table in README.md\n")
+    path.write_text(kept + "\nMore prose.\n", "utf-8")
+    assert check() == (0, "")
+    path.write_text(kept, "utf-8")
+
+
+def test_the_table_is_read_whole() -> None:
+    """So that no row is left out above."""
+    assert len(ROWS) == len(SETTINGS)
