@@ -266,6 +266,18 @@ def change(name: str, **schema: Any) -> Edit:
             ["generateReframe"],
         ),
         (
+            lambda spec: spec["components"]["schemas"]["JobRecord"]["properties"]["status"].update(
+                enum=["queued", "success"]
+            ),
+            ["'enum'", "'success'", "leave values open"],
+        ),
+        (
+            lambda spec: spec["components"]["schemas"]["JobRecord"]["properties"].update(
+                createdAt={"type": "string", "format": "date-time"}
+            ),
+            ["'format'", "date-time", "leave values open"],
+        ),
+        (
             lambda spec: spec["components"]["schemas"]["JobRecord"]["properties"].update(
                 jobId={"$ref": "#/components/schemas/Nowhere"}
             ),

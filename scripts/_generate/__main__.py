@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from .errors import SpecError
 from .render import settings_markdown, settings_module
+from .replies import check_replies
 from .settings_table import model_id, read_settings
 
 PACKAGE = "scenario_reframe_api"
@@ -46,6 +47,7 @@ def build(root: Path, made: Path) -> str:
     path = root / "spec" / "openapi.yaml"
     spec: dict[str, Any] = YAML(typ="safe").load(path)
     try:
+        check_replies(spec)
         settings, video_field = read_settings(spec)
         module = settings_module(settings, video_field, model_id(spec), spec["servers"][0]["url"])
     except (LookupError, TypeError, AttributeError) as fault:
