@@ -72,7 +72,7 @@ class Hold:
         values = {"state": "failed", "error": unsigned(str(error))[:500]}
         if isinstance(error, NoSlotError | RateLimitedError):
             values = {"state": "leased"}
-            self._is_put_off = True
+            self._is_put_off |= isinstance(error, RateLimitedError)
         self._tell(values, ("leased", "intent"))
 
     def uncertain(self) -> None:

@@ -308,10 +308,11 @@ class ItemRoad(Road):
             except SubmissionUncertainError as error:
                 if after is None:
                     raise
+                settled_for = partial(self._settled_for, error.submission, self.clock())
                 lost = error.submission
             finally:
                 self.shared.posting -= 1
-            job = yield from self.lost(record, lost, partial(self._settled_for, lost), after)
+            job = yield from self.lost(record, lost, settled_for, after)
             if job is not None:
                 return job
 
@@ -344,8 +345,9 @@ class ItemRoad(Road):
                     raise uncertain(submission, Found(), error) from error
             yield Pause(_LOOK_EVERY)
 
-    def _settled_for(self, submission: Submission) -> float:
-        return seconds_since(submission) - self.patience
+    def _settled_for(self, submission: Submission, ended: float) -> float:
+        """Seconds since a POST, which had ended by then, can last have been accepted."""
+        return min(seconds_since(submission) - self.patience, self.clock() - ended)
 
     async def _updated(self, job: Job) -> None:
         await self.shared.tell(BatchEvent(kind="updated", item=self.plan.item, job=job))
