@@ -106,7 +106,7 @@ def test_expired_part_url_is_denied_and_reading_again_gives_a_fresh_one(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"kind": None}, '"kind" must be a string'),
+        ({"kind": None}, '"kind" must be a string. "kind" must be one of [video]'),
         ({"kind": "image"}, '"kind" must be one of [video]'),
         ({"parts": 0}, '"parts" must be greater than or equal to 1'),
         ({"parts": 10_001}, '"parts" must be less than or equal to 10000'),
