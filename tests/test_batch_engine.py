@@ -566,7 +566,7 @@ def test_with_leave_a_lost_submit_goes_out_again_in_the_same_run(
     batch: Batches, count: Count, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once nothing of it can be accepted any more."""
-    monkeypatch.setattr(road.ItemRoad, "_settled_for", lambda _road, _submission: 1.0)
+    monkeypatch.setattr(road.ItemRoad, "_settled_for", lambda *_: 1.0)
     batch.sandbox.faults.add(drop(), GENERATE, method="POST")
     items = shapes(clips(tmp_path / "in", 3), ["1:1"])
     assert statuses(batch(items, resubmit_after=0.5)) == {"done": 3}
