@@ -16,6 +16,7 @@ from scenario_sdk import Scenario
 from sandbox_clips import GENERATE, QUICK, Client
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe.sandbox.reframing import with_defaults
 from scenario_reframe_api.settings import MODEL_ID
 
 MP4 = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 9
@@ -228,3 +229,10 @@ def test_small_replies_are_sent_at_once(fast: Client) -> None:
     assert fast.get("/jobs").status_code == 204
     connection = transport.get_extra_info("socket")
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+def test_a_number_that_became_a_text_is_made_as_if_left_out() -> None:
+    """The vendor may change a type: what the words would mean is the model's own affair."""
+    settings = with_defaults({"zoomFactor": "near", "numFrames": 100, "trimBorders": False})
+    assert (settings["zoomFactor"], settings["numFrames"]) == (0, 100)
+    assert settings["trimBorders"] is False

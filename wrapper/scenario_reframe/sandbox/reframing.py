@@ -147,8 +147,19 @@ class Plan:
 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what a request leaves out with the spec's defaults, by wire name."""
-    return _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
+    """Fill what a request leaves out with the spec's defaults, by wire name.
+
+    Where the vendor made a text of what was a number, its words mean nothing here.
+    """
+    wished = _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
+    return {
+        name: usual if _is_number(usual) and not _is_number(wished[name]) else wished[name]
+        for name, usual in _WITHOUT.items()
+    } | {name: value for name, value in wished.items() if name not in _WITHOUT}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def lines_of(settings: Mapping[str, Any]) -> int:
