@@ -17,11 +17,12 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.drawing import KINDS
 
 CLIENT = (sys.executable, str(Path(__file__).with_name("_chaos_client.py")))
 LIST_LAG = 0.5
@@ -152,6 +153,7 @@ def chaos(
     seed: int,
     client: Sequence[str] = CLIENT,
     rounds: int = ROUNDS,
+    kinds: Collection[str] = KINDS,
 ) -> dict[str, int | float]:
     """All of it; the figures. `faults`: the share of requests that meet one."""
     started = time.monotonic()
@@ -170,7 +172,7 @@ def chaos(
     ):
         folder = Path(temporary)
         write_clips(folder, jobs)
-        sandbox.faults.draw(seed=seed, rate=faults, late_seconds=LATE)
+        sandbox.faults.draw(seed=seed, rate=faults, late_seconds=LATE, kinds=kinds)
         watcher = Watcher(folder / "out", lambda: {d for job in sandbox.made for d in job.digests})
         watching = threading.Thread(target=watcher.run)
         watching.start()

@@ -34,11 +34,15 @@ def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bug", "seen"), [("blind-retry", "duplicates"), ("early-rename", "partial_files_seen")]
+    ("bug", "kind", "seen"),
+    [
+        ("blind-retry", "504 after", "duplicates"),
+        ("early-rename", "cut", "partial_files_seen"),
+    ],
 )
-def test_a_deliberate_bug_makes_the_run_fail(bug: str, seen: str) -> None:
+def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> None:
     """What the run looks for, it finds."""
     client = (sys.executable, str(ROOT / "tests" / "chaos_bugs.py"), bug)
-    figures = chaos(jobs=30, kills=0, faults=0.4, seed=1, client=client, rounds=1)
+    figures = chaos(jobs=30, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
     assert figures[seen] > 0, figures
     assert not is_good(figures)
