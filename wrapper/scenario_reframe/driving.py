@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, closing
+from functools import partial
 from inspect import isawaitable
 from threading import Event, Lock
 from typing import Any, TypeVar
@@ -237,13 +238,16 @@ class AsyncDriver:
         response = await self._open(step)
         head = self._wire.reply(response)
         try:
-            if await asyncio.to_thread(step.sink.accept, head.status, head.headers):
+            # Each to its end, even when cancelled: no thread may have the file when it is closed.
+            if await _ended(partial(step.sink.accept, head.status, head.headers)):
                 async for chunk in response.aiter_raw():
-                    await asyncio.to_thread(step.sink.write, chunk)
+                    await _ended(partial(step.sink.write, chunk))
                     await awaited(step.progress.add(len(chunk)))
         finally:
-            await asyncio.to_thread(step.sink.close)
-            await response.aclose()
+            try:
+                await _ended(step.sink.close)
+            finally:
+                await response.aclose()
         return head
 
     async def _open(self, step: Pull) -> httpx.Response:
@@ -316,6 +320,14 @@ async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
     if cancelled and work.exception() is not None:
         raise asyncio.CancelledError from work.exception()
     return work.result(), cancelled
+
+
+async def _ended(function: Callable[[], T]) -> T:
+    """Run a function in a thread to its end; then be cancelled, if that was asked for."""
+    result, cancelled = await _whole(function)
+    if cancelled:
+        raise asyncio.CancelledError
+    return result
 
 
 async def awaited(value: Any) -> Any:
