@@ -15,6 +15,7 @@ from scenario_reframe import (
     ReframeClient,
 )
 from scenario_reframe.sandbox import Sandbox
+from timings import SOON
 
 CLIP = b"\x00\x00\x00\x18ftypisom"
 RATIOS = ("9:16", "1:1")
@@ -46,6 +47,7 @@ class Batches:
         self.to = to
         self.ledger = ledger
         self.is_async = is_async
+        self.timing = SOON
         self.events: list[BatchEvent] = []
 
     def __call__(
@@ -102,7 +104,7 @@ class Batches:
             "api_secret": box.api_secret,
             "base_url": box.base_url,
             "ledger": self.ledger,
-            "timeout": 10.0,
+            "timing": self.timing,
         }
 
     def kinds(self) -> list[str]:

@@ -16,6 +16,7 @@ from exchanges import Record
 from sandbox_clips import Client, bar_clip
 from scenario_reframe.sandbox import Sandbox
 from secrecy import Watch
+from timings import SOON
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))  # for `_generate`
 
@@ -38,6 +39,12 @@ def _a_command_has_no_pydantic(
     """Cyclopts has pydantic check values where something else loaded it; the command does not."""
     if "test_cli" in request.node.nodeid or "test_bad_input" in request.node.nodeid:
         monkeypatch.delitem(sys.modules, "pydantic", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _a_command_pauses_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clients that a command of this process makes do not wait as for the vendor's server."""
+    monkeypatch.setattr("scenario_reframe.cli.reframing.TIMING", SOON)
 
 
 @pytest.fixture(autouse=True)

@@ -8,22 +8,17 @@ import sys
 import time
 from typing import Any
 
-from scenario_reframe import (
-    LedgerBusyError,
-    ReframeClient,
-    ReframeError,
-    ReframeResult,
-    ledger,
-    retry,
-)
+from attrs import evolve
+
+from scenario_reframe import LedgerBusyError, ReframeClient, ReframeError, ReframeResult
+from timings import SOON
 
 
 def main(order: dict[str, Any]) -> None:
     """Do one call, again while another process is at it if the order says so."""
-    retry.poll_pause = lambda waited: 0.02
-    ledger.LEASE_SECONDS = order["lease"]
-    with ReframeClient(**order["client"]) as client:
-        deadline = time.monotonic() + 30
+    timing = evolve(SOON, lease=order["lease"], renewal=order["renewal"])
+    with ReframeClient(**order["client"], timing=timing) as client:
+        deadline = time.monotonic() + 60
         while True:
             try:
                 result = run(client, order)

@@ -19,6 +19,7 @@ from scenario_reframe.sandbox import Sandbox, generating
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.faults import Fault
 from scenario_reframe_api.settings import VIDEO_FIELD
+from timings import SOON
 
 QUICK: dict[str, Any] = {
     "resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast",
@@ -37,7 +38,8 @@ class Session:
         keys = (sandbox.api_key, sandbox.api_secret)
         # One for all: reading the system's certificates takes longer than what is tested here.
         self._http: Any = (httpx.AsyncClient if is_async else httpx.Client)(verify=_TLS)
-        options = {"base_url": sandbox.base_url, "http_client": self._http, **options}
+        given = {"base_url": sandbox.base_url, "http_client": self._http, "timing": SOON}
+        options = given | options
         self._runner = asyncio.Runner() if is_async else None
         self._client: Any
         try:

@@ -21,6 +21,8 @@ from scenario_reframe.flow import (
     Tell,
     Together,
 )
+from scenario_reframe.operations import Operations
+from scenario_reframe.timing import Timing
 from scenario_reframe_api.settings import MODEL_ID
 
 T = TypeVar("T")
@@ -90,6 +92,7 @@ class Stepper:
         self.steps: list[Step] = []
         self.left = deque(answers)
         self.now = START
+        self.timing = Timing(clock=self.clock)
         self.pushed: list[bytes] = []
         self._script = script
         self._took = took
@@ -97,6 +100,10 @@ class Stepper:
     def clock(self) -> float:
         """Seconds, moved by pauses, and by every request if requests take time."""
         return self.now
+
+    def operations(self, project_id: str | None = None) -> Operations:
+        """The API's operations, whose flows go by this clock."""
+        return Operations(project_id, self.timing)
 
     def run(self, flow: Flow[T]) -> T:
         """Perform the flow to its end; what it returns."""

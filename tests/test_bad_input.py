@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from scenario_reframe.cli import main
+from scenario_reframe.cli import main, reframing
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.sample import make_sample
+from timings import SOON
 
 USAGE, REFUSED = 2, 3
 RUN = ("run", "clip.mp4")
@@ -160,7 +162,7 @@ def folder(tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Iter
         newer.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY)")
         newer.execute("INSERT INTO schema_version VALUES (99)")
     newer.close()
-    monkeypatch.setattr("scenario_reframe.ledger_tables._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(reframing, "TIMING", evolve(SOON, database_lock=0.1))
     locked = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)
     locked.execute("BEGIN EXCLUSIVE")
     yield tmp_path

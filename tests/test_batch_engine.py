@@ -30,10 +30,8 @@ from scenario_reframe import (
     ReframeError,
     Submission,
     SubmissionUncertainError,
-    retry,
-    submitting,
 )
-from scenario_reframe.batch import engine, limiting, road, slots, watching
+from scenario_reframe.batch import engine, limiting, road
 from scenario_reframe.batch.budgeting import BudgetSpentError
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.recording import Wanted
@@ -58,19 +56,6 @@ def sandbox(running: Sandbox) -> Iterator[Sandbox]:
     yield running
     running.faults.clear()
     running.parallel_jobs, running.list_lag = None, 0.0
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same looks, polls and pauses, all of them short."""
-    monkeypatch.setattr(engine, "LOOKS", (0.0, 0.01, 0.02))
-    monkeypatch.setattr(submitting, "LOOKS", (0.0, 0.01, 0.02))
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.01)
-    monkeypatch.setattr(retry, "poll_pause", lambda _waited: 0.02)
-    monkeypatch.setattr(watching, "_UNSEEN", 0.2)
-    monkeypatch.setattr(road, "_LOOK_EVERY", 0.02)
-    monkeypatch.setattr(slots, "_OTHERS_PAUSE", 0.02)
-    monkeypatch.setattr(limiting, "_PAUSES", (0.02,))
 
 
 @pytest.fixture(params=["sync", "async"])

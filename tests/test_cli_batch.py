@@ -4,24 +4,22 @@ import io
 import json
 import os
 import shlex
-import signal
-import subprocess
-import sys
-import time
+import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from commands import Commands, commands, interrupt, output_of, point_to
+from ledger_rows import sql
 from scenario_reframe import (
     ApiError,
     BatchItem,
     BatchOutcome,
     JobFailedError,
-    ReframeClient,
     ReframeError,
     Submission,
     SubmissionUncertainError,
@@ -34,33 +32,20 @@ from scenario_reframe.cli.tallying import Tally
 from scenario_reframe.models import Job
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
+from waiting import until
 
 MP4 = b"\0\0\0\x18ftypisom"
 SHAPES = ("--each", "aspect-ratio=9:16,1:1")
-START = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have it ignored
-from scenario_reframe.cli import main
-sys.exit(main())
-"""
 Output = pytest.CaptureFixture[str]
-Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def sandbox(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Sandbox]:
-    """A fast sandbox that the environment points to, and three clips in `clips`.
-
-    Its parameter, if there is one, is how long each of a job's four statuses lasts.
-    """
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+    """A fast sandbox that the environment points to, and three clips in `clips`."""
     monkeypatch.chdir(tmp_path)
     clips("a.mp4", "b.mov", "c.mp4")
-    with Sandbox(stage_seconds=getattr(request, "param", 0.01), fast=True) as running:
-        monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-        monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-        monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+    with Sandbox(stage_seconds=0.01, fast=True) as running:
+        point_to(running, monkeypatch)
         yield running
 
 
@@ -272,51 +257,34 @@ def test_without_a_ledger_it_is_said_that_nothing_can_be_taken_up(
 
 
 @pytest.fixture
-def start(sandbox: Sandbox) -> Iterator[Start]:
-    """Start the command in a process of its own."""
-    started: list[subprocess.Popen[str]] = []
-
-    def popen(*arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-c", START, *arguments],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True,
-        )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield popen
-    for process in started:
-        process.kill()
-        process.communicate()
+def start(sandbox: Sandbox) -> Iterator[Commands]:
+    """Starts the command in a process of its own."""
+    with commands(Path.cwd(), {}) as made:
+        yield made
 
 
 def on_record() -> Counter[str]:
     """How many items the ledger has, by state, and those with a `job`."""
-    with ReframeClient(ledger=os.environ["SCENARIO_LEDGER"]) as client:
-        entries = client.entries()
-    return Counter([entry.state for entry in entries] + ["job" for one in entries if one.job_id])
+    try:
+        rows = sql(Path(os.environ["SCENARIO_LEDGER"]), "SELECT state, job_id FROM entries")
+    except sqlite3.OperationalError:  # the command has not made it yet
+        rows = []
+    return Counter([state for state, _ in rows] + ["job" for _, job_id in rows if job_id])
 
 
-def stopped_when(
-    known: Mapping[str, int], process: subprocess.Popen[str], number: int
-) -> tuple[Counter[str], str]:
-    """Send a signal once so much is on record: what is on record then, and its stderr."""
-    deadline = time.monotonic() + 20
-    while not on_record() >= Counter(known):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=30)
-    return on_record(), err
-
-
-@pytest.mark.parametrize("sandbox", [0.3], indirect=True)
-def test_killed_in_the_middle_and_run_again(start: Start, sandbox: Sandbox) -> None:
+def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -> None:
     """No clip is uploaded, paid for or downloaded twice; the summary says what was taken up."""
     arguments = ("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2", "--json")
-    known, _ = stopped_when({"done": 2, "job": 4}, start(*arguments), signal.SIGKILL)
+    process = start(*arguments)
+    until(lambda: on_record()["done"] >= 2)
+    sandbox.hold_jobs = True
+    until(lambda: on_record()["job"] - on_record()["done"] == 2 or on_record()["done"] >= 5)
+    process.kill()
+    output_of(process)
+    known = on_record()
+    sandbox.hold_jobs = False
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.mp4")}
-    out, _ = start(*arguments).communicate(timeout=60)
+    out, _ = output_of(start(*arguments))
     last = json.loads(out.splitlines()[-1])["summary"]
     assert (last["done"], last["taken_up"]) == (6, known["job"])
     assert last["paid"] == 60 * (6 - known["job"])
@@ -326,12 +294,14 @@ def test_killed_in_the_middle_and_run_again(start: Start, sandbox: Sandbox) -> N
     assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
 
 
-@pytest.mark.parametrize("sandbox", [0.2], indirect=True)
-def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Start, sandbox: Sandbox) -> None:
+def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Commands, sandbox: Sandbox) -> None:
     """Exit code 130; the command that it prints finishes."""
+    sandbox.hold_jobs = True
     process = start("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2")
-    known, err = stopped_when({"job": 2}, process, signal.SIGINT)
-    assert process.returncode == 130
+    until(lambda: on_record()["job"] == 2)
+    code, _, err = interrupt(process)
+    sandbox.hold_jobs = False
+    assert code == 130
     assert "Traceback" not in err
     lines = err.splitlines()
     assert "scenario-reframe: interrupted" in lines
@@ -339,8 +309,8 @@ def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Start, sandbox: Sandbo
     assert any("6 asked for: " in line and "not at their end" in line for line in lines)
     again = shlex.split(lines[-1])
     assert again[:2] == ["scenario-reframe", "batch"]
-    _, err = start(*again[1:]).communicate(timeout=60)
-    assert f"6 done ({known['job']} taken up from an earlier run)." in err.splitlines()[-1]
+    _, err = output_of(start(*again[1:]))
+    assert "6 done (2 taken up from an earlier run)." in err.splitlines()[-1]
     assert sandbox.jobs_made == 6
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from commands import point_to
 from scenario_reframe import Job, Submission
 from scenario_reframe.cli import doctor, findings, ledger_health, main, server_health
 from scenario_reframe.cli.findings import Finding, completed, exit_code, unreachable
@@ -45,9 +46,7 @@ def running() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """The sandbox, to which the environment points."""
-    monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-    monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-    monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+    point_to(running, monkeypatch)
     yield running
     running.faults.clear()
 

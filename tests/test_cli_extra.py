@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients import Caller
+from commands import point_to
 from scenario_reframe import BatchItem, InvalidSettingsError
 from scenario_reframe.batch.planning import plan
 from scenario_reframe.cli import main
@@ -36,9 +37,7 @@ def running() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """The sandbox, to which the environment points."""
-    monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-    monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-    monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+    point_to(running, monkeypatch)
     return running
 
 

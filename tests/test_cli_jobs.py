@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import point_to
 from scenario_reframe import Job, ReframeClient
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
@@ -35,9 +36,7 @@ def finished(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Job:
 def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
     """The sandbox, to which the environment points, and an empty working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-    monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-    monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+    point_to(running, monkeypatch)
     return running
 
 

@@ -1,15 +1,15 @@
 """`resume`, and what `jobs list` knows from the ledger, in this process."""
 
 import json
+import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scenario_reframe import retry, submitting
+from commands import point_to
 from scenario_reframe.cli import main
-from scenario_reframe.ledger import Ledger
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from scenario_reframe.sandbox.sample import make_sample
@@ -23,13 +23,9 @@ Output = pytest.CaptureFixture[str]
 def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox that the environment points to, a clip in the working directory, no pauses."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(submitting, "LOOKS", (0.0,))
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.0)
     make_sample(tmp_path / "clip.mp4", seconds=0.4, size="160x90", rate=10)
     with Sandbox(stage_seconds=0.0) as running:
-        monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-        monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-        monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+        point_to(running, monkeypatch)
         yield running
 
 
@@ -86,17 +82,12 @@ def test_what_is_not_listed_stays_uncertain(sandbox: Sandbox, capsys: Output) ->
     assert str(lost["seed"]) in told
 
 
-def test_resubmit_sends_it_again_on_a_person_s_word(
-    sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_resubmit_sends_it_again_on_a_person_s_word(sandbox: Sandbox, capsys: Output) -> None:
     """Once the time has passed since the POST can last have been accepted, with the same seed."""
-    plain = Ledger.__init__
-
-    def impatient(self: Ledger, where: str, **options: Any) -> None:
-        plain(self, where, **options | {"patience": 0.0})
-
-    monkeypatch.setattr(Ledger, "__init__", impatient)
     lose_the_answer(sandbox, accepted=False)
+    with sqlite3.connect(os.environ["SCENARIO_LEDGER"]) as ledger:
+        ledger.execute("UPDATE entries SET settled_at = settled_at - 3600")
+    ledger.close()
     main(["jobs", "list", "--json"])
     (lost,) = json.loads(capsys.readouterr().out)["without_job"]
     assert main(["resume", "--resubmit", "--after", "0", "--json"]) == 0

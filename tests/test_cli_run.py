@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import pytest
 
-from scenario_reframe import submitting
+from commands import point_to
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, cut, drop
@@ -24,9 +24,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox
     """A sandbox that the environment points to, and an empty working directory."""
     monkeypatch.chdir(tmp_path)
     with Sandbox(stage_seconds=0.02) as running:
-        monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-        monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-        monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+        point_to(running, monkeypatch)
         yield running
 
 
@@ -235,7 +233,6 @@ def test_an_uncertain_submit_exits_6_and_says_what_is_known(
     sandbox: Sandbox, clip: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seed and time are told, and how to look, with the connection of this command."""
-    monkeypatch.setattr(submitting, "LOOKS", (0.0,))
     sandbox.faults.add(drop(), r"/generate/", method="POST")
     base = ["--base-url", sandbox.base_url]
     assert main(["run", clip, "--seed", "77", "--json", *base]) == 6
@@ -263,7 +260,6 @@ def test_a_download_that_fails_exits_7_and_says_how_to_go_on(
     sandbox: Sandbox, clip: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The job is kept, and no half-written file has the final name."""
-    monkeypatch.setattr("scenario_reframe.retry.back_off", lambda _failed: 0.0)
     sandbox.faults.add(cut(0), r"^/(?!v1/)", method="GET", times=50)
     assert main(["run", clip, *QUICK]) == 7
     told = capsys.readouterr().err.splitlines()
@@ -275,7 +271,6 @@ def test_a_server_that_is_not_there_exits_1(
     sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No traceback, and what was tried."""
-    monkeypatch.setattr("scenario_reframe.retry.back_off", lambda _failed: 0.0)
     assert main(["jobs", "list", "--base-url", "http://127.0.0.1:9/v1"]) == 1
     assert "could not connect" in capsys.readouterr().err
 

@@ -23,6 +23,7 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
+from scenario_reframe.timing import Timing
 from stepping import DATE, SUBMIT_PATH, asset_record, job_record
 
 pytestmark = pytest.mark.usefixtures("pauses")
@@ -244,10 +245,10 @@ def test_reply_that_trickles_past_its_time_is_no_reply(
 ) -> None:
     """Each byte in time is not enough: the whole has to be."""
     now = iter(range(0, 10_000, 50))
-    monkeypatch.setattr("scenario_reframe.wire.time.monotonic", lambda: float(next(now)))
+    timing = Timing(clock=lambda: float(next(now)))
     httpx_mock.add_response(json={"job": job_record()}, is_reusable=True)
     with pytest.raises(ConnectionFailedError, match="in time"):
-        call("get_job", "job_1", client={"timeout": 10})
+        call("get_job", "job_1", client={"timeout": 10, "timing": timing})
 
 
 def deep(count: int) -> bytes:

@@ -10,6 +10,7 @@ from scenario_reframe.batch.budgeting import Budget, BudgetSpentError
 from scenario_reframe.batch.limiting import FIRST, MOST, Limit
 from scenario_reframe.batch.slots import Slots
 from scenario_reframe.recording import NoSlotError
+from scenario_reframe.timing import Timing
 
 NOW = 1000.0
 
@@ -127,9 +128,10 @@ def test_one_may_always_be_tried(named: int | None) -> None:
 
 def run(work: Callable[[Slots], object], limit: Limit) -> None:
     """Run something with slots of a clock that stands still."""
+    timing = Timing(clock=lambda: NOW)
 
     async def main() -> None:
-        await asyncio.wait_for(work(Slots(limit, lambda: NOW)), 5)  # type: ignore[arg-type]
+        await asyncio.wait_for(work(Slots(limit, timing)), 60)  # type: ignore[arg-type]
 
     asyncio.run(main())
 

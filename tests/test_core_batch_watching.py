@@ -15,13 +15,11 @@ from scenario_reframe import (
 )
 from scenario_reframe.batch.watching import (
     ASKED_PER_SWEEP,
-    LONGEST_WAIT,
     MOST_PAGES,
     Waiting,
     watch,
 )
 from scenario_reframe.flow import NoReply, Pull, Push, Reply, Send
-from scenario_reframe.operations import Operations
 from stepping import START, Stepper, job_record, lost, reply
 
 EPOCH = datetime(2026, 1, 1, 10, tzinfo=UTC)
@@ -100,7 +98,7 @@ class Watch:
     updates: list[Job] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.waiting = Waiting(self.server.stepper.clock)
+        self.waiting = Waiting(self.server.stepper.timing)
 
     def add(self, *jobs: Job) -> None:
         """Wait for some jobs."""
@@ -109,7 +107,7 @@ class Watch:
 
     def run(self) -> dict[str, Job | ReframeError]:
         """Watch to the end; each is told once."""
-        self.server.stepper.run(watch(Operations(), self.waiting))
+        self.server.stepper.run(watch(self.server.stepper.operations(), self.waiting))
         assert all(len(one) == 1 for one in self.told.values())
         return {job_id: one[0] for job_id, one in self.told.items()}
 
@@ -241,7 +239,8 @@ def test_job_that_never_ends_is_given_up_after_the_longest_wait(
     assert isinstance(late, WaitTimeoutError)
     assert late.job is not None
     assert (late.job.id, late.job.status) == ("job_2", "in-progress")
-    assert LONGEST_WAIT <= server.stepper.now - START <= LONGEST_WAIT + 60
+    longest = server.stepper.timing.longest_wait
+    assert longest <= server.stepper.now - START <= longest + 60
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationError), (404, NotFoundError)])
@@ -251,7 +250,7 @@ def test_error_of_one_job_is_told_to_who_waits_for_it(
     """With the job, which was paid; the others go on. A young one may still answer 404."""
     if status == 401:
         server.stepper = watched.server.stepper = Stepper(script=lambda _: reply({}, 401))
-        watched.waiting.clock = server.stepper.clock
+        watched.waiting.timing = server.stepper.timing
     watched.add(Job(id="job_gone", status="unknown", cost=40.0))
     if status == 404:
         watched.add(server.add("job_1", 100.0))

@@ -38,8 +38,9 @@ from scenario_reframe.reading import (
     whole,
     without_nulls,
 )
-from scenario_reframe.retry import ATTEMPTS, back_off, is_passing, pause_before_retry
+from scenario_reframe.retry import ATTEMPTS, is_passing, pause_before_retry
 from scenario_reframe.text import printable
+from scenario_reframe.timing import USUAL
 from scenario_reframe_api.types import UNSET
 from stepping import Stepper, asset_record, job_record, lost, reply
 
@@ -459,7 +460,7 @@ def test_checked_id_refuses_another_address(bad: Any) -> None:
 )
 def test_back_off_doubles_up_to_eight_seconds(failed: int, seconds: float) -> None:
     """Whatever the number of failures."""
-    assert back_off(failed) == seconds
+    assert USUAL.back_off(failed) == seconds
 
 
 def fault(status: int, **headers: str) -> ApiError:
@@ -502,14 +503,14 @@ def test_pause_before_retry_weighs_fault_attempts_and_wish(
     error: ReframeError, failed: int, pause: float | None
 ) -> None:
     """None gives up."""
-    assert pause_before_retry(error, failed) == pause
+    assert pause_before_retry(error, failed, USUAL) == pause
 
 
 def test_repeat_gives_up_after_its_attempts() -> None:
     """The last error is raised."""
     stepper = Stepper(*[reply({}, 500)] * ATTEMPTS)
     with pytest.raises(ServerError):
-        stepper.run(repeat(OPERATIONS.get_job("job_1")))
+        stepper.run(repeat(OPERATIONS.get_job("job_1"), USUAL))
     assert len(stepper.requests) == ATTEMPTS
     assert stepper.pauses == [0.5, 1.0, 2.0]
 

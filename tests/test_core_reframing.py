@@ -19,7 +19,6 @@ from scenario_reframe import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from scenario_reframe.operations import Operations
 from scenario_reframe.reframing import Road, id_of
 from stepping import SUBMIT_PATH, Answer, File, Stepper, asset_reply, job_reply, lost, reply
 
@@ -50,7 +49,7 @@ def reframed(
         "extra": None,
     }
     settings = more.pop("settings", {"aspect_ratio": "9:16"})
-    road = Road(Operations(), stepper.clock)
+    road = Road(stepper.operations())
     return stepper.run(road.reframe(video, to, **{**options, **more}, settings=settings))
 
 
@@ -176,7 +175,7 @@ def test_reframe_names_the_job_when_a_callback_fails() -> None:
 def test_submit_sends_no_video_if_none_is_given() -> None:
     """The vendor's own example names none, so the server decides."""
     stepper = Stepper(SUBMITTED)
-    job = stepper.run(Road(Operations(), stepper.clock).submit(None, {"newKey": 1}, {"seed": 5}))
+    job = stepper.run(Road(stepper.operations()).submit(None, {"newKey": 1}, {"seed": 5}))
     assert job.id == "job_1"
     assert stepper.requests[0].body == {"seed": 5, "newKey": 1}
 
@@ -185,7 +184,7 @@ def test_submit_sends_no_video_if_none_is_given() -> None:
 def test_submit_takes_an_asset_or_its_id(video: Any) -> None:
     """Nothing is uploaded."""
     stepper = Stepper(SUBMITTED)
-    stepper.run(Road(Operations(), stepper.clock).submit(video, None, {"seed": 5}))
+    stepper.run(Road(stepper.operations()).submit(video, None, {"seed": 5}))
     assert stepper.requests[0].body == {"seed": 5, "videoUrl": "asset_in"}
 
 
@@ -193,7 +192,7 @@ def test_estimate_draws_no_seed_and_is_sent_once() -> None:
     """A dry run whose answer is lost might have been a paid job's: it is not sent again."""
     stepper = Stepper(lost())
     with pytest.raises(ReframeError):
-        stepper.run(Road(Operations(), stepper.clock).estimate(None, None, {"num_frames": 100}))
+        stepper.run(Road(stepper.operations()).estimate(None, None, {"num_frames": 100}))
     (request,) = stepper.requests
     assert request.body == {"numFrames": 100}
     assert request.params == {"dryRun": "true"}
@@ -202,7 +201,7 @@ def test_estimate_draws_no_seed_and_is_sent_once() -> None:
 def test_roads_share_what_is_claimed() -> None:
     """Two submits of one client never take the same job."""
     stepper = Stepper(SUBMITTED)
-    road = Road(Operations(), stepper.clock)
+    road = Road(stepper.operations())
     stepper.run(road.submit(None, None, {}))
     assert road.claims.ids == {"job_1"}
 

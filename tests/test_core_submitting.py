@@ -17,9 +17,9 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.flow import Reply, Request, Send
-from scenario_reframe.operations import Operations
 from scenario_reframe.retry import REFUSALS
-from scenario_reframe.submitting import LOOKS, Claims, find, sort_out, submit, with_seed
+from scenario_reframe.submitting import Claims, find, sort_out, submit, with_seed
+from scenario_reframe.timing import USUAL
 from stepping import DATE, SUBMIT_PATH, Answer, Stepper, job_record, lost, reply
 
 BODY = {"seed": 7, "aspectRatio": "9:16", "videoUrl": "asset_in"}
@@ -89,7 +89,7 @@ def submitted(
     """Submit by hand: the job, and what was done."""
     stepper = Stepper(script=Server(answer, *pages, date=date))
     ids = set() if claimed is None else claimed
-    return stepper.run(submit(Operations(), stepper.clock, body or BODY, Claims(ids))), stepper
+    return stepper.run(submit(stepper.operations(), body or BODY, Claims(ids))), stepper
 
 
 def refused(
@@ -98,7 +98,7 @@ def refused(
     """Submit by hand for an error: the error, and what was done."""
     stepper = Stepper(script=Server(answer, *pages))
     with pytest.raises(ReframeError) as caught:
-        stepper.run(submit(Operations(), stepper.clock, BODY, Claims(claimed or set())))
+        stepper.run(submit(stepper.operations(), BODY, Claims(claimed or set())))
     return caught.value, stepper
 
 
@@ -137,7 +137,7 @@ def test_submit_keeps_the_job_id_of_a_deeply_nested_reply() -> None:
 def test_submit_sends_the_body_and_the_project() -> None:
     """What was checked goes out as it is, with the project in the query."""
     stepper = Stepper(reply({"jobId": "job_9"}))
-    stepper.run(submit(Operations("proj_1"), stepper.clock, BODY, Claims()))
+    stepper.run(submit(stepper.operations("proj_1"), BODY, Claims()))
     assert stepper.requests == [
         Request(method="POST", path=SUBMIT_PATH, params={"projectId": "proj_1"}, body=BODY)
     ]
@@ -170,7 +170,7 @@ def test_refusals_are_those_of_the_contract() -> None:
 def test_submit_tries_again_when_no_connection_was_opened() -> None:
     """Nothing can have arrived, so a second and a third try cost nothing."""
     stepper = Stepper(lost(sent=False), lost(sent=False), reply({"jobId": "job_9"}))
-    job = stepper.run(submit(Operations(), stepper.clock, BODY, Claims()))
+    job = stepper.run(submit(stepper.operations(), BODY, Claims()))
     assert job.id == "job_9"
     assert stepper.sent == [POST] * 3
     assert stepper.pauses == [0.5, 1.0]
@@ -190,7 +190,7 @@ def test_submit_looks_for_its_job_when_the_second_try_is_lost() -> None:
     stepper = Stepper(
         lost(sent=False), lost(), reply({"jobs": []}, date=DATE), reply({"jobs": [mine()]})
     )
-    job = stepper.run(submit(Operations(), stepper.clock, BODY, Claims()))
+    job = stepper.run(submit(stepper.operations(), BODY, Claims()))
     assert job.id == "job_mine"
     assert stepper.sent.count(POST) == 2
 
@@ -214,7 +214,7 @@ def test_submit_is_uncertain_after_an_ambiguous_answer_without_a_job(answer: Ans
     assert isinstance(error.__cause__, ReframeError)
     assert "seed 7" in str(error)
     assert stepper.sent.count(POST) == 1
-    assert sum(stepper.pauses) == sum(LOOKS) == 60.0
+    assert sum(stepper.pauses) == sum(USUAL.look_ups) == 60.0
 
 
 def test_submit_finds_a_job_that_is_listed_late() -> None:
@@ -321,7 +321,7 @@ def test_submit_asks_by_the_servers_clock_with_an_hour_of_slack() -> None:
     """The moment of the POST is counted back from the reply's `Date`."""
     server = Server(lost(), [], [], [mine()])
     stepper = Stepper(script=server)
-    stepper.run(submit(Operations("proj_1"), stepper.clock, BODY, Claims()))
+    stepper.run(submit(stepper.operations("proj_1"), BODY, Claims()))
     # The script's clock stands still, so each pause moves the asked moment back by as much.
     asked = [request.params["createdAfter"] for request in server.lists]
     assert asked == [
@@ -342,7 +342,7 @@ def test_submit_falls_back_on_its_own_clock(date: str) -> None:
     """A server that does not say the time sensibly is asked by ours."""
     server = Server(lost(), [mine()], date=date)
     stepper = Stepper(script=server)
-    assert stepper.run(submit(Operations(), stepper.clock, BODY, Claims())).id == "job_mine"
+    assert stepper.run(submit(stepper.operations(), BODY, Claims())).id == "job_mine"
     asked = datetime.fromisoformat(server.lists[0].params["createdAfter"])
     assert abs(datetime.now(UTC) - timedelta(hours=1) - asked) < timedelta(minutes=5)
 
@@ -357,7 +357,7 @@ def test_submit_reads_the_list_to_its_last_page(token: str) -> None:
         reply({"jobs": [mine()], "nextPaginationToken": None}),
     )
     stepper = Stepper(script=server)
-    assert stepper.run(submit(Operations(), stepper.clock, BODY, Claims())).id == "job_mine"
+    assert stepper.run(submit(stepper.operations(), BODY, Claims())).id == "job_mine"
     tokens = [request.params.get("paginationToken") for request in server.lists]
     assert tokens == [None, token, "page 3"]
 
@@ -373,7 +373,7 @@ def test_submit_does_not_follow_a_list_in_circles() -> None:
     """A token that comes again ends the look, which then proves nothing."""
     error, stepper = refused(lost(), reply({"jobs": [mine()], "nextPaginationToken": "t"}))
     assert isinstance(error, SubmissionUncertainError)
-    assert len(stepper.requests) == 1 + 3 * len(LOOKS)
+    assert len(stepper.requests) == 1 + 3 * len(USUAL.look_ups)
 
 
 @pytest.mark.parametrize(
@@ -399,7 +399,7 @@ def test_submit_stays_uncertain_when_the_list_cannot_be_read(page: Answer) -> No
     refusal = isinstance(page, Reply) and page.status == 403
     back_off = [] if refusal else [0.5, 1.0, 2.0]
     assert stepper.pauses == back_off + [
-        seconds for pause in LOOKS[1:] for seconds in (pause, *back_off)
+        seconds for pause in USUAL.look_ups[1:] for seconds in (pause, *back_off)
     ]
 
 
@@ -444,7 +444,7 @@ def test_submit_that_is_cut_off_says_what_to_look_for(stop: type[BaseException])
     """Ctrl-C during the POST goes on its way with a note that names the seed."""
     stepper = Stepper(stop())
     with pytest.raises(stop) as caught:
-        stepper.run(submit(Operations(), stepper.clock, BODY, Claims()))
+        stepper.run(submit(stepper.operations(), BODY, Claims()))
     assert "seed 7" in "".join(caught.value.__notes__)
 
 
@@ -452,7 +452,7 @@ def test_submit_that_is_cut_off_while_it_looks_says_what_to_look_for() -> None:
     """Ctrl-C during the minute of looking may not lose the seed either."""
     stepper = Stepper(lost(), KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt) as caught:
-        stepper.run(submit(Operations(), stepper.clock, BODY, Claims()))
+        stepper.run(submit(stepper.operations(), BODY, Claims()))
     assert "seed 7" in "".join(getattr(caught.value, "__notes__", []))
 
 
@@ -469,7 +469,7 @@ def submission(**more: Any) -> Submission:
 def test_find_looks_once(listed: list[dict[str, Any]], found: str | None) -> None:
     """The job if it is listed, else None; a candidate is no find."""
     stepper = Stepper(script=Server(lost(), listed))
-    job = stepper.run(find(Operations(), stepper.clock, submission(), Claims()))
+    job = stepper.run(find(stepper.operations(), submission(), Claims()))
     assert (job.id if job else None) == found
     assert stepper.sent == ["GET /jobs", "GET /jobs"]
 
@@ -478,7 +478,7 @@ def test_find_asks_from_before_the_submit() -> None:
     """Half an hour ago, and the hour of slack."""
     server = Server(lost(), [])
     stepper = Stepper(script=server)
-    stepper.run(find(Operations(), stepper.clock, submission(), Claims()))
+    stepper.run(find(stepper.operations(), submission(), Claims()))
     asked = datetime.fromisoformat(server.lists[0].params["createdAfter"])
     wanted = datetime(2026, 1, 1, 8, 30, tzinfo=UTC)
     assert abs(asked - wanted) < timedelta(minutes=1)
@@ -489,7 +489,7 @@ def test_find_raises_when_several_jobs_match() -> None:
     asked = submission()
     stepper = Stepper(script=Server(lost(), [mine("job_a"), mine("job_b")]))
     with pytest.raises(SubmissionUncertainError) as caught:
-        stepper.run(find(Operations(), stepper.clock, asked, Claims()))
+        stepper.run(find(stepper.operations(), asked, Claims()))
     assert caught.value.submission is asked
     assert len(caught.value.candidates) == 2
 
@@ -498,7 +498,7 @@ def test_find_lets_a_list_that_fails_through() -> None:
     """A person asked, so a person is told."""
     stepper = Stepper(script=Server(lost(), reply({}, 401)))
     with pytest.raises(ApiError):
-        stepper.run(find(Operations(), stepper.clock, submission(), Claims()))
+        stepper.run(find(stepper.operations(), submission(), Claims()))
 
 
 def test_find_claims_what_it_finds() -> None:
@@ -506,7 +506,7 @@ def test_find_claims_what_it_finds() -> None:
     claimed: set[str] = set()
     for wanted in ("job_mine", None):
         stepper = Stepper(script=Server(lost(), [mine()]))
-        job = stepper.run(find(Operations(), stepper.clock, submission(), Claims(claimed)))
+        job = stepper.run(find(stepper.operations(), submission(), Claims(claimed)))
         assert (job.id if job else None) == wanted
 
 
@@ -515,7 +515,7 @@ def test_find_survives_a_clock_that_was_set_back() -> None:
     later = submission(started_at=datetime.now(UTC) + timedelta(days=1))
     server = Server(lost(), [])
     stepper = Stepper(script=server)
-    assert stepper.run(find(Operations(), stepper.clock, later, Claims())) is None
+    assert stepper.run(find(stepper.operations(), later, Claims())) is None
     assert server.lists[0].params["createdAfter"] == "2026-01-01T09:00:00.000Z"
 
 

@@ -8,9 +8,8 @@ import pytest
 
 from scenario_reframe import ApiError, ReframeError, UploadError
 from scenario_reframe.flow import Progress, Push, Reply, Send, Together
-from scenario_reframe.operations import Operations, Part, Upload
+from scenario_reframe.operations import Part, Upload
 from scenario_reframe.uploading import (
-    IMPORT_SECONDS,
     MOST_PARTS,
     PART_ATTEMPTS,
     PART_BYTES,
@@ -53,14 +52,14 @@ OK = reply(b"", 200)
 def brought(video: Any, *answers: Answer, **more: Any) -> tuple[str, Stepper]:
     """Bring a video by hand: its asset's id, and what was done."""
     stepper = Stepper(*answers)
-    return stepper.run(bring(Operations(), stepper.clock, video, **more)), stepper
+    return stepper.run(bring(stepper.operations(), video, **more)), stepper
 
 
 def failed(video: Any, *answers: Answer) -> tuple[ReframeError, Stepper]:
     """Bring a video by hand for an error: the error, and what was done."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
-        stepper.run(bring(Operations(), stepper.clock, video))
+        stepper.run(bring(stepper.operations(), video))
     return caught.value, stepper
 
 
@@ -153,7 +152,7 @@ def test_bring_shows_a_file_name_that_is_no_unicode(tmp_path: Path) -> None:
 def test_upload_gives_the_asset(clip: VideoFile) -> None:
     """The record is read once the import is done."""
     stepper = Stepper(record(parts=1), OK, DONE, asset_reply("asset_in", size=40))
-    asset = stepper.run(upload(Operations(), stepper.clock, clip, None))
+    asset = stepper.run(upload(stepper.operations(), clip, None))
     assert (asset.id, asset.size) == ("asset_in", 40)
 
 
@@ -262,7 +261,7 @@ def test_bring_refuses_a_file_that_changes_while_it_is_sent(clip: VideoFile, cha
         clip = VideoFile(clip.path, clip.size, clip.changed - 1, clip.content_type)
     stepper = Stepper(script=script)
     with pytest.raises(UploadError, match=r"clip\.mp4"):
-        stepper.run(bring(Operations(), stepper.clock, clip))
+        stepper.run(bring(stepper.operations(), clip))
     assert stepper.sent == ["POST /uploads"]
 
 
@@ -335,8 +334,9 @@ def test_import_gives_up_at_its_deadline(stuck: Reply) -> None:
     stepper = Stepper(script=lambda _: stuck)
     waiting = Upload("upload_1", "pending", None, None, ())
     with pytest.raises(UploadError, match="upload_1 was not imported"):
-        stepper.run(imported(Operations(), stepper.clock, waiting))
-    assert IMPORT_SECONDS <= stepper.now - 1000 < IMPORT_SECONDS + 6
+        stepper.run(imported(stepper.operations(), waiting))
+    longest = stepper.timing.longest_import
+    assert longest <= stepper.now - 1000 < longest + 6
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,8 @@ from scenario_reframe import (
     ReframeError,
     WaitTimeoutError,
 )
-from scenario_reframe.operations import Operations
 from scenario_reframe.polling import checked_timeout, wait
-from scenario_reframe.retry import poll_pause
+from scenario_reframe.timing import USUAL
 from stepping import Answer, Stepper, job_record, job_reply, lost, reply
 
 SUBMITTED = Job(id="job_1", status="queued")
@@ -28,7 +27,7 @@ def waited(
 ) -> tuple[Job, Stepper]:
     """Wait by hand: the job, and what was done."""
     stepper = Stepper(*answers)
-    flow = wait(Operations(), stepper.clock, job, timeout=timeout, on_update=more.get("on_update"))
+    flow = wait(stepper.operations(), job, timeout=timeout, on_update=more.get("on_update"))
     return stepper.run(flow), stepper
 
 
@@ -38,7 +37,7 @@ def failed(
     """Wait by hand for an error: the error, and what was done."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
-        stepper.run(wait(Operations(), stepper.clock, job, timeout=timeout, on_update=None))
+        stepper.run(wait(stepper.operations(), job, timeout=timeout, on_update=None))
     return caught.value, stepper
 
 
@@ -64,7 +63,7 @@ def test_wait_polls_soon_at_first_and_then_in_proportion() -> None:
 )
 def test_poll_pause_follows_the_time_waited(seconds: float, pause: float) -> None:
     """An eighth of the time waited, within its bounds."""
-    assert poll_pause(seconds) == pytest.approx(pause)
+    assert USUAL.poll_pause(seconds) == pytest.approx(pause)
 
 
 def test_wait_takes_an_id() -> None:
@@ -120,7 +119,7 @@ def test_wait_survives_a_poll_that_goes_wrong(fault: Answer) -> None:
 def test_wait_survives_faults_until_the_deadline_and_no_longer() -> None:
     """A server that only fails is asked until the time is over."""
     stepper = Stepper(script=lambda _: lost())
-    flow = wait(Operations(), stepper.clock, SUBMITTED, timeout=60.0, on_update=None)
+    flow = wait(stepper.operations(), SUBMITTED, timeout=60.0, on_update=None)
     with pytest.raises(WaitTimeoutError):
         stepper.run(flow)
     assert stepper.now == 1060.0
@@ -146,7 +145,7 @@ def test_wait_survives_a_404_of_a_job_that_was_just_submitted() -> None:
 def test_wait_believes_a_404_after_half_a_minute() -> None:
     """A submitted job that stays unknown ends the wait."""
     stepper = Stepper(script=lambda _: reply({}, 404))
-    flow = wait(Operations(), stepper.clock, SUBMITTED, timeout=600.0, on_update=None)
+    flow = wait(stepper.operations(), SUBMITTED, timeout=600.0, on_update=None)
     with pytest.raises(NotFoundError) as caught:
         stepper.run(flow)
     assert 30.0 <= stepper.now - 1000.0 < 40.0

@@ -26,8 +26,6 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UploadError,
     WaitTimeoutError,
-    retry,
-    submitting,
     uploading,
 )
 from scenario_reframe.ledger import Ledger
@@ -70,14 +68,6 @@ def video(running: Sandbox, clip: Path) -> str:
     keys = (running.api_key, running.api_secret)
     with ReframeClient(*keys, base_url=running.base_url) as client:
         return client.upload(clip).id
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same looks and polls, without their pauses."""
-    monkeypatch.setattr(submitting, "LOOKS", (0.0, 0.01, 0.02))
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.01)
-    monkeypatch.setattr(retry, "poll_pause", lambda _waited: 0.02)
 
 
 @pytest.fixture

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from scenario_reframe import InvalidInputError, ReframeClient, UploadError, retry
+from scenario_reframe import InvalidInputError, ReframeClient, UploadError
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
 from scenario_reframe.sandbox.sample import make_sample
+from timings import SOON
 
 QUICK = {"resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast"}
 Client = ReframeClient
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A sandbox, and no pauses between attempts."""
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.0)
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox that dwells on no status."""
     with Sandbox(stage_seconds=0.0) as running:
         yield running
 
@@ -39,6 +39,7 @@ def client(sandbox: Sandbox, tmp_path: Path) -> Iterator[Client]:
         sandbox.api_secret,
         base_url=sandbox.base_url,
         ledger=tmp_path / "ledger.db",
+        timing=SOON,
     ) as client:
         yield client
 

@@ -4,13 +4,16 @@ import sqlite3
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from ledger_rows import BASE, SLOW, Make, hearts, lapse, ledgers, sql
 from scenario_reframe import (
     ConfigurationError,
     Job,
@@ -22,14 +25,12 @@ from scenario_reframe import (
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.ledger_holds import Hold
 from scenario_reframe.recording import Entry, Wanted
+from waiting import until
 
-BASE = "https://api.test/v1"
 WISH = Wanted(
     key="a wish", content="sha256:00", source="/clips/a.mp4", settings={"a": 1}, output="/out/a.mp4"
 )
 SENT = Submission(seed=7, body={"seed": 7, "video": "asset_1"}, started_at=datetime.now(UTC))
-
-Make = Callable[..., Ledger]
 
 
 @pytest.fixture
@@ -40,41 +41,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place; in the end no heart beats and no connection is open."""
-    opened: list[Ledger] = []
-
-    def open_one(where: str | Path = path, **options: Any) -> Ledger:
-        opened.append(Ledger(where, **{"base_url": BASE, **options}))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.heart._holds.clear()
-        one.heart._changed.set()
-    for thread in hearts():
-        thread.join(5)
-    for one in opened:
-        one.close()
-
-
-def hearts() -> list[threading.Thread]:
-    """The threads that prolong leases."""
-    return [thread for thread in threading.enumerate() if thread.name == "scenario-reframe-leases"]
-
-
-def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run a statement beside the ledger."""
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            return connection.execute(statement, values).fetchall()
-    finally:
-        connection.close()
-
-
-def lapse(path: Path) -> None:
-    """Let every lease be over, as if its owner had slept."""
-    sql(path, "UPDATE entries SET lease_until = 1")
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
 
 
 def row(of: Ledger) -> Entry:
@@ -88,27 +57,19 @@ def job(job_id: str = "job_1", status: str = "queued", **more: Any) -> Job:
     return Job(id=job_id, status=status, **more)
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.002)
-
-
 # --- the road of one entry ---------------------------------------------------------------------
 
 
 def test_a_new_wish_is_leased_with_what_was_wanted(make: Make) -> None:
     """take() writes the wish down before anything is sent."""
-    one = make(project_id="proj")
+    one, before = make(project_id="proj"), time.time()
     one.take(WISH)
     entry = row(one)
     assert (entry.state, entry.source, entry.content) == ("leased", WISH.source, WISH.content)
     assert (entry.settings, entry.output, entry.project_id) == ({"a": 1}, WISH.output, "proj")
     assert (entry.body, entry.job_id, entry.files, entry.posted_at) == (None, None, (), None)
     assert entry.base_url == BASE
-    assert abs(entry.created_at - time.time()) < 5
+    assert before - 1 <= entry.created_at <= time.time() + 1
     assert not entry.is_finished
 
 
@@ -372,20 +333,9 @@ def test_a_released_entry_may_be_taken_at_once(make: Make) -> None:
     assert make().take(WISH).entry.id == hold.entry.id
 
 
-def test_a_heart_prolongs_the_lease_beyond_its_first_end(make: Make, path: Path) -> None:
-    """A lease of 90 ms holds for as long as its owner lives."""
-    one = make(lease_seconds=0.09)
-    hold = one.take(WISH)
-    ((first,),) = sql(path, "SELECT lease_until FROM entries")
-    until(lambda: sql(path, "SELECT lease_until FROM entries")[0][0] > first + 0.09)
-    with pytest.raises(LedgerBusyError):
-        one.take(WISH)
-    hold.released()
-
-
 def test_released_hearts_stop(make: Make) -> None:
     """No thread is left behind, and no lease."""
-    one = make(lease_seconds=0.03)
+    one = make()
     before = len(hearts())
     hold = one.take(WISH)
     assert len(hearts()) == before + 1
@@ -438,33 +388,34 @@ def test_an_owner_that_lost_the_entry_writes_nothing_into_it(make: Make, path: P
     assert sql(path, "SELECT * FROM entries") == before
 
 
-def test_the_heart_of_an_owner_that_lost_the_entry_prolongs_nothing(
-    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lease_that_is_renewed_goes_on(make: Make, path: Path) -> None:
+    """Every owner's thread renews, again and again, what is its own."""
+    one = make(timing=evolve(SLOW, renewal=0.01))
+    hold = one.take(WISH)
+    for _ in range(3):
+        ((end,),) = sql(path, "SELECT lease_until FROM entries")
+        until(lambda end=end: sql(path, "SELECT lease_until FROM entries")[0][0] > end)  # type: ignore[misc]
+    with pytest.raises(LedgerBusyError):
+        make().take(WISH)
+    hold.released()
+
+
+def test_an_owner_that_lost_the_entry_renews_nothing(make: Make, path: Path) -> None:
     """Neither nobody's lease, once it lapsed, nor another's."""
-    one = make(lease_seconds=0.06)
-    beats: list[object] = []
-    beat = one.heart._beat
-
-    def counted(ids: Sequence[int]) -> None:
-        beat(ids)
-        beats.append(ids)
-
-    monkeypatch.setattr(one.heart, "_beat", counted)
+    one = make()
     hold = one.take(WISH)
     sql(path, "UPDATE entries SET fence = fence + 1, owner = 'another', lease_until = 9e9")
-    until(lambda: len(beats) > 2)
+    one.beat([hold.entry.id])
     assert sql(path, "SELECT lease_until FROM entries") == [(9e9,)]
     sql(path, "UPDATE entries SET owner = ?, lease_until = 1", one._owner)
-    done = len(beats)
-    until(lambda: len(beats) > done + 2)
+    one.beat([hold.entry.id])
     assert sql(path, "SELECT lease_until FROM entries") == [(1,)]
     hold.released()
 
 
-def test_one_heart_beats_for_all(make: Make, path: Path) -> None:
+def test_one_thread_renews_all(make: Make, path: Path) -> None:
     """A batch with hundreds of jobs has one thread for their leases, and loses none."""
-    one = make(lease_seconds=3.0)
+    one = make(timing=evolve(SLOW, renewal=0.2))
     before = len(hearts())
     holds = [one.take(Wanted(key=f"wish {number}")) for number in range(600)]
     assert len(hearts()) == before + 1
@@ -475,9 +426,9 @@ def test_one_heart_beats_for_all(make: Make, path: Path) -> None:
     until(lambda: len(hearts()) == before)
 
 
-def test_the_heart_of_an_owner_that_was_forgotten_stops(make: Make) -> None:
-    """A call that was cancelled while it took the wish up: the lease lapses by itself."""
-    one = make(lease_seconds=0.06)
+def test_the_thread_of_an_owner_that_was_forgotten_stops(make: Make) -> None:
+    """A call that was cancelled while it claimed the entry: the lease lapses by itself."""
+    one = make(timing=evolve(SLOW, renewal=0.01))
     before = len(hearts())
     hold = one.take(WISH)
     assert len(hearts()) == before + 1
@@ -639,7 +590,7 @@ def test_a_sqlite_url_is_as_careful_as_a_path(make: Make, path: Path) -> None:
         beside.close()
 
 
-def refused(make: Make, where: str | Path, told: str) -> None:
+def refused(make: Callable[[str | Path], Ledger], where: str | Path, told: str) -> None:
     """Opening it raises one clear line that names it."""
     with pytest.raises(ConfigurationError) as caught:
         make(where)
@@ -698,16 +649,14 @@ def test_a_ledger_knows_its_version_and_is_migrated_once(make: Make, path: Path)
     assert sql(path, "SELECT version FROM schema_version") == [(ledger_tables.SCHEMA_VERSION,)]
 
 
-def test_a_ledger_that_another_program_locks_is_told_so(
-    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_that_another_program_locks_is_told_so(make: Make, path: Path) -> None:
     """After some patience, when it is opened and when it is used."""
-    monkeypatch.setattr(ledger_tables, "_BUSY_SECONDS", 0.02)
-    one = make()
+    hurried = evolve(SLOW, database_lock=0.02)
+    one = make(timing=hurried)
     lock = sqlite3.connect(path)
     try:
         lock.execute("BEGIN EXCLUSIVE")
-        refused(make, path, "is locked by another program")
+        refused(partial(make, timing=hurried), path, "is locked by another program")
         with pytest.raises(ConfigurationError, match="is locked by another program"):
             one.take(WISH)
     finally:

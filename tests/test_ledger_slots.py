@@ -1,16 +1,14 @@
 """The ledger for batches: slots counted from the rows, what was done before, one heart for all."""
 
-import sqlite3
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from attrs import evolve
 
+from ledger_rows import SLOW, Make, hearts, ledgers, sql
 from scenario_reframe import (
     ApiError,
     Job,
@@ -22,9 +20,7 @@ from scenario_reframe import (
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.ledger_holds import Hold
 from scenario_reframe.recording import Entry, NoSlotError, Wanted
-
-BASE = "https://api.test/v1"
-Make = Callable[..., Ledger]
+from waiting import until
 
 
 @pytest.fixture
@@ -35,26 +31,9 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place, each as a process of its own would."""
-    opened: list[Ledger] = []
-
-    def open_one(**options: Any) -> Ledger:
-        opened.append(Ledger(path, **{"base_url": BASE, **options}))
-        return opened[-1]
-
-    yield open_one
-    for one in opened:
-        one.heart._holds.clear()
-        one.heart._changed.set()
-    for thread in hearts():
-        thread.join(5)
-    for one in opened:
-        one.close()
-
-
-def hearts() -> list[threading.Thread]:
-    """The threads that prolong leases."""
-    return [one for one in threading.enumerate() if one.name == "scenario-reframe-leases"]
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
 
 
 def wish(number: int) -> Wanted:
@@ -92,16 +71,6 @@ def refused(status: int) -> ApiError:
     """A submit's refusal."""
     kind = RateLimitedError if status == 429 else ApiError
     return kind("no", status_code=status, reason="no", request_id=None, body={"details": {}})
-
-
-def sql(path: Path, statement: str) -> list[tuple[Any, ...]]:
-    """Run a statement beside the ledger."""
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
 
 
 def row(ledger: Ledger, number: int) -> Entry:
@@ -368,55 +337,35 @@ def test_owner_that_was_overtaken_can_neither_post_nor_close(make: Make, path: P
     assert sql(path, "SELECT lease_until > 1000 FROM entries") == [(1,)]
 
 
-# --- the heart -----------------------------------------------------------------------------------
+# --- renewing leases -----------------------------------------------------------------------------
 
 
-def test_one_heart_keeps_all_leases_and_ends_with_the_last(make: Make) -> None:
-    """Of fifty holds, in one thread; a released one is free at once."""
-    ledger, other = make(lease_seconds=0.3), make(lease_seconds=0.3)
-    holds = [ledger.take(wish(number)) for number in range(50)]
-    assert len(hearts()) == 1
-    deadline = time.monotonic() + 0.7
-    while time.monotonic() < deadline:
+def test_the_thread_that_renews_ends_with_the_last_and_begins_with_the_next(make: Make) -> None:
+    """One for all fifty; what is released is free at once."""
+    ledger, other = make(), make()
+    for _ in range(2):
+        holds = [ledger.take(wish(number)) for number in range(50)]
+        assert len(hearts()) == 1
         for number in (0, 49):
             with pytest.raises(LedgerBusyError):
                 other.take(wish(number))
-        time.sleep(0.05)
-    for hold in holds:
-        hold.released()
-    for thread in hearts():
-        thread.join(5)
-    assert hearts() == []
-    other.take(wish(0)).released()
+        for hold in holds:
+            hold.released()
+        until(lambda: hearts() == [])
+        other.take(wish(0)).released()
+        until(lambda: hearts() == [])
 
 
-def test_heart_beats_again_after_a_rest(make: Make) -> None:
-    """It ended with the last hold; the next one starts it."""
-    ledger, other = make(lease_seconds=0.3), make(lease_seconds=0.3)
-    for number in range(3):
-        hold = ledger.take(wish(number))
-        hold.released()
-    hold = ledger.take(wish(9))
-    deadline = time.monotonic() + 0.7
-    while time.monotonic() < deadline:
-        with pytest.raises(LedgerBusyError):
-            other.take(wish(9))
-        time.sleep(0.05)
-    hold.released()
-
-
-def test_hold_that_nobody_has_any_more_lapses(make: Make) -> None:
+def test_entry_that_nobody_has_any_more_lapses(make: Make) -> None:
     """It was lost, not released: its lease runs out."""
-    ledger, other = make(lease_seconds=0.2), make(lease_seconds=0.2)
+    short = evolve(SLOW, lease=0.2, renewal=0.05)
+    ledger, other = make(timing=short), make()
     ledger.take(wish(1))
-    deadline = time.monotonic() + 10
-    while not is_free(other):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: is_free(other))
 
 
 def is_free(ledger: Ledger) -> bool:
-    """Whether the wish can be taken up."""
+    """Whether the entry can be claimed."""
     try:
         ledger.take(wish(1)).released()
     except LedgerBusyError:

@@ -21,11 +21,11 @@ from scenario_reframe import (
     ReframeClient,
     ReframeError,
     SubmissionUncertainError,
-    retry,
     submitting,
 )
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, cut, drop, hang, rewrite, trickle
+from timings import SOON
 
 LIMITED = {"reason": "Too many", "details": {"actionName": "parallel", "actionLimit": 2}}
 GENERATE = r"/generate/"
@@ -73,13 +73,6 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for a lost job several times, without the pauses of a minute."""
-    monkeypatch.setattr(submitting, "LOOKS", (0.0, 0.01, 0.02, 0.03))
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.01)
-
-
 Submit = Callable[..., Job]
 
 
@@ -89,13 +82,13 @@ def submit(request: pytest.FixtureRequest, sandbox: Sandbox) -> Submit:
 
     def sync(base_url: str = sandbox.base_url, **settings: Any) -> Job:
         with ReframeClient(
-            sandbox.api_key, sandbox.api_secret, base_url=base_url, timeout=PATIENCE
+            sandbox.api_key, sandbox.api_secret, base_url=base_url, timeout=PATIENCE, timing=SOON
         ) as client:
             return client.submit(**settings)
 
     async def run(base_url: str = sandbox.base_url, **settings: Any) -> Job:
         async with AsyncReframeClient(
-            sandbox.api_key, sandbox.api_secret, base_url=base_url, timeout=PATIENCE
+            sandbox.api_key, sandbox.api_secret, base_url=base_url, timeout=PATIENCE, timing=SOON
         ) as client:
             return await client.submit(**settings)
 

@@ -17,12 +17,12 @@ from scenario_reframe import (
     InvalidInputError,
     ReframeClient,
     UploadError,
-    retry,
 )
 from scenario_reframe.downloading import PartFile
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, cut, drop, ignore_range, rewrite
 from scenario_reframe.sandbox.sample import make_sample
+from timings import SOON
 
 ASSET_FILE = r"^/assets/"
 PART = r"/part|/uploads/.*/\d+$"
@@ -54,10 +54,9 @@ def asset(sandbox: Sandbox, clip: Path) -> Asset:
 
 
 @pytest.fixture(autouse=True)
-def _eager(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No faults left over, and no pauses between attempts."""
+def _without_faults(sandbox: Sandbox) -> None:
+    """No faults are left over."""
     sandbox.faults.clear()
-    monkeypatch.setattr(retry, "back_off", lambda _failed: 0.0)
 
 
 Call = Callable[..., Any]
@@ -69,11 +68,11 @@ def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
     keys = (sandbox.api_key, sandbox.api_secret)
 
     def sync(name: str, *args: Any, **kwargs: Any) -> Any:
-        with ReframeClient(*keys, base_url=sandbox.base_url) as client:
+        with ReframeClient(*keys, base_url=sandbox.base_url, timing=SOON) as client:
             return getattr(client, name)(*args, **kwargs)
 
     async def run(name: str, *args: Any, **kwargs: Any) -> Any:
-        async with AsyncReframeClient(*keys, base_url=sandbox.base_url) as client:
+        async with AsyncReframeClient(*keys, base_url=sandbox.base_url, timing=SOON) as client:
             return await getattr(client, name)(*args, **kwargs)
 
     if request.param == "sync":

@@ -1,6 +1,5 @@
 """The two clients. Each method builds a flow and runs it; a test holds the two alike."""
 
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
@@ -8,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import httpx
 
@@ -18,19 +17,22 @@ from .credentials import find_base_url, find_credentials, find_project_id
 from .downloading import Destination
 from .driving import AsyncDriver, SyncDriver, check_open
 from .errors import ConfigurationError, InvalidInputError
-from .flow import Do, Flow, ProgressCallback, repeat, send
+from .flow import Do, Flow, Operation, ProgressCallback, repeat, send
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import JobPage, Operations, next_token
 from .polling import UpdateCallback
 from .reading import iso
 from .recording import Entry, NoRecords, Records
 from .reframing import Road, id_of
+from .timing import USUAL, Timing
 from .video import VideoSource
 from .wire import Wire
 
 if TYPE_CHECKING:
     from .batch.engine import Order
     from .batch.items import BatchItem, BatchOutcome, EventCallback
+
+T = TypeVar("T")
 
 _DEFAULT_WAIT = 3600.0
 
@@ -46,6 +48,7 @@ class _Base:
         project_id: str | None,
         timeout: float,
         ledger: str | PathLike[str] | None,
+        timing: Timing,
     ) -> None:
         if (
             not isinstance(timeout, int | float)
@@ -56,12 +59,12 @@ class _Base:
                 f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
             )
         credentials = find_credentials(api_key, api_secret)
-        self._wire = Wire(find_base_url(base_url), credentials, float(timeout))
-        self._operations = Operations(find_project_id(project_id))
+        self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
+        self._operations = Operations(find_project_id(project_id), timing)
         # Connecting, sending and receiving may each take the whole time-out.
         self._patience = 3 * self._wire.timeout
         records = self._open(ledger)
-        self._road = Road(self._operations, time.monotonic, records, patience=self._patience)
+        self._road = Road(self._operations, records, patience=self._patience)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
@@ -80,6 +83,7 @@ class _Base:
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
             patience=self._patience,
+            timing=self._operations.timing,
         )
 
     def _order(
@@ -103,7 +107,10 @@ class _Base:
         )
 
     def _page(self, created_after: datetime | None, token: str | None) -> Flow[JobPage]:
-        return repeat(self._operations.list_jobs(_iso(created_after), token))
+        return self._repeat(self._operations.list_jobs(_iso(created_after), token))
+
+    def _repeat(self, operation: Operation[T]) -> Flow[T]:
+        return repeat(operation, self._operations.timing)
 
     def _entries(self, *, unfinished: bool) -> Flow[list[Entry]]:
         found: list[Entry] = yield Do(lambda: self._road.records.entries(unfinished=unfinished))
@@ -116,7 +123,8 @@ class ReframeClient(_Base):
     Credentials come from the arguments, else from SCENARIO_API_KEY and SCENARIO_API_SECRET;
     `base_url` from SCENARIO_BASE_URL, `project_id` from SCENARIO_PROJECT_ID. `timeout`: seconds
     that one HTTP request may take. A given `http_client` is not closed, and none of its headers,
-    cookies or auth are used. Raises ConfigurationError.
+    cookies or auth are used. `timing`: the client's own pauses, shorter ones for tests against a
+    local server. Raises ConfigurationError.
     """
 
     def __init__(
@@ -129,8 +137,9 @@ class ReframeClient(_Base):
         timeout: float = 60.0,
         ledger: str | PathLike[str] | None = None,
         http_client: httpx.Client | None = None,
+        timing: Timing = USUAL,
     ) -> None:
-        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger)
+        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
         self._owned = http_client is None
         self._http = http_client or httpx.Client()
         self._driver = SyncDriver(self._wire, self._http)
@@ -202,7 +211,7 @@ class ReframeClient(_Base):
 
     def get_job(self, job: Job | str) -> Job:
         """The job as it stands now. Raises NotFoundError, ApiError."""
-        return self._driver.run(repeat(self._operations.get_job(id_of(job))))
+        return self._driver.run(self._repeat(self._operations.get_job(id_of(job))))
 
     def jobs(self, created_after: datetime | None = None) -> Iterator[Job]:
         """The project's jobs of every kind, newest first, page by page. Raises ApiError."""
@@ -235,7 +244,7 @@ class ReframeClient(_Base):
 
     def get_asset(self, asset: Asset | str) -> Asset:
         """The asset's record, with a fresh URL. Raises NotFoundError, ApiError."""
-        return self._driver.run(repeat(self._operations.get_asset(id_of(asset))))
+        return self._driver.run(self._repeat(self._operations.get_asset(id_of(asset))))
 
     def download(
         self,
@@ -385,8 +394,9 @@ class AsyncReframeClient(_Base):
         timeout: float = 60.0,
         ledger: str | PathLike[str] | None = None,
         http_client: httpx.AsyncClient | None = None,
+        timing: Timing = USUAL,
     ) -> None:
-        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger)
+        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
         self._owned = http_client is None
         self._http = http_client or httpx.AsyncClient()
         self._driver = AsyncDriver(self._wire, self._http)
@@ -440,7 +450,7 @@ class AsyncReframeClient(_Base):
 
     async def get_job(self, job: Job | str) -> Job:
         """See ReframeClient.get_job."""
-        return await self._driver.run(repeat(self._operations.get_job(id_of(job))))
+        return await self._driver.run(self._repeat(self._operations.get_job(id_of(job))))
 
     async def jobs(self, created_after: datetime | None = None) -> AsyncIterator[Job]:
         """See ReframeClient.jobs."""
@@ -470,7 +480,7 @@ class AsyncReframeClient(_Base):
 
     async def get_asset(self, asset: Asset | str) -> Asset:
         """See ReframeClient.get_asset."""
-        return await self._driver.run(repeat(self._operations.get_asset(id_of(asset))))
+        return await self._driver.run(self._repeat(self._operations.get_asset(id_of(asset))))
 
     async def download(
         self,

@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 from attrs import frozen
 
-from . import retry
 from .errors import DownloadError, InvalidInputError, ReframeError
 from .flow import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell, repeat
 from .models import Asset, Job
@@ -225,9 +224,9 @@ def fetch(
                 f"{asset.id} did not arrive whole in {fruitless} attempts: {_told(answer)}"
             )
         if fruitless:
-            yield Pause(retry.back_off(fruitless))
+            yield Pause(operations.timing.back_off(fruitless))
         if plan is Plan.FRESH_URL:
-            url = (yield from repeat(operations.get_asset(asset.id))).url
+            url = (yield from repeat(operations.get_asset(asset.id), operations.timing)).url
 
 
 def _told(answer: Reply | NoReply) -> str:
@@ -289,7 +288,7 @@ def _assets_of(
     job = what if isinstance(what, Job) else None
     if job is None or not job.is_done:
         job_id = job.id if job else checked_id(what, "job")
-        job = yield from repeat(operations.get_job(job_id))
+        job = yield from repeat(operations.get_job(job_id), operations.timing)
     if not job.is_success:
         raise DownloadError(f"job {job.id} has no result: its status is {job.status}", job=job)
     if not job.asset_ids:
@@ -301,7 +300,7 @@ def in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Asset]]:
     """The assets, as fresh records, by their place among the job's results."""
     assets: list[Asset] = []
     for asset_id in ids:
-        asset = yield from repeat(operations.get_asset(asset_id))
+        asset = yield from repeat(operations.get_asset(asset_id), operations.timing)
         assets.append(asset)
     return sorted(assets, key=lambda asset: number(asset.raw.get("outputIndex")) or 0.0)
 

@@ -102,7 +102,7 @@ class Rest:
     def _left(self) -> float | None:
         if self.timeout is None:
             return None
-        return max(self.timeout - (self.road.clock() - self.started), 0.0)
+        return max(self.timeout - (self.road.timing.clock() - self.started), 0.0)
 
     def _in_time(self) -> None:
         if self._left() == 0.0 and self.timeout:

@@ -13,6 +13,7 @@ from attrs import field, frozen
 
 from . import retry
 from .errors import ConnectionFailedError, ReframeError
+from .timing import Timing
 
 T = TypeVar("T")
 
@@ -179,13 +180,6 @@ class Operation(Generic[T]):
     parse: Callable[[Reply], T]
 
 
-class Clock(Protocol):
-    """Seconds that only ever grow."""
-
-    def __call__(self) -> float:
-        """Now."""
-
-
 def send(operation: Operation[T]) -> Flow[T]:
     """One attempt. Raises ConnectionFailedError, and whatever `parse` raises."""
     answer = yield Send(operation.request)
@@ -199,7 +193,7 @@ def send(operation: Operation[T]) -> Flow[T]:
     return operation.parse(answer)
 
 
-def repeat(operation: Operation[T]) -> Flow[T]:
+def repeat(operation: Operation[T], timing: Timing) -> Flow[T]:
     """Several attempts, for calls that cost nothing and may safely be made twice."""
     failed = 0
     while True:
@@ -207,7 +201,7 @@ def repeat(operation: Operation[T]) -> Flow[T]:
             return (yield from send(operation))
         except ReframeError as error:
             failed += 1
-            pause = retry.pause_before_retry(error, failed)
+            pause = retry.pause_before_retry(error, failed, timing)
             if pause is None:
                 raise
         yield Pause(pause)

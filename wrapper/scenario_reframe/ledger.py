@@ -35,13 +35,10 @@ from .errors import ConfigurationError, LedgerBusyError
 from .ledger_holds import Heart, Hold, is_gone
 from .ledger_tables import ENTRIES, NOW, UPLOADS, migrate, open_database, told
 from .models import Job, Submission
-from .recording import UNFINISHED, Entry, NoSlotError, Wanted
+from .recording import UNFINISHED, Check, Entry, NoSlotError, Wanted, accept
+from .timing import USUAL, Timing
 
 T = TypeVar("T")
-
-LEASE_SECONDS = 30.0
-SLOT_SECONDS = 3600.0
-"""How long a job that nobody has seen to end counts as running: jobs take minutes."""
 
 
 class Ledger:
@@ -59,18 +56,22 @@ class Ledger:
         base_url: str = "",
         project_id: str | None = None,
         patience: float = 60.0,
-        lease_seconds: float | None = None,
+        timing: Timing = USUAL,
     ) -> None:
         self.patience = patience
         self._base_url = base_url
         self._project_id = project_id
-        self._lease = LEASE_SECONDS if lease_seconds is None else lease_seconds
-        self._shown, self._engine = open_database(where)
+        self._timing = timing
+        self._shown, self._engine = open_database(where, timing.database_lock)
         self._now = literal_column(NOW[self._engine.dialect.name], Float)
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.heart = Heart(self.beat, self._lease / 3)
-        with self._transaction() as connection:
-            migrate(connection, self._shown)
+        self.heart = Heart(self.beat, timing.renewal)
+        try:
+            with self._transaction() as connection:
+                migrate(connection, self._shown)
+        except BaseException:
+            self.close()
+            raise
 
     keeps = True
 
@@ -81,28 +82,22 @@ class Ledger:
         """Close the connections."""
         self._engine.dispose()
 
-    def take(self, wanted: Wanted) -> Hold:
-        """Take up the unfinished entry of this key, or begin a new one.
+    def take(self, wanted: Wanted, check: Check = accept) -> Hold:
+        """Claim the unfinished entry of this key, or a new one.
 
-        Raises LedgerBusyError if a living process is at it.
+        `check` gets the unfinished entry, or None, in the transaction that claims it. Raises
+        LedgerBusyError if a living process works on it, and whatever `check` raises.
         """
         with self._transaction() as connection:
-            return self._take(connection, wanted)
+            return self._take(connection, wanted, check)
 
-    def take_once(self, wanted: Wanted) -> Hold | Entry:
+    def take_once(self, wanted: Wanted, check: Check = accept) -> Hold | Entry:
         """The same; but if this key has ended with files before, the newest such entry."""
         is_done = ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state == "done"
         query = select(ENTRIES).where(*is_done).order_by(ENTRIES.c.id.desc()).limit(1)
         with self._transaction() as connection:
             row = connection.execute(query).first()
-            return self._take(connection, wanted) if row is None else _entry(row)
-
-    def unfinished(self, wanted: Wanted) -> Entry | None:
-        """The unfinished entry of this key, if there is one."""
-        query = select(ENTRIES).where(*self._unfinished(wanted))
-        with self._transaction() as connection:
-            row = connection.execute(query).first()
-        return None if row is None else _entry(row)
+            return self._take(connection, wanted, check) if row is None else _entry(row)
 
     def take_up(self, entry: Entry) -> Hold:
         """Take up one unfinished entry of this server and project.
@@ -241,7 +236,7 @@ class Ledger:
 
     def beat(self, ids: Sequence[int]) -> None:
         """Prolong the leases of these entries, as far as they are still ours."""
-        change = update(ENTRIES).values(lease_until=self._now + self._lease)
+        change = update(ENTRIES).values(lease_until=self._now + self._timing.lease)
         change = change.where(
             ENTRIES.c.owner == self._owner,
             ENTRIES.c.lease_until > self._now,
@@ -256,9 +251,6 @@ class Ledger:
             json.dumps([self._base_url, self._project_id, key]).encode()
         ).hexdigest()
 
-    def _unfinished(self, wanted: Wanted) -> tuple[Any, ...]:
-        return ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state.in_(UNFINISHED)
-
     def _mine(self) -> tuple[Any, ...]:
         project = ENTRIES.c.project_id
         same = project.is_(None) if self._project_id is None else project == self._project_id
@@ -267,7 +259,7 @@ class Ledger:
     def _running(self, but: int) -> Select[Any]:
         """The job ids, None where they aren't known yet, of what takes a slot at the server."""
         is_posting = and_(ENTRIES.c.state == "intent", ENTRIES.c.settled_at > self._now)
-        recent = ENTRIES.c.posted_at > self._now - SLOT_SECONDS
+        recent = ENTRIES.c.posted_at > self._now - self._timing.slot
         is_waiting = and_(ENTRIES.c.state == "submitted", recent)
         return select(ENTRIES.c.job_id).where(
             *self._mine(), or_(is_posting, is_waiting), ENTRIES.c.id != but
@@ -294,12 +286,14 @@ class Ledger:
             UPLOADS.c.content == content,
         )
 
-    def _take(self, connection: Connection, wanted: Wanted) -> Hold:
-        query = select(ENTRIES.c.id).where(*self._unfinished(wanted))
-        found = connection.execute(query).scalar()
-        if found is None:
-            found = self._begin(connection, wanted)
-        return self._lease_out(connection, found)
+    def _take(self, connection: Connection, wanted: Wanted, check: Check) -> Hold:
+        query = select(ENTRIES).where(
+            ENTRIES.c.key == self._key(wanted.key), ENTRIES.c.state.in_(UNFINISHED)
+        )
+        found = connection.execute(query).first()
+        check(None if found is None else _entry(found))
+        entry_id = self._begin(connection, wanted) if found is None else found.id
+        return self._lease_out(connection, entry_id)
 
     def _begin(self, connection: Connection, wanted: Wanted) -> int:
         row = {
@@ -324,7 +318,7 @@ class Ledger:
             "state": "uncertain" if row.state == "intent" else row.state,
             "owner": self._owner,
             "fence": row.fence + 1,
-            "lease_until": self._now + self._lease,
+            "lease_until": self._now + self._timing.lease,
         }
         change = update(ENTRIES).values({**values, "updated_at": self._now})
         change = change.where(ENTRIES.c.id == entry_id, ENTRIES.c.fence == row.fence)

@@ -1,7 +1,10 @@
 """The ledger's tables, and how its database is opened and brought up to date."""
 
 import os
+import sqlite3
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +32,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from .errors import ConfigurationError
 
 SCHEMA_VERSION = 1
-_BUSY_SECONDS = 30.0
+_MOMENT = 0.01
 
 _META = MetaData()
 ENTRIES = Table(
@@ -89,8 +92,11 @@ NOW = {
 }
 
 
-def open_database(where: str | os.PathLike[str]) -> tuple[str, Engine]:
-    """The place as it may be shown, and the engine. Raises ConfigurationError."""
+def open_database(where: str | os.PathLike[str], lock: float) -> tuple[str, Engine]:
+    """The place as it may be shown, and the engine. Raises ConfigurationError.
+
+    `lock`: seconds for which another transaction may hold an SQLite file.
+    """
     place = os.fspath(where)
     try:
         url = make_url(place) if "://" in place else URL.create("sqlite", database=place)
@@ -106,10 +112,10 @@ def open_database(where: str | os.PathLike[str]) -> tuple[str, Engine]:
         ) from fault
     if not url.database or url.database == ":memory:":
         raise ConfigurationError("the ledger needs a file: what is in memory would be lost")
-    return shown, _open_file(url)
+    return shown, _open_file(url, lock)
 
 
-def _open_file(url: URL) -> Engine:
+def _open_file(url: URL, lock: float) -> Engine:
     path = Path(url.database or "").absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,18 +125,31 @@ def _open_file(url: URL) -> Engine:
         raise ConfigurationError(
             f"the ledger {path} cannot be written: {why}; choose another place"
         ) from fault
-    engine = create_engine(
-        URL.create("sqlite", database=str(path)), connect_args={"timeout": _BUSY_SECONDS}
-    )
-    event.listen(engine, "connect", _on_connect)
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": lock})
+    event.listen(engine, "connect", partial(_on_connect, lock=lock))
     event.listen(engine, "begin", _on_begin)
     return engine
 
 
-def _on_connect(connection: Any, _record: object) -> None:
+def _on_connect(connection: Any, _record: object, *, lock: float) -> None:
     connection.isolation_level = None  # transactions begin as _on_begin says
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        _use_wal(connection, time.monotonic() + lock)
+        connection.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _use_wal(connection: Any, deadline: float) -> None:
+    """Set the journal's mode, for which SQLite does not wait when others open the new file too."""
+    while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_MOMENT)
 
 
 def _on_begin(connection: Connection) -> None:

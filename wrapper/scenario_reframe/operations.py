@@ -46,6 +46,7 @@ from .reading import (
     without_nulls,
 )
 from .text import printable
+from .timing import USUAL, Timing
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 PAGE_SIZE = 100
@@ -90,9 +91,13 @@ class JobPage:
 
 @frozen
 class Operations:
-    """The operations of one project. Each builds a request, and reads the reply to it."""
+    """The operations of one project. Each builds a request, and reads the reply to it.
+
+    `timing`: how the flows that use them wait and repeat.
+    """
 
     project_id: str | None = None
+    timing: Timing = USUAL
 
     @property
     def _project(self) -> str | Unset:

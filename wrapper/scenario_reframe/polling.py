@@ -12,19 +12,15 @@ from .errors import (
     ReframeError,
     WaitTimeoutError,
 )
-from .flow import Clock, Flow, Pause, Tell, send
+from .flow import Flow, Pause, Tell, send
 from .models import Job
 from .operations import Operations, checked_id, within
-
-LISTED_WITHIN = 30.0
-"""Seconds in which a job that the server itself told us of may still answer 404."""
 
 UpdateCallback = Callable[[Job], Any]
 
 
 def wait(
     operations: Operations,
-    clock: Clock,
     job: Job | str,
     *,
     timeout: float | None,
@@ -40,19 +36,21 @@ def wait(
     job_id = job.id if isinstance(job, Job) else checked_id(job, "job")
     if known is not None and known.is_done:
         return outcome(known)
-    started = clock()
+    timing = operations.timing
+    started = timing.clock()
     last = (told.status, told.progress) if told is not None else None
     while True:
-        left = None if timeout is None else max(started + timeout - clock(), 1.0)
-        wished = 0.0
+        left = None if timeout is None else max(started + timeout - timing.clock(), 1.0)
+        requested = 0.0
         try:
             current = yield from send(within(operations.get_job(job_id), left))
         except ReframeError as error:
-            early = isinstance(error, NotFoundError) and clock() - started < LISTED_WITHIN
-            if not (retry.is_passing(error) or (early and isinstance(job, Job))):
+            early = timing.clock() - started < timing.listed_within
+            unlisted = early and isinstance(error, NotFoundError) and isinstance(job, Job)
+            if not (retry.is_passing(error) or unlisted):
                 error.job = known
                 raise
-            wished = retry.wished_pause(error) or 0.0
+            requested = retry.requested_pause(error) or 0.0
         else:
             known = current
             if on_update and last != (current.status, current.progress):
@@ -60,10 +58,10 @@ def wait(
                 yield Tell(on_update, (current,))
             if current.is_done:
                 return outcome(current)
-        waited = clock() - started
+        waited = timing.clock() - started
         if timeout is not None and waited >= timeout:
             raise timed_out(job_id, known, timeout)
-        pause = max(retry.poll_pause(waited), wished)
+        pause = max(timing.poll_pause(waited), requested)
         yield Pause(pause if timeout is None else min(pause, timeout - waited))
 
 

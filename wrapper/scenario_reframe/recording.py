@@ -1,7 +1,7 @@
 """What a submit puts on record, and the record of a client that keeps no ledger."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -66,6 +66,14 @@ class Entry:
         return self.state not in UNFINISHED
 
 
+Check = Callable[[Entry | None], None]
+"""What must hold when an entry is claimed. Raises what says that it does not."""
+
+
+def accept(_entry: Entry | None) -> None:
+    """Claim the entry whatever it is."""
+
+
 class Record(Protocol):
     """One wish on its way. Every write is refused once somebody else has taken it up."""
 
@@ -108,14 +116,15 @@ class Records(Protocol):
     def keeps(self) -> bool:
         """Whether anything is."""
 
-    def take(self, wanted: Wanted, /) -> Record:
-        """Take a wish up: the unfinished one of this key, or a new one."""
+    def take(self, wanted: Wanted, check: Check = accept, /) -> Record:
+        """Claim the unfinished entry of this key, or a new one.
 
-    def take_once(self, wanted: Wanted, /) -> Record | Entry:
-        """The same, but a wish that was fulfilled is not begun anew: its entry."""
+        `check` gets the unfinished entry, or None, while nobody else can claim or finish it; what
+        it raises leaves the ledger as it was.
+        """
 
-    def unfinished(self, wanted: Wanted, /) -> Entry | None:
-        """The unfinished entry of this wish, if there is one."""
+    def take_once(self, wanted: Wanted, check: Check = accept, /) -> Record | Entry:
+        """The same, but a request that was finished is not begun again: its entry."""
 
     def take_up(self, entry: Entry) -> Record:
         """Take up an unfinished entry."""
@@ -195,21 +204,18 @@ class NoRecords:
 
     keeps = False
 
-    def take(self, _wanted: Wanted, /) -> Record:
+    def take(self, _wanted: Wanted, check: Check = accept, /) -> Record:
         """A record that keeps nothing."""
+        check(None)
         return NO_RECORD
-
-    def unfinished(self, _wanted: Wanted, /) -> Entry | None:
-        """None."""
-        return None
 
     def take_up(self, entry: Entry) -> Record:
         """Impossible without a ledger."""
         raise ConfigurationError(f"entry {entry.id} needs a client with ledger=...")
 
-    def take_once(self, _wanted: Wanted, /) -> Record | Entry:
+    def take_once(self, wanted: Wanted, check: Check = accept, /) -> Record | Entry:
         """A record that keeps nothing."""
-        return NO_RECORD
+        return self.take(wanted, check)
 
     def with_outputs(self, _outputs: Sequence[str], /) -> list[Entry]:
         """Nothing."""

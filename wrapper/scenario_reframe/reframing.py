@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 from .downloading import Destination, check_destination, download
 from .errors import (
-    InvalidInputError,
     InvalidVideoError,
     JobCanceledError,
     JobFailedError,
@@ -24,7 +23,7 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .finishing import Rest, source_again
-from .flow import Clock, Do, Flow, ProgressCallback, send
+from .flow import Do, Flow, ProgressCallback, send
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import Operations
 from .polling import UpdateCallback, checked_timeout, wait
@@ -41,6 +40,7 @@ from .submitting import (
     uncertain,
     with_seed,
 )
+from .timing import Timing
 from .uploading import bring, take_up, upload
 from .video import Video, VideoFile, VideoSource, open_video, resolve
 
@@ -58,7 +58,6 @@ class Road:
     """
 
     operations: Operations
-    clock: Clock
     records: Records = field(factory=NoRecords)
     patience: float = 180.0
     looks: Sequence[float] | None = None
@@ -68,13 +67,18 @@ class Road:
     def _claims_on_record(self) -> Claims:
         return Claims(on_record=self.records.claimed if self.records.keeps else None)
 
+    @property
+    def timing(self) -> Timing:
+        """How its flows wait."""
+        return self.operations.timing
+
     def upload(
         self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
     ) -> Flow[Asset]:
         """Upload a file, whether or not the server has it already."""
         video = yield Do(partial(open_video, path))
         content = yield from self._content(video)
-        asset = yield from upload(self.operations, self.clock, video, on_progress)
+        asset = yield from upload(self.operations, video, on_progress)
         yield from self.note(lambda: self.records.uploaded(content or "", asset.id))
         return asset
 
@@ -116,7 +120,7 @@ class Road:
         checked_timeout(timeout)
         try:
             done = yield from wait(
-                self.operations, self.clock, job, timeout=timeout, on_update=on_update, told=told
+                self.operations, job, timeout=timeout, on_update=on_update, told=told
             )
         except (JobFailedError, JobCanceledError) as error:
             failed = error.job
@@ -163,16 +167,15 @@ class Road:
         settings: Mapping[str, Any],
     ) -> Flow[ReframeResult]:
         """All of it. With a ledger, an unfinished run of the same wish is taken up."""
-        started = self.clock()
+        started = self.timing.clock()
         checked_timeout(timeout)
         body = request_body(settings, extra)
         if video is None:
             raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
         source = yield Do(partial(resolve, video))
         wanted = yield from self._wanted("", body, source, to)
-        if to is not None:
-            yield Do(partial(self._check_destination, wanted, to, overwrite=overwrite))
-        record = yield Do(partial(self.records.take, wanted))
+        check = partial(check_target, to, overwrite=overwrite)
+        record = yield Do(partial(self.records.take, wanted, check))
         rest = Rest(self, started, timeout, to, overwrite, on_update, on_progress)
         return (yield from self._held(record, rest.of(record, body, source, None)))
 
@@ -188,7 +191,7 @@ class Road:
         resubmit_after: float | None,
     ) -> Flow[ReframeResult]:
         """Take up an unfinished entry of the ledger: find, poll, download."""
-        started = self.clock()
+        started = self.timing.clock()
         checked_timeout(timeout)
         checked_timeout(resubmit_after, "resubmit_after")
         target = to if to is not None else entry.output
@@ -206,8 +209,8 @@ class Road:
 
     def find(self, submission: Submission) -> Flow[Job | None]:
         """Look once for the job of an uncertain submission; None if it is not listed."""
-        operations = Operations(submission.project_id)
-        job = yield from find(operations, self.clock, submission, self.claims)
+        operations = evolve(self.operations, project_id=submission.project_id)
+        job = yield from find(operations, submission, self.claims)
         if job is not None:
             yield from self.note(partial(self.records.found, submission, job))
         return job
@@ -248,7 +251,7 @@ class Road:
 
     def _look(self, submission: Submission) -> Flow[Found]:
         since = seconds_since(submission)
-        return (yield from look(self.operations, self.clock, submission, since, self.claims))
+        return (yield from look(self.operations, submission, since, self.claims))
 
     def bring_and_pay(
         self,
@@ -280,7 +283,6 @@ class Road:
             return (
                 yield from submit(
                     self.operations,
-                    self.clock,
                     body,
                     self.claims,
                     record,
@@ -301,15 +303,15 @@ class Road:
             _LOG.info("the server has this video already, as %s", known)
             return known
         if not content:
-            return (yield from bring(self.operations, self.clock, source, on_progress))
+            return (yield from bring(self.operations, source, on_progress))
         sent: str | None = yield Do(partial(self.records.upload_of, content))
-        asset_id = (yield from take_up(self.operations, self.clock, sent)) if sent else None
+        asset_id = (yield from take_up(self.operations, sent)) if sent else None
         if asset_id is None:
 
             def on_sent(upload_id: str) -> Flow[None]:
                 yield from self.note(partial(self.records.sent, content, upload_id))
 
-            asset_id = yield from bring(self.operations, self.clock, source, on_progress, on_sent)
+            asset_id = yield from bring(self.operations, source, on_progress, on_sent)
         yield from self.note(partial(self.records.uploaded, content, asset_id))
         return asset_id
 
@@ -339,15 +341,6 @@ class Road:
             output=output,
         )
 
-    def _check_destination(self, wanted: Wanted, to: Destination, *, overwrite: bool) -> None:
-        """Check the target, which may be the result of a run that was cut off at its very end."""
-        try:
-            check_destination(to, overwrite=overwrite)
-        except InvalidInputError:
-            entry = self.records.unfinished(wanted)
-            if entry is None or entry.job_id is None:
-                raise
-
     def _held(self, record: Record, flow: Flow[T]) -> Flow[T]:
         try:
             result = yield from flow
@@ -366,6 +359,17 @@ class Road:
             yield Do(write)
         except ReframeError as fault:
             _LOG.warning("the ledger could not be written: %s", fault)
+
+
+def check_target(to: Destination | None, entry: Entry | None, *, overwrite: bool) -> None:
+    """Check the target, which may be the result of a run that was cut off at its very end.
+
+    To be called when the entry is claimed: earlier, another process may yet finish the same.
+    Raises InvalidInputError.
+    """
+    if to is not None:
+        is_paid = entry is not None and entry.job_id is not None
+        check_destination(to, overwrite=overwrite or is_paid)
 
 
 def id_of(record: Job | Asset | str) -> str:

@@ -26,7 +26,7 @@ from .errors import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from .flow import Clock, Do, Flow, NotBegun, Pause, repeat, send
+from .flow import Do, Flow, NotBegun, Pause, repeat, send
 from .models import Job, Submission
 from .operations import Operations, next_token
 from .reading import http_date, iso
@@ -35,10 +35,6 @@ from .recording import NO_RECORD, Record
 _LOG = logging.getLogger("scenario_reframe")
 
 CONNECT_ATTEMPTS = 3
-LOOKS = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
-"""Seconds before each look for a lost job: a minute in all. The vendor does not say how soon a
-job is listed."""
-
 SLACK = timedelta(hours=1)
 # 31 bits, or what the spec leaves of them.
 _SEED_BOUNDS = next((row.bounds for row in SETTINGS if row.wire == "seed"), None)
@@ -83,7 +79,6 @@ class Claims:
 
 def submit(
     operations: Operations,
-    clock: Clock,
     body: Mapping[str, Any],
     claims: Claims,
     record: Record = NO_RECORD,
@@ -106,7 +101,8 @@ def submit(
         project_id=operations.project_id,
     )
     try:
-        job = yield from _post(operations, clock, submission, claims, record, slots, looks or LOOKS)
+        looks = looks or operations.timing.look_ups
+        job = yield from _post(operations, submission, claims, record, slots, looks)
         yield Do(partial(keep, record, job))
     except SubmissionUncertainError:
         yield Do(record.uncertain)
@@ -137,7 +133,6 @@ def keep(record: Record, job: Job) -> None:
 
 def _post(
     operations: Operations,
-    clock: Clock,
     submission: Submission,
     claims: Claims,
     record: Record,
@@ -145,7 +140,8 @@ def _post(
     looks: Sequence[float],
 ) -> Flow[Job]:
     operation = operations.submit(submission.body)
-    started = clock()
+    timing = operations.timing
+    started = timing.clock()
     for attempt in count(1):
         yield Do(partial(record.begin_post, submission, slots))
         try:
@@ -164,8 +160,8 @@ def _post(
             break
         if not isinstance(fault, ConnectionFailedError) or attempt == CONNECT_ATTEMPTS:
             raise fault
-        yield Pause(retry.back_off(attempt))
-    return (yield from _recover(operations, clock, submission, started, claims, fault, looks))
+        yield Pause(timing.back_off(attempt))
+    return (yield from _recover(operations, submission, started, claims, fault, looks))
 
 
 def proves_no_job(error: ReframeError) -> bool:
@@ -185,7 +181,6 @@ class Found:
 
 def _recover(
     operations: Operations,
-    clock: Clock,
     submission: Submission,
     started: float,
     claims: Claims,
@@ -198,7 +193,8 @@ def _recover(
         if pause:
             yield Pause(pause)
         try:
-            found = yield from look(operations, clock, submission, clock() - started, claims)
+            since = operations.timing.clock() - started
+            found = yield from look(operations, submission, since, claims)
         except ReframeError:
             continue  # a list that cannot be read proves nothing
         if len(found.matches) == 1:
@@ -234,14 +230,12 @@ def uncertain(submission: Submission, found: Found, fault: ReframeError) -> Refr
     return error
 
 
-def find(
-    operations: Operations, clock: Clock, submission: Submission, claims: Claims
-) -> Flow[Job | None]:
+def find(operations: Operations, submission: Submission, claims: Claims) -> Flow[Job | None]:
     """Look once for the job of an uncertain submission; None if it is not listed.
 
     Raises SubmissionUncertainError if several jobs could be it.
     """
-    found = yield from look(operations, clock, submission, seconds_since(submission), claims)
+    found = yield from look(operations, submission, seconds_since(submission), claims)
     if len(found.matches) == 1:
         return claims.add(found.matches[0])
     if found.matches:
@@ -257,7 +251,6 @@ def seconds_since(submission: Submission) -> float:
 
 def look(
     operations: Operations,
-    clock: Clock,
     submission: Submission,
     since: float,
     claims: Claims,
@@ -266,16 +259,17 @@ def look(
 
     `since`: seconds between the submit and now.
     """
-    asked = clock()
-    first = yield from repeat(operations.list_jobs(size=1))
+    timing = operations.timing
+    asked = timing.clock()
+    first = yield from repeat(operations.list_jobs(size=1), timing)
     now = http_date(first.date) or datetime.now(UTC)
-    submitted = now - timedelta(seconds=since + clock() - asked)
+    submitted = now - timedelta(seconds=since + timing.clock() - asked)
     after = iso(submitted - SLACK)
     jobs: dict[str, Job] = {}
     token: str | None = None
     tokens: set[str] = set()
     while True:
-        page = yield from repeat(operations.list_jobs(created_after=after, token=token))
+        page = yield from repeat(operations.list_jobs(created_after=after, token=token), timing)
         jobs.update((job.id, job) for job in page.jobs)
         token = next_token(page, tokens)
         if token is None:

@@ -13,7 +13,6 @@ from attrs import frozen
 from . import retry
 from .errors import ApiError, NotFoundError, ReframeError, UploadError
 from .flow import (
-    Clock,
     Do,
     Flow,
     NoReply,
@@ -36,7 +35,6 @@ PART_BYTES = 8 * 1024 * 1024
 MOST_PARTS = 10_000
 SIDE_BY_SIDE = 4
 PART_ATTEMPTS = 5
-IMPORT_SECONDS = 900.0
 _SENT = {200, 201, 204}
 _STALE = {401, 403, 404, 410}
 
@@ -62,7 +60,6 @@ def plan_parts(size: int, part_bytes: int = PART_BYTES) -> tuple[FilePart, ...]:
 
 def bring(
     operations: Operations,
-    clock: Clock,
     video: Video,
     on_progress: ProgressCallback | None = None,
     on_sent: Callable[[str], Flow[None]] | None = None,
@@ -74,21 +71,21 @@ def bring(
     if isinstance(video, VideoAsset):
         return video.asset_id
     if isinstance(video, VideoUrl):
-        upload = yield from repeat(operations.create_upload(url=video.url))
+        upload = yield from repeat(operations.create_upload(url=video.url), operations.timing)
     else:
         sent = yield from send_file(operations, video, on_progress)
         if on_sent is not None:
             yield from on_sent(sent.id)
         upload = yield from _complete(operations, sent.id)
-    return (yield from imported(operations, clock, upload))
+    return (yield from imported(operations, upload))
 
 
 def upload(
-    operations: Operations, clock: Clock, video: VideoFile, on_progress: ProgressCallback | None
+    operations: Operations, video: VideoFile, on_progress: ProgressCallback | None
 ) -> Flow[Asset]:
     """Upload a file; the asset that it became."""
-    asset_id = yield from bring(operations, clock, video, on_progress)
-    return (yield from repeat(operations.get_asset(asset_id)))
+    asset_id = yield from bring(operations, video, on_progress)
+    return (yield from repeat(operations.get_asset(asset_id), operations.timing))
 
 
 def send_file(
@@ -96,14 +93,17 @@ def send_file(
 ) -> Flow[Upload]:
     """Send every part. Raises UploadError."""
     plan = plan_parts(video.size)
-    _LOG.info("uploading %s, %d bytes", video.path.name, video.size)
+    # A name may hold bytes that are no UTF-8, which neither a log nor JSON can take.
+    name = video.path.name.encode("utf-8", "replace").decode()
+    _LOG.info("uploading %s, %d bytes", name, video.size)
     announced = yield from repeat(
         operations.create_upload(
-            file_name=video.path.name.encode("utf-8", "replace").decode(),
+            file_name=name,
             content_type=video.content_type,
             file_size=video.size,
             parts=len(plan),
-        )
+        ),
+        operations.timing,
     )
     urls = part_urls(announced, len(plan))
     progress = Progress(on_progress, video.size)
@@ -116,13 +116,13 @@ def send_file(
     return announced
 
 
-def take_up(operations: Operations, clock: Clock, upload_id: str) -> Flow[str | None]:
+def take_up(operations: Operations, upload_id: str) -> Flow[str | None]:
     """The asset of an upload that an earlier run has sent; None if it came to nothing."""
     try:
-        upload = yield from repeat(operations.get_upload(upload_id))
+        upload = yield from repeat(operations.get_upload(upload_id), operations.timing)
         if upload.status == "pending":
             upload = yield from _complete(operations, upload_id)
-        return (yield from imported(operations, clock, upload))
+        return (yield from imported(operations, upload))
     except (NotFoundError, UploadError):
         return None
 
@@ -153,9 +153,9 @@ def _send_part(
         if attempt == PART_ATTEMPTS:
             raise _part_failed(part, answer)
         attempted.undo()
-        yield Pause(retry.back_off(attempt))
+        yield Pause(operations.timing.back_off(attempt))
         if isinstance(answer, Reply) and answer.status in _STALE:
-            fresh = yield from repeat(operations.get_upload(upload_id))
+            fresh = yield from repeat(operations.get_upload(upload_id), operations.timing)
             places = [place.url for place in fresh.parts if place.number == part.number]
             url = next(filter(None, places), url)
 
@@ -171,31 +171,32 @@ def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
 
 def _complete(operations: Operations, upload_id: str) -> Flow[Upload]:
     try:
-        return (yield from repeat(operations.complete_upload(upload_id)))
+        return (yield from repeat(operations.complete_upload(upload_id), operations.timing))
     except ApiError:
         # Perhaps a first try arrived and only its answer was lost: then it is pending no more.
-        now = yield from repeat(operations.get_upload(upload_id))
+        now = yield from repeat(operations.get_upload(upload_id), operations.timing)
         if now.status == "pending":
             raise
         return now
 
 
-def imported(operations: Operations, clock: Clock, upload: Upload) -> Flow[str]:
+def imported(operations: Operations, upload: Upload) -> Flow[str]:
     """Poll until the upload has become an asset; its id. Raises UploadError."""
-    started = clock()
+    timing = operations.timing
+    started = timing.clock()
     while True:
         if upload.status == "failed":
             raise UploadError(f"the server refused the video: {upload.error or 'no reason given'}")
         if upload.status == "imported" and upload.asset_id:
             return upload.asset_id
-        waited = clock() - started
-        if waited >= IMPORT_SECONDS:
+        waited = timing.clock() - started
+        if waited >= timing.longest_import:
             raise UploadError(
                 f"upload {upload.id} was not imported after {waited:.0f} s (status {upload.status})"
             )
-        yield Pause(retry.poll_pause(waited))
+        yield Pause(timing.poll_pause(waited))
         try:
-            upload = yield from repeat(operations.get_upload(upload.id))
+            upload = yield from repeat(operations.get_upload(upload.id), operations.timing)
         except ReframeError as error:
             if not retry.is_passing(error):
                 raise

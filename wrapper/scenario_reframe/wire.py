@@ -16,6 +16,7 @@ from attrs import frozen
 
 from .credentials import BasicAuth, Credentials, is_safe, origin_of
 from .flow import NoReply, Pull, Push, Reply, Request
+from .timing import Clock
 
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 MOST_REDIRECTS = 5
@@ -68,6 +69,7 @@ class Wire:
     base_url: str
     credentials: Credentials
     timeout: float
+    clock: Clock = time.monotonic
 
     def __attrs_post_init__(self) -> None:
         logging.getLogger("httpx").addFilter(_HIDE_SIGNED_QUERIES)
@@ -107,7 +109,8 @@ class Wire:
 
     def collector(self, request: Request | None = None) -> "Collector":
         """A place for a reply's body, which must be whole in time: a trickle is no reply."""
-        return Collector(time.monotonic() + self._seconds(request.timeout if request else None))
+        seconds = self._seconds(request.timeout if request else None)
+        return Collector(self.clock, self.clock() + seconds)
 
     def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
         """The reply, with the credentials blotted out should an error echo them."""
@@ -124,9 +127,10 @@ class Wire:
 
 
 class Collector:
-    """Gathers a reply's body, up to a size and a moment on the monotonic clock."""
+    """Gathers a reply's body, up to a size and a moment on the clock."""
 
-    def __init__(self, deadline: float) -> None:
+    def __init__(self, clock: Clock, deadline: float) -> None:
+        self._clock = clock
         self._deadline = deadline
         self._content = bytearray()
 
@@ -135,7 +139,7 @@ class Collector:
         self._content += chunk
         if len(self._content) > MOST_REPLY_BYTES:
             raise httpx.DecodingError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
-        if time.monotonic() > self._deadline:
+        if self._clock() > self._deadline:
             raise httpx.ReadTimeout("the reply did not come whole in time")
 
     @property

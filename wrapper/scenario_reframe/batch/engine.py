@@ -24,7 +24,6 @@ from scenario_reframe.errors import (
 from scenario_reframe.models import Job, ReframeResult
 from scenario_reframe.polling import UpdateCallback, checked_timeout
 from scenario_reframe.reframing import Road
-from scenario_reframe.submitting import LOOKS
 
 from .budgeting import Budget, BudgetSpentError
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
@@ -38,8 +37,6 @@ PREPARING = 8
 """Items that are uploaded, or wait for a slot, side by side."""
 _ENDING = 16
 """Items beyond the slots that may be on their way: prepared, or being downloaded."""
-_LAST_ANSWERS, _MOMENT = 5.0, 0.05
-"""Seconds for the answers to POSTs that are under way when a run is stopped."""
 
 
 @define(kw_only=True)
@@ -86,16 +83,16 @@ class Engine:
     _known: set[str | None] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        self._waiting = Waiting(self.road.clock)
+        self._waiting = Waiting(self.road.timing)
         self._shared = Shared(
-            slots=Slots(Limit.of(self.order.concurrency), self.road.clock),
+            slots=Slots(Limit.of(self.order.concurrency, self.road.timing), self.road.timing),
             budget=Budget(self.order.budget),
             wait=self._wait,
             mind=self._mind,
             tell=self._tell,
             refuse=self._refuse,
             resubmit_after=self.order.resubmit_after,
-            started=self.road.clock(),
+            started=self.road.timing.clock(),
         )
 
     async def outcomes(self) -> AsyncGenerator[BatchOutcome, None]:
@@ -159,11 +156,10 @@ class Engine:
         looks: Sequence[float] | None = None
         if after is not None:
             # With leave to submit again, there is no use in looking for longer than that takes.
-            within = takewhile(lambda sum_: sum_ <= self.road.patience + after, accumulate(LOOKS))
-            looks = LOOKS[: len(list(within))]
+            usual, most = self.road.timing.look_ups, self.road.patience + after
+            looks = usual[: len(list(takewhile(lambda at: at <= most, accumulate(usual))))]
         return ItemRoad(
             operations=self.road.operations,
-            clock=self.road.clock,
             records=self.road.records,
             claims=self.road.claims,
             patience=self.road.patience,
@@ -251,15 +247,19 @@ class Engine:
         """Cancel what is under way; but a POST cut off is an item that nobody knows about."""
         self._shared.slots.close()
         try:
-            for _ in range(round(_LAST_ANSWERS / _MOMENT)):
-                if not self._shared.posting or not self._tasks:
-                    break
-                await asyncio.sleep(_MOMENT)
+            async with asyncio.timeout(self.road.timing.last_answers):
+                while self._shared.posting:
+                    self._shared.answered.clear()
+                    await self._shared.answered.wait()
+        except TimeoutError:
+            pass
         finally:
-            while tasks := list(self._tasks):
+            # Not until `_tasks` is empty: from Python 3.12 on, nothing that is awaited here need
+            # let the loop run the callbacks that empty it.
+            while tasks := [task for task in self._tasks if not task.done()]:
                 for task in tasks:
                     task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.wait(tasks)
 
 
 class _Once:

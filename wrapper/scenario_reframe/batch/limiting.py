@@ -2,12 +2,10 @@
 
 from attrs import define
 
+from scenario_reframe.timing import USUAL, Timing
+
 FIRST = 4
 MOST = 100
-_TRY_MORE_AFTER = 300.0
-"""Seconds after which a limit that the server named is tried again: a plan may have grown."""
-_PAUSES = (1.0, 2.0, 5.0, 10.0, 20.0, 30.0)
-"""Seconds to wait, refusal after refusal, when none of our own jobs runs that could end."""
 
 
 @define
@@ -21,6 +19,7 @@ class Limit:
 
     most: int = MOST
     now: int = FIRST
+    timing: Timing = USUAL
     _named: int | None = None
     _refused_at: float | None = None
     _hold_until: float = 0.0
@@ -28,9 +27,11 @@ class Limit:
     _in_vain: int = 0
 
     @classmethod
-    def of(cls, concurrency: int | None) -> "Limit":
+    def of(cls, concurrency: int | None, timing: Timing = USUAL) -> "Limit":
         """With a number from the caller, it is begun with: it is his plan's, presumably."""
-        return cls() if concurrency is None else cls(most=concurrency, now=concurrency)
+        if concurrency is None:
+            return cls(timing=timing)
+        return cls(most=concurrency, now=concurrency, timing=timing)
 
     def pause(self, running: int, clock: float) -> float | None:
         """Seconds until one more may be tried; None if one of ours has to end first."""
@@ -59,7 +60,8 @@ class Limit:
         self.now = max(1, min(running, self._named or running, self.most))
         pause = wished or 0.0
         if running == 0:
-            pause = max(pause, _PAUSES[min(self._in_vain, len(_PAUSES) - 1)])
+            pauses = self.timing.refused_pauses
+            pause = max(pause, pauses[min(self._in_vain, len(pauses) - 1)])
             self._in_vain += 1
         self.held(clock + pause)
 
@@ -72,5 +74,6 @@ class Limit:
         self._hold_until = max(self._hold_until, until)
 
     def _ceiling(self, clock: float) -> int:
-        recent = self._refused_at is not None and clock - self._refused_at < _TRY_MORE_AFTER
+        memory = self.timing.limit_memory
+        recent = self._refused_at is not None and clock - self._refused_at < memory
         return min(self.most, self._named) if self._named and recent else self.most

@@ -30,7 +30,7 @@ from scenario_reframe.flow import Do, Flow, Pause, ProgressCallback, Tell, send
 from scenario_reframe.models import Asset, Job, ReframeResult, Submission
 from scenario_reframe.polling import UpdateCallback, outcome
 from scenario_reframe.recording import Entry, NoSlotError, Record, Wanted
-from scenario_reframe.reframing import Road
+from scenario_reframe.reframing import Road, check_target
 from scenario_reframe.submitting import Found, seconds_since, uncertain
 from scenario_reframe.video import Video, VideoAsset, resolve
 
@@ -41,9 +41,6 @@ from .slots import Slots
 
 DOWNLOADS = 4
 """Jobs whose results are downloaded side by side."""
-_BUSY_SECONDS, _ASK_AGAIN = 40.0, 2.0
-"""Longer than a lease: who holds an item so long after the run began is alive."""
-_LOOK_EVERY = 5.0
 _FAILED_LOOKS = 10
 _ESTIMATES = 4
 
@@ -53,8 +50,9 @@ class Shared:
     """What the items of one run share.
 
     `started`: when the run began. `gone`: jobs that are on record and that the server does not know
-    for this key: they hold no slot. `posting`: how many wait for the answer to a POST. `mind`:
-    watch other processes' jobs, which hold slots. `refuse`: let no more items set out.
+    for this key: they hold no slot. `posting`: how many wait for the answer to a POST, `answered`:
+    one does so no more. `mind`: watch other processes' jobs, which hold slots. `refuse`: let no
+    more items set out.
     """
 
     slots: Slots
@@ -67,6 +65,7 @@ class Shared:
     started: float
     gone: set[str] = field(factory=set)
     posting: int = 0
+    answered: asyncio.Event = field(factory=asyncio.Event)
     others_told: bool = False
     downloads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DOWNLOADS))
     uploading: defaultdict[Any, asyncio.Lock] = field(factory=lambda: defaultdict(asyncio.Lock))
@@ -103,25 +102,22 @@ class ItemRoad(Road):
             return (yield from self._made(taken))
         if taken.entry is not None and is_counted(taken.entry):
             self._counted = taken.entry.cost or 0.0
-        rest = Rest(self, self.clock(), None, output, False, self._updated, None)  # noqa: FBT003
-
-        def on_its_way() -> Flow[ReframeResult]:
-            yield Do(partial(self._check_destination, wanted, output, overwrite=False))
-            return (yield from rest.of(taken, body, source, self.shared.resubmit_after))
-
-        return (yield from self._held(taken, on_its_way()))
+        rest = Rest(self, self.timing.clock(), None, output, False, self._updated, None)  # noqa: FBT003
+        flow = rest.of(taken, body, source, self.shared.resubmit_after)
+        return (yield from self._held(taken, flow))
 
     def _taken(self, wanted: Wanted) -> Flow[Record | Entry]:
         """The item, once nobody else is at it. A process that was killed holds it for a while."""
+        check = partial(check_target, self.plan.output, overwrite=False)
         while True:
             try:
-                taken: Record | Entry = yield Do(partial(self.records.take_once, wanted))
+                taken: Record | Entry = yield Do(partial(self.records.take_once, wanted, check))
             except LedgerBusyError:
-                if self.clock() - self.shared.started >= _BUSY_SECONDS:
+                if self.timing.clock() - self.shared.started >= self.timing.longest_busy:
                     raise
             else:
                 return taken
-            yield Pause(_ASK_AGAIN)
+            yield Pause(self.timing.busy_pause)
 
     def _made(self, entry: Entry) -> Flow[ReframeResult]:
         """An earlier run's result; downloaded again if it is not there any more."""
@@ -253,8 +249,8 @@ class ItemRoad(Road):
                 was_sent = isinstance(error, ConnectionFailedError) and error.sent
                 if was_sent or failed == _ESTIMATES:
                     raise
-                pause = max(retry.back_off(failed), retry.wished_pause(error) or 0.0)
-            yield Pause(min(pause, retry.LONGEST_PAUSE))
+                pause = max(self.timing.back_off(failed), retry.requested_pause(error) or 0.0)
+            yield Pause(min(pause, self.timing.longest_requested_pause))
 
     def _bought(self, record: Record, body: Mapping[str, Any], content: str | None) -> Flow[Job]:
         """Submit when a slot is free. What was put off is looked for before it goes again."""
@@ -308,10 +304,11 @@ class ItemRoad(Road):
             except SubmissionUncertainError as error:
                 if after is None:
                     raise
-                settled_for = partial(self._settled_for, error.submission, self.clock())
+                settled_for = partial(self._settled_for, error.submission, self.timing.clock())
                 lost = error.submission
             finally:
                 self.shared.posting -= 1
+                self.shared.answered.set()
             job = yield from self.lost(record, lost, settled_for, after)
             if job is not None:
                 return job
@@ -331,7 +328,7 @@ class ItemRoad(Road):
             except SubmissionUncertainError:
                 if left <= 0.0:
                     raise
-            yield Pause(min(max(left, 0.1), _LOOK_EVERY))
+            yield Pause(min(max(left, 0.1), self.timing.look_up_pause))
 
     def _look(self, submission: Submission) -> Flow[Found]:
         """Read the list, however often that fails. Raises SubmissionUncertainError in the end."""
@@ -343,11 +340,11 @@ class ItemRoad(Road):
                 failed += 1
                 if failed == _FAILED_LOOKS or not retry.is_passing(error):
                     raise uncertain(submission, Found(), error) from error
-            yield Pause(_LOOK_EVERY)
+            yield Pause(self.timing.look_up_pause)
 
     def _settled_for(self, submission: Submission, ended: float) -> float:
         """Seconds since a POST, which had ended by then, can last have been accepted."""
-        return min(seconds_since(submission) - self.patience, self.clock() - ended)
+        return min(seconds_since(submission) - self.patience, self.timing.clock() - ended)
 
     async def _updated(self, job: Job) -> None:
         await self.shared.tell(BatchEvent(kind="updated", item=self.plan.item, job=job))

@@ -4,22 +4,20 @@ import asyncio
 from contextlib import suppress
 
 from scenario_reframe.errors import RateLimitedError, ReframeError
-from scenario_reframe.flow import Clock
+from scenario_reframe.timing import Timing
 
 from .limiting import Limit
-
-_OTHERS_PAUSE = 1.0
-"""Seconds until a slot that other processes hold is tried again."""
 
 
 class Slots:
     """Lets so many jobs run side by side as the limit says."""
 
-    def __init__(self, limit: Limit, clock: Clock) -> None:
+    def __init__(self, limit: Limit, timing: Timing) -> None:
         self.limit = limit
         self.is_closed = False
         self.running = 0
-        self._clock = clock
+        self._clock = timing.clock
+        self._slot_pause = timing.slot_pause
         self._changed = asyncio.Event()
 
     async def enter(self) -> None:
@@ -62,7 +60,7 @@ class Slots:
                 self.running, self._clock(), named=error.limit, wished=error.retry_after
             )
         else:
-            self.limit.held(self._clock() + _OTHERS_PAUSE)
+            self.limit.held(self._clock() + self._slot_pause)
         self._wake()
 
     def _pause(self) -> float | None:

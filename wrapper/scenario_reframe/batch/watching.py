@@ -14,19 +14,15 @@ from attrs import define, field
 
 from scenario_reframe import retry
 from scenario_reframe.errors import NotFoundError, ReframeError
-from scenario_reframe.flow import Clock, Flow, Pause, Tell, repeat
+from scenario_reframe.flow import Flow, Pause, Tell, repeat
 from scenario_reframe.models import Job
 from scenario_reframe.operations import Operations, next_token
-from scenario_reframe.polling import LISTED_WITHIN, UpdateCallback, timed_out
+from scenario_reframe.polling import UpdateCallback, timed_out
 from scenario_reframe.reading import iso
-
-LONGEST_WAIT = 3600.0
-"""Seconds that a job is waited for; it goes on after that, and can be taken up again."""
+from scenario_reframe.timing import Timing
 
 MOST_PAGES = 10
 ASKED_PER_SWEEP = 10
-_UNSEEN = 10.0
-"""Seconds without a word of a job, after which it is asked for by its id."""
 
 Settle = Callable[[Job | ReframeError], None]
 
@@ -47,7 +43,7 @@ class Watched:
 class Waiting:
     """The jobs that are waited for, by id, and how long such jobs take."""
 
-    clock: Clock
+    timing: Timing
     jobs: dict[str, Watched] = field(factory=dict)
     took: deque[float] = field(factory=lambda: deque(maxlen=9))
 
@@ -55,9 +51,9 @@ class Waiting:
         """Wait for a job; `settle` is called once, with the finished job or an error."""
         watched = self.jobs.get(job.id)
         if watched is None:
-            now = self.clock()
+            now = self.timing.clock()
             # What is not known yet is asked for at once.
-            seen_at = now if job.created_at is not None else now - _UNSEEN
+            seen_at = now if job.created_at is not None else now - self.timing.unheard
             self.jobs[job.id] = Watched(job, now, seen_at, [settle], on_update)
         else:
             watched.settle.append(settle)
@@ -71,7 +67,7 @@ class Waiting:
         """Tell those who wait."""
         self.drop(watched.job.id)
         if isinstance(outcome, Job) and watched.was_running:
-            self.took.append(self.clock() - watched.since)
+            self.took.append(self.timing.clock() - watched.since)
         for settle in watched.settle:
             settle(outcome)
 
@@ -79,30 +75,32 @@ class Waiting:
         """Seconds that a job takes, as far as is known by now."""
         if self.took:
             return median(self.took)
-        return self.clock() - min((one.since for one in self.jobs.values()), default=self.clock())
+        now = self.timing.clock()
+        return now - min((one.since for one in self.jobs.values()), default=now)
 
     def unseen(self) -> Iterator[Watched]:
         """Those of which nothing was heard for a while, the longest silent first."""
-        silent = [one for one in self.jobs.values() if self.clock() - one.seen_at >= _UNSEEN]
+        before = self.timing.clock() - self.timing.unheard
+        silent = [one for one in self.jobs.values() if one.seen_at <= before]
         yield from sorted(silent, key=lambda one: one.seen_at)[:ASKED_PER_SWEEP]
 
 
 def watch(operations: Operations, waiting: Waiting) -> Flow[None]:
     """Until nobody waits for anything. Errors of a job go to those who wait for it."""
     while waiting.jobs:
-        pages, wished = 1, 0.0
+        pages, requested = 1, 0.0
         try:
             pages = yield from _sweep(operations, waiting)
         except ReframeError as error:
-            wished = retry.wished_pause(error) or 0.0
+            requested = retry.requested_pause(error) or 0.0
         for watched in list(waiting.unseen()):
             yield from _ask(operations, waiting, watched)
         for watched in list(waiting.jobs.values()):
-            if waiting.clock() - watched.since >= LONGEST_WAIT:
-                late = timed_out(watched.job.id, watched.job, LONGEST_WAIT)
+            if waiting.timing.clock() - watched.since >= waiting.timing.longest_wait:
+                late = timed_out(watched.job.id, watched.job, waiting.timing.longest_wait)
                 waiting.settle(watched, late)
         if waiting.jobs:
-            yield Pause(max(retry.poll_pause(waiting.usual()) * pages, wished))
+            yield Pause(max(waiting.timing.poll_pause(waiting.usual()) * pages, requested))
 
 
 def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
@@ -113,10 +111,12 @@ def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
     after = iso(min(known) - timedelta(seconds=1))
     token: str | None = None
     tokens: set[str] = set()
-    pages, started = 0, waiting.clock()
+    pages, started = 0, waiting.timing.clock()
     while pages < MOST_PAGES and waiting.jobs:
         pages += 1
-        page = yield from repeat(operations.list_jobs(created_after=after, token=token))
+        page = yield from repeat(
+            operations.list_jobs(created_after=after, token=token), operations.timing
+        )
         for job in page.jobs:
             watched = waiting.jobs.get(job.id)
             if watched is not None:
@@ -129,7 +129,7 @@ def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
 
 
 def _heard(operations: Operations, waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
-    watched.seen_at = waiting.clock()
+    watched.seen_at = waiting.timing.clock()
     if job.is_success and not job.asset_ids:
         # A list may be abridged, a job's own record is not.
         yield from _ask(operations, waiting, watched)
@@ -138,11 +138,11 @@ def _heard(operations: Operations, waiting: Waiting, watched: Watched, job: Job)
 
 
 def _ask(operations: Operations, waiting: Waiting, watched: Watched) -> Flow[None]:
-    watched.seen_at = waiting.clock()
+    watched.seen_at = waiting.timing.clock()
     try:
-        job = yield from repeat(operations.get_job(watched.job.id))
+        job = yield from repeat(operations.get_job(watched.job.id), operations.timing)
     except ReframeError as error:
-        new = waiting.clock() - watched.since < LISTED_WITHIN
+        new = waiting.timing.clock() - watched.since < waiting.timing.listed_within
         if not (retry.is_passing(error) or (new and isinstance(error, NotFoundError))):
             error.job = watched.job
             waiting.settle(watched, error)

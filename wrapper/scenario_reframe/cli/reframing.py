@@ -20,12 +20,16 @@ from scenario_reframe import (
 from scenario_reframe.downloading import check_destination
 from scenario_reframe.naming import default_name
 from scenario_reframe.polling import checked_timeout
+from scenario_reframe.timing import USUAL
 from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
 
 from .failures import StoppedError, command
 from .flags import Connection, Wishes
 from .output import as_record, put, put_json, put_paths
 from .progress import Display, display, in_bytes
+
+TIMING = USUAL
+"""What every command's client is made with."""
 
 
 @frozen(kw_only=True)
@@ -53,7 +57,10 @@ def open_client(connection: Connection) -> ReframeClient:
     Raises ConfigurationError.
     """
     return ReframeClient(
-        base_url=connection.base_url, project_id=connection.project_id, ledger=connection.place()
+        base_url=connection.base_url,
+        project_id=connection.project_id,
+        ledger=connection.place(),
+        timing=TIMING,
     )
 
 

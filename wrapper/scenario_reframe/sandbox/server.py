@@ -42,7 +42,8 @@ class Sandbox:
 
     For tests with many jobs: `fast` makes small files of meaningless bytes instead of videos, and
     takes whatever begins like one. `list_lag` is how many seconds a new job is missing from the
-    list of jobs. `parallel_jobs` is how many paid jobs may run; one more is refused with 429.
+    list of jobs. `parallel_jobs` is how many paid jobs may run; one more is refused with 429. While
+    `hold_jobs` is set, no paid job gets on.
 
         with Sandbox() as sandbox:
             client = ReframeClient(
@@ -153,6 +154,18 @@ class Sandbox:
     @list_lag.setter
     def list_lag(self, seconds: float) -> None:
         self._limits.list_lag = seconds
+
+    @property
+    def hold_jobs(self) -> bool:
+        """Whether every paid job stays as it is; may be set at any time while the sandbox runs.
+
+        So a test looks at jobs that are under way, however slow the machine is.
+        """
+        return self._limits.held_since is not None
+
+    @hold_jobs.setter
+    def hold_jobs(self, held: bool) -> None:
+        self._state.hold_jobs(held=held)
 
     @property
     def requests(self) -> list[RequestRecord]:

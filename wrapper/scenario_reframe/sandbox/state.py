@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import islice
@@ -22,10 +23,12 @@ class Limits:
     """What a test may change while the sandbox runs.
 
     `list_lag`: seconds before a new job is listed. `parallel_jobs`: how many paid jobs may run.
+    `held_since`: Unix time in seconds from which on no paid job gets on.
     """
 
     list_lag: float = 0.0
     parallel_jobs: int | None = None
+    held_since: float | None = None
 
 
 class State:
@@ -61,7 +64,7 @@ class State:
                 kind=kind,
                 number=len(self.jobs),
                 owner=owner or PROJECT_ID,
-                timeline=self.timeline("queued"),
+                timeline=self.timeline("queued", None if cost is None else self._job_time),
                 input=given,
                 cost=cost,
             )
@@ -159,9 +162,18 @@ class State:
         if self.stopping.is_set():
             raise StoppedError
 
-    def timeline(self, status: str) -> Timeline:
-        """Begin a record's timeline."""
-        return Timeline(status, self.stage_seconds, self.now)
+    def timeline(self, status: str, clock: Callable[[], float] | None = None) -> Timeline:
+        """Begin a record's timeline, which goes by this clock if it has one of its own."""
+        return Timeline(status, self.stage_seconds, clock or self.now, self.now())
+
+    def hold_jobs(self, *, held: bool) -> None:
+        """Let no paid job get on, or all."""
+        if held != (self.limits.held_since is not None):
+            self.limits.held_since = self.now() if held else None
+
+    def _job_time(self) -> float:
+        held_since = self.limits.held_since
+        return self.now() if held_since is None else held_since
 
     def now(self) -> float:
         """Unix time in seconds. Here it never goes back, as jobs are kept in order of time."""

@@ -13,10 +13,16 @@ class Timeline:
     is shown is worked out when it is asked for.
     """
 
-    def __init__(self, status: str, stage_seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        status: str,
+        stage_seconds: float,
+        clock: Callable[[], float],
+        created: float | None = None,
+    ) -> None:
         self._stage_seconds = stage_seconds
         self._clock = clock
-        self._entries = [(status, clock())]
+        self._entries = [(status, clock() if created is None else created)]
 
     def reach(self, status: str, *, at_once: bool = False) -> None:
         """Note that a status is reached now; `at_once`: show it now, a request asked for it."""
