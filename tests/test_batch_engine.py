@@ -8,6 +8,7 @@ from threading import Event, Thread
 from typing import Any, Self
 
 import pytest
+from attrs import evolve
 
 from batch_sessions import (
     Batches,
@@ -31,12 +32,15 @@ from scenario_reframe import (
     Submission,
     SubmissionUncertainError,
 )
-from scenario_reframe.batch import engine, limiting, road
+from scenario_reframe.batch import engine, road
 from scenario_reframe.batch.budgeting import BudgetSpentError
+from scenario_reframe.batch.limiting import Limit
 from scenario_reframe.ledger import Ledger
 from scenario_reframe.recording import Wanted
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
+from scenario_reframe.timing import Timing
+from timings import SOON
 
 GENERATE, LIST, UPLOADS = r"/generate/", r"/jobs$", r"/uploads$"
 LIMITED = {"reason": "Too many parallel jobs", "details": {"actionName": "p", "actionLimit": 3}}
@@ -55,7 +59,7 @@ def sandbox(running: Sandbox) -> Iterator[Sandbox]:
     """The sandbox, which does as it is told again when the test is over."""
     yield running
     running.faults.clear()
-    running.parallel_jobs, running.list_lag = None, 0.0
+    running.parallel_jobs, running.list_lag, running.hold_jobs = None, 0.0, False
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -200,33 +204,48 @@ def test_limit_is_found_and_kept(
 ) -> None:
     """Three may run: all is done, and few submits were refused."""
     batch.ledger = batch.ledger if keeps else None
-    batch.sandbox.parallel_jobs = 3
-    with Most(batch.sandbox) as most:
-        assert statuses(batch(shapes(clips(tmp_path / "in", 10)))) == {"done": 20}
-    assert most.seen == 3
+    sandbox = batch.sandbox
+    sandbox.parallel_jobs, sandbox.hold_jobs = 3, True
+    at_once: list[int] = []
+
+    def on_event(event: BatchEvent) -> None:
+        if event.kind == "limited":
+            at_once.append(sandbox._state.running())
+            sandbox.hold_jobs = False
+
+    with Most(sandbox) as most:
+        got = batch(shapes(clips(tmp_path / "in", 10)), on_event=on_event)
+    assert statuses(got) == {"done": 20}
+    assert at_once[0] == 3
+    assert most.seen <= 3
     assert count.jobs == 20
     assert count.posts <= 30
-    assert "limited" in batch.kinds()
 
 
 def test_raised_limit_is_found(
     sync_batch: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One at first, then eight: it creeps up."""
-    monkeypatch.setattr(limiting, "_TRY_MORE_AFTER", 0.0)
-    sandbox = sync_batch.sandbox
-    sandbox.parallel_jobs = 1
-    done: list[BatchOutcome] = []
+    """One at first, then eight: what the run allows itself creeps up."""
+    limits: list[Limit] = []
 
-    def more(outcome: BatchOutcome) -> None:
-        done.append(outcome)
-        if len(done) == 3:
-            sandbox.parallel_jobs = 8
+    def made(_concurrency: int | None, timing: Timing) -> Limit:
+        limits.append(Limit(timing=timing))
+        return limits[-1]
 
-    with Most(sandbox) as most:
-        outcomes = sync_batch(shapes(clips(tmp_path / "in", 30), ["1:1"]), on_outcome=more)
+    monkeypatch.setattr(Limit, "of", made)
+    sync_batch.timing = evolve(SOON, limit_memory=0.0)
+    sync_batch.sandbox.parallel_jobs = 1
+    before: list[int] = []
+
+    def on_event(event: BatchEvent) -> None:
+        if event.kind == "limited":
+            before.append(limits[0].now)
+            sync_batch.sandbox.parallel_jobs = 8
+
+    outcomes = sync_batch(shapes(clips(tmp_path / "in", 30), ["1:1"]), on_event=on_event)
     assert statuses(outcomes) == {"done": 30}
-    assert most.seen >= 4
+    assert before[0] == 1
+    assert limits[0].now >= 4
 
 
 def test_concurrency_is_not_passed(batch: Batches, tmp_path: Path) -> None:
@@ -600,6 +619,7 @@ def test_jobs_that_the_list_does_not_show_are_asked_for(
     if refused:
         batch.sandbox.faults.add(answer(403, {"reason": "no"}), LIST, times=10_000)
     batch.sandbox.list_lag = 0.0 if refused else 3600.0
+    batch.timing = evolve(SOON, unheard=0.1)
     assert statuses(batch(shapes(clips(tmp_path / "in", 6)))) == {"done": 12}
     assert count.jobs == 12
 
@@ -612,10 +632,16 @@ def test_left_early_leaves_nothing_and_is_taken_up(
 ) -> None:
     """After the first outcome: no thread, no task; the next run buys what is missing, no more."""
     items = shapes(clips(tmp_path / "in", 10))
-    assert len(batch(items, most=1)) == 1
+
+    def on_event(event: BatchEvent) -> None:
+        if event.kind == "downloading":
+            batch.sandbox.hold_jobs = True
+
+    assert len(batch(items, most=1, concurrency=2, on_event=on_event)) == 1
     assert no_threads_left()
     bought = count.jobs
     assert bought < 20
+    batch.sandbox.hold_jobs = False
     on_record = [job for (job, state) in rows(batch, "job_id, state") if job or state != "failed"]
     assert len(on_record) >= bought
     assert statuses(batch(items)) == {"done": 20}
