@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from attrs import evolve
 
 from ledger_sessions import QUICK, Session, posts, quick_sandbox, whole
 from scenario_reframe import (
@@ -35,6 +36,7 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from scenario_reframe.sandbox.sample import make_sample
 from scenario_reframe.video import open_video
+from timings import SOON
 
 GENERATE, LIST, JOB, FILE = r"/generate/", r"/jobs$", r"/jobs/job_", r"^/assets/"
 Open = Callable[..., Session]
@@ -322,7 +324,15 @@ def test_a_wait_that_was_too_short_is_taken_up(
     count, to = Count(sandbox), tmp_path / "a.mp4"
     slow = rewrite(lambda body: {"job": body["job"] | {"status": "in-progress"}})
     sandbox.faults.add(slow, JOB, times=1000)
-    error = start().fails(WaitTimeoutError, "reframe", video, to, timeout=0.3, **QUICK)
+    now = [0.0]
+    impatient = start(timing=evolve(SOON, clock=lambda: now[0]))
+
+    def an_hour_later(_job: Job) -> None:
+        now[0] += 3600
+
+    error = impatient.fails(
+        WaitTimeoutError, "reframe", video, to, timeout=600, on_update=an_hour_later, **QUICK
+    )
     sandbox.faults.clear()
     assert only(start()).state == "submitted"
     result = start()("reframe", video, to, **QUICK)
@@ -361,6 +371,27 @@ def test_resume_may_put_the_result_elsewhere(
     assert start()("resume", only(start()), other).files == (other,)
     assert whole(other)
     assert count.jobs == 0
+
+
+def test_a_target_that_is_filled_before_the_claim_is_not_bought_again(
+    start: Open, sandbox: Sandbox, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow process is about to claim the entry; another one has done it all meanwhile."""
+    count, to = Count(sandbox), tmp_path / "a.mp4"
+    slow, quick = start(), start()
+    records = slow._client._road.records
+    take = records.take
+
+    def late(*arguments: Any) -> Hold:
+        quick("reframe", video, to, **QUICK)
+        hold: Hold = take(*arguments)
+        return hold
+
+    monkeypatch.setattr(records, "take", late)
+    slow.fails(InvalidInputError, "reframe", video, to, **QUICK)
+    assert (count.posts, count.jobs) == (1, 1)
+    assert whole(to)
+    assert only(start()).state == "done"
 
 
 def test_a_finished_wish_is_bought_again_when_overwriting(

@@ -16,6 +16,7 @@ from attrs import evolve
 from ledger_rows import BASE, SLOW, Make, hearts, lapse, ledgers, sql
 from scenario_reframe import (
     ConfigurationError,
+    InvalidInputError,
     Job,
     LedgerBusyError,
     Submission,
@@ -324,6 +325,30 @@ def test_the_same_process_is_kept_off_too(make: Make) -> None:
     one.take(WISH)
     with pytest.raises(LedgerBusyError):
         one.take(WISH)
+
+
+def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
+    """It is asked while nobody else can write, and sees the unfinished entry."""
+    seen: list[Entry | None] = []
+
+    def check(entry: Entry | None) -> None:
+        seen.append(entry)
+        beside = sqlite3.connect(path, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            beside.execute("BEGIN IMMEDIATE")
+        beside.close()
+        raise InvalidInputError("no")
+
+    one = make()
+    for take in (one.take, one.take_once):
+        with pytest.raises(InvalidInputError):
+            take(WISH, check)
+    assert one.entries() == []
+    one.take(WISH).released()
+    with pytest.raises(InvalidInputError):
+        one.take(WISH, check)
+    assert [entry and entry.state for entry in seen] == [None, None, "leased"]
+    one.take(WISH)
 
 
 def test_a_released_entry_may_be_taken_at_once(make: Make) -> None:
