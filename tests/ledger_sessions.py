@@ -82,8 +82,13 @@ def posts(sandbox: Sandbox, path: str = "/generate/") -> int:
     return sum(seen.method == "POST" and path in seen.path for seen in sandbox.requests)
 
 
-def held(until: Event, *, after: bool = False, sent: int = 0) -> Fault:
-    """Hold a request, or `after` the work its reply, until an event; `sent` bytes go before."""
+def held(
+    until: Event, *, after: bool = False, sent: int = 0, arrived: Event | None = None
+) -> Fault:
+    """Hold a request, or `after` the work its reply, until an event; `sent` bytes go before.
+
+    `arrived` is set once a request that is held has come whole.
+    """
 
     async def hold() -> None:
         while not until.is_set():  # noqa: ASYNC110 - another thread's event
@@ -113,6 +118,7 @@ def held(until: Event, *, after: bool = False, sent: int = 0) -> Fault:
                 await send(message)
 
         if not after:
+            (arrived or Event()).set()
             await hold()
         await app(scope, replayed, held_send)
 

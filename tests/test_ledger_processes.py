@@ -42,7 +42,7 @@ class Run:
         assert self.process.returncode == 0, err
         told = json.loads(out)
         assert isinstance(told, dict)
-        return told
+        return {**told, "stderr": err}
 
     def kill(self) -> None:
         """End it as a crash does: nothing of it runs any more."""
@@ -64,7 +64,7 @@ class Stage:
         self.clip = clip
         self.to = folder / "out.mp4"
         self.ledger = folder / "ledger.db"
-        self.go_on = Event()
+        self.go_on, self.arrived = Event(), Event()
         self.runs: list[Run] = []
         self._made, self._posts = sandbox.jobs_made, posts(sandbox)
         self._seen = len(sandbox.requests)
@@ -174,7 +174,10 @@ MOMENTS: dict[str, tuple[Moment, Callable[[Stage], object], str]] = {
         "leased",
     ),
     "before the POST is accepted": (
-        at_fault(held, r"/generate/", "POST"), lambda stage: stage.posts, "intent",
+        lambda stage: stage.sandbox.faults.add(
+            held(stage.go_on, arrived=stage.arrived), r"/generate/", method="POST"
+        ),
+        lambda stage: stage.arrived.is_set(), "intent",
     ),
     "right after the POST was accepted": (
         at_fault(lambda go: held(go, after=True), r"/generate/", "POST"),
@@ -392,7 +395,7 @@ def test_four_processes_at_one_wish_at_once_buy_one_job(stage: Stage) -> None:
     assert {one.get("error", "done") for one in told} <= {
         "done", "LedgerBusyError", "InvalidInputError",
     }  # fmt: skip
-    assert sum("job" in one for one in told) == 1
+    assert sum("job" in one for one in told) == 1, told
     assert (stage.jobs, stage.posts) == (1, 1)
     assert whole(stage.to)
 

@@ -15,4 +15,5 @@ SOON = Timing(
     busy_pause=0.05,
     slot_pause=0.02,
     refused_pauses=(0.02,),
+    database_lock=600.0,
 )
