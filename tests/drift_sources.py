@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
+from _drift.spec import schemas_of
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, Setting
 
 Rows = dict[str, dict[str, str]]
 FIVE = ("Parameter", "Type", "Required", "Default", "Description")
 EIGHT = ("Parameter", "Type", "Required", "Default", "Min", "Max", "Allowed Values", "Description")
+
+_SPEC = YAML(typ="safe").load(Path(__file__).parent.parent / "spec" / "openapi.yaml")
+ASSETS = {wire for wire, one in schemas_of(_SPEC).items() if one.get("x-input") == "asset"}
+DEFAULTS = {row.wire: row.default for row in SETTINGS}
+# A default of numFrames that the spec does not have, within its bounds.
+OTHER_FRAMES = 98 if DEFAULTS["numFrames"] == 97 else 97
 
 
 def rows_of_spec() -> Rows:
@@ -17,7 +27,7 @@ def rows_of_spec() -> Rows:
 
 
 def _cells(row: Setting) -> dict[str, str]:
-    kind = "number" if row.kind == "integer" else row.kind
+    kind = "assetId" if row.wire in ASSETS else "number" if row.kind == "integer" else row.kind
     default = "-" if row.default is None else f"`{json.dumps(row.default).strip(chr(34))}`"
     low, high = ("-" if bound is None else f"`{bound}`" for bound in row.bounds)
     return {
@@ -33,7 +43,7 @@ def _cells(row: Setting) -> dict[str, str]:
 
 
 def new_row(name: str, kind: str, **cells: str) -> dict[str, str]:
-    """The cells of a setting that the spec does not have."""
+    """The cells of a setting that the spec does not have: its name begins with `test`."""
     plain = {
         "Required": "-", "Default": "-", "Min": "-", "Max": "-", "Allowed Values": "-",
         "Description": f"The new {name}.",

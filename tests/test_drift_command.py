@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from _drift.__main__ import main
-from drift_sources import EIGHT, FIVE, Rows, new_row, page, record, rows_of_spec
+from drift_sources import (
+    DEFAULTS,
+    EIGHT,
+    FIVE,
+    OTHER_FRAMES,
+    Rows,
+    new_row,
+    page,
+    record,
+    rows_of_spec,
+)
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.generating import model_record
 from scenario_reframe_api.settings import MODEL_ID
@@ -78,11 +88,11 @@ def five_changes() -> Rows:
     """The spec's page after the vendor changed five things."""
     rows = rows_of_spec()
     del rows["acceleration"]
-    rows["numFrames"]["Default"] = "`97`"
+    rows["numFrames"]["Default"] = f"`{OTHER_FRAMES}`"
     rows["guidanceScale"]["Max"] = "`12.5`"
     rows["aspectRatio"]["Allowed Values"] = "`auto`, `16:9`, `1:1`, `9:16`, `4:3`"
-    rows["cameraMotion"] = new_row(
-        "cameraMotion", "string", Default="`still`", Description="How: the camera #moves.",
+    rows["testMotion"] = new_row(
+        "testMotion", "string", Default="`still`", Description="How: the camera #moves.",
         **{"Allowed Values": "`still`, `none`, `on`"},
     )  # fmt: skip
     return rows
@@ -104,12 +114,13 @@ def test_drift_is_told_in_a_table_and_touches_nothing(
     code, out, _ = drift(write(tmp_path, page(five_changes(), EIGHT)))
     assert code == 1
     lines = [" ".join(line.replace("│", "|").split()) for line in out.splitlines()]
-    assert any(line.startswith("| numFrames | 81 | 97 | default | may") for line in lines)
+    frames = f"| numFrames | {DEFAULTS['numFrames']} | {OTHER_FRAMES} | default | may"
+    assert any(line.startswith(frames) for line in lines)
     assert any(
         line.startswith("| guidanceScale | 1 to 10 | 1 to 12.5 | bounds | no") for line in lines
     )
     assert any(line.startswith("| acceleration |") and "removed | yes" in line for line in lines)
-    assert any(line.startswith("| cameraMotion | not there |") for line in lines)
+    assert any(line.startswith("| testMotion | not there |") for line in lines)
     assert contents(tree) == before
 
 
@@ -127,7 +138,7 @@ def test_json_holds_all_of_it(drift: Drift, tmp_path: Path) -> None:
     assert [(row["setting"], row["change"], row["breaks"]) for row in told[0]["changes"]] == [
         ("numFrames", "default", "may"),
         ("acceleration", "removed", "yes"),
-        ("cameraMotion", "added", "no"),
+        ("testMotion", "added", "no"),
     ]
 
 
@@ -242,8 +253,8 @@ def test_five_changes_are_followed_with_one_command(
     touched = {name for name in before.keys() | after if before.get(name) != after.get(name)}
     assert {name.split("/")[0] for name in touched} == {"spec", "generated", "README.md"}
     assert diff(before[SPEC], after[SPEC]) == [
-        "- default: 81",
-        "+ default: 97",
+        f"- default: {DEFAULTS['numFrames']}",
+        f"+ default: {OTHER_FRAMES}",
         '- enum: [auto, "16:9", "1:1", "9:16"]',
         '+ enum: [auto, "16:9", "1:1", "9:16", "4:3"]',
         "- maximum: 10",
@@ -251,9 +262,9 @@ def test_five_changes_are_followed_with_one_command(
         "- acceleration:",
         "- type: string",
         "- enum: [regular, none]",
-        "- default: regular",
+        f"- default: {DEFAULTS['acceleration']}",
         "- description: Whether to speed the model up at some cost in quality.",
-        "+ cameraMotion:",
+        "+ testMotion:",
         "+ type: string",
         '+ enum: [still, none, "on"]',
         "+ default: still",
@@ -276,11 +287,11 @@ with Sandbox() as sandbox, ReframeClient(
     sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url
 ) as client:
     try:
-        client.estimate(camera_motion="spin", guidance_scale=12.6, acceleration="none")
+        client.estimate(test_motion="spin", guidance_scale=12.6, acceleration="none")
     except InvalidSettingsError as error:
         found["problems"] = [problem.split(":")[0] for problem in error.problems]
     found["price"] = client.estimate(
-        camera_motion="on", guidance_scale=12.5, aspect_ratio="4:3"
+        test_motion="on", guidance_scale=12.5, aspect_ratio="4:3"
     ).creative_units
 print(json.dumps(found))
 """
@@ -304,14 +315,14 @@ def test_what_was_followed_is_in_the_client_and_the_sandbox(
     found = json.loads(python("-c", BY_HAND))
     assert found.pop("price") > 0
     assert found == {
-        "default": 97,
+        "default": OTHER_FRAMES,
         "gone": True,
-        "problems": ["camera_motion", "guidance_scale", "acceleration"],
+        "problems": ["test_motion", "guidance_scale", "acceleration"],
     }
     shown = python("-m", "scenario_reframe", "run", "--help")
-    assert "--camera-motion" in shown
+    assert "--test-motion" in shown
     assert "--acceleration" not in shown
-    row = "| `camera_motion` | str | `still` | `still`, `none`, `on` | How: the camera #moves. |"
+    row = "| `test_motion` | str | `still` | `still`, `none`, `on` | How: the camera #moves. |"
     assert row in (tree / "README.md").read_text("utf-8")
     assert python("-m", "_generate", "--check") == ""
 
@@ -329,19 +340,19 @@ def test_every_kind_of_change_in_a_reply_is_followed(
     del inputs["resolution"]["allowedValues"]
     model["inputs"] = [
         *inputs.values(),
-        {"name": "maskImage", "type": "file", "description": "A mask"},
-        {"name": "steps", "type": "number", "min": 1, "step": 1, "description": "Steps."},
-        {"name": "shift", "type": "number", "default": 1, "description": "Shift."},
+        {"name": "testMask", "type": "file", "description": "A mask"},
+        {"name": "testSteps", "type": "number", "min": 1, "step": 1, "description": "Steps."},
+        {"name": "testShift", "type": "number", "default": 1, "description": "Shift."},
     ]
     source = write(tmp_path, {"model": model})
     code, out, err = drift(source, "--apply")
     assert (code, err) == (0, "")
-    assert "shift is a number; if it takes whole numbers only" in out
-    assert "trimBorders (type) is still named in wrapper/" in out
+    assert "testShift is a number; if it takes whole numbers only" in out
+    assert "- trimBorders is gone or of another type; lines that name it:\n    wrapper/" in out
     text = (tree / SPEC).read_text("utf-8")
-    assert "        steps:\n          type: integer\n          minimum: 1\n" in text
+    assert "        testSteps:\n          type: integer\n          minimum: 1\n" in text
     assert "description: A mask. Takes an asset's id.\n          x-input: asset\n" in text
-    assert "mask_image: str\n" in (tree / SETTINGS).read_text("utf-8")
+    assert "test_mask: str\n" in (tree / SETTINGS).read_text("utf-8")
     assert "required=True" in (tree / SETTINGS).read_text("utf-8")
     assert "in agreement" in drift(source)[1]
 
@@ -353,10 +364,10 @@ def test_what_only_a_person_can_decide_is_listed_and_left_alone(
     rows = rows_of_spec()
     rows["videoWriteMode"]["Parameter"] = "`videoWritingMode`"
     rows["numFrames"]["Default"] = "300"
-    rows["refs"] = new_row("refs", "assetId[]")
+    rows["testFiles"] = new_row("testFiles", "assetId[]")
     rows["timeout"] = new_row("timeout", "number")
     rows["videoUrl"] = new_row("videoUrl", "string")
-    rows["hue"] = new_row("hue", "number", **{"Allowed Values": "1, 2"})
+    rows["testHue"] = new_row("testHue", "number", **{"Allowed Values": "1, 2"})
     before = contents(tree)
     code, out, err = drift(write(tmp_path, page(rows, (*FIVE, "Allowed Values"))), "--apply")
     assert (code, err) == (1, "")
@@ -367,7 +378,7 @@ def test_what_only_a_person_can_decide_is_listed_and_left_alone(
         "'file_array', which no setting can have yet",
         "'timeout', which is already an argument",
         "videoUrl, which the client fills",
-        "'hue' uses 'enum'",
+        "'testHue' uses 'enum'",
     ):
         assert sum(words in line for line in listed) == 1, out
     assert len(listed) == 6
@@ -380,23 +391,76 @@ def test_a_removal_and_an_addition_that_are_not_alike_are_followed(
     """No rename is suspected between unlike settings of one type."""
     rows = rows_of_spec()
     del rows["acceleration"]
-    rows["cameraMotion"] = new_row("cameraMotion", "string", Default="still")
+    rows["testMotion"] = new_row("testMotion", "string", Default="still")
     code, out, _ = drift(write(tmp_path, page(rows)), "--apply", "--json")
     told = json.loads(out)
     assert code == 0
     assert told["applied"] == [
         {"setting": "acceleration", "schema": None},
         {
-            "setting": "cameraMotion",
+            "setting": "testMotion",
             "schema": {
                 "type": "string",
                 "default": "still",
-                "description": "The new cameraMotion.",
+                "description": "The new testMotion.",
             },
         },
     ]
     assert told["undecided"] == []
-    assert told["notes"] == ["cameraMotion: the source says nothing of bounds and choices"]
+    assert told["notes"] == ["testMotion: the source says nothing of bounds and choices"]
+
+
+NAMING = """\
+# What acceleration does.
+run(acceleration="none", decelerations=1)
+my_acceleration = accelerations = 1
+client.submit(video_write_mode="fast")
+run("--video-write-mode=fast", {"videoWriteMode": "fast"})
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--apply",)], ids=["compared", "applied"])
+def test_lines_that_name_a_removed_or_renamed_setting_are_listed(
+    drift: Drift, tree: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """By any of its names as a whole word: in code, tests and prose, but in no generated row."""
+    for name in ("scripts/run", "tests/test_it.py"):
+        (tree / name).parent.mkdir()
+        (tree / name).write_text(NAMING)
+    readme = tree / "README.md"
+    readme.write_text(readme.read_text("utf-8") + "\nGive `--acceleration`.\n", "utf-8")
+    rows = rows_of_spec()
+    del rows["acceleration"]
+    rows["videoWriteMode"]["Parameter"] = "`videoWritingMode`"
+    _, out, _ = drift(write(tmp_path, page(rows)), *options, "--json")
+    named = json.loads(out)["named"]
+    assert list(named) == ["acceleration", "videoWriteMode"]
+    mine = {
+        wire: [place for place in places if place.startswith(("scripts/", "tests/"))]
+        for wire, places in named.items()
+    }
+    assert mine == {
+        wire: [
+            f"{file}:{number}" for file in ("scripts/run", "tests/test_it.py") for number in pair
+        ]
+        for wire, pair in {"acceleration": (1, 2), "videoWriteMode": (4, 5)}.items()
+    }
+    lines = readme.read_text("utf-8").splitlines()
+    assert named["acceleration"][-1] == f"README.md:{len(lines)}"
+    for places in named.values():
+        prose = [int(place.split(":")[1]) for place in places if place.startswith("README.md:")]
+        assert not [number for number in prose if lines[number - 1].startswith("| ")]
+
+
+def test_what_names_a_removed_setting_is_told_to_a_person(drift: Drift, tmp_path: Path) -> None:
+    """One line each, also when nothing is applied."""
+    rows = rows_of_spec()
+    del rows["acceleration"]
+    _, out, _ = drift(write(tmp_path, page(rows)))
+    heading = (
+        "For a person to decide:\n- acceleration is gone or of another type; lines that name it:"
+    )
+    assert f"{heading}\n    wrapper/scenario_reframe/sandbox/reframing.py:" in out
 
 
 def break_readme(tree: Path) -> None:

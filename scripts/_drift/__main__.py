@@ -7,7 +7,7 @@ person), 2 when a source cannot be read or nothing can be applied.
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from scenario_reframe.drift import compare
 from scenario_reframe.drift_terms import Source
 from scenario_reframe.text import printable
 
-from .applying import SPEC, apply, still_named
+from .applying import SPEC, apply
 from .errors import SourceError
+from .mentions import mentions
 from .plan import Plan, make_plan
-from .report import Finding, print_finding, print_json, print_plan
+from .report import Finding, print_finding, print_json, print_plan, print_undecided
 from .sources import read_file, read_live
 from .spec import known_in
 
@@ -48,13 +49,16 @@ def main() -> int:
     except (SpecError, YAMLError, OSError, UnicodeDecodeError) as fault:
         print(f"scripts/drift: nothing was changed: {fault}", file=sys.stderr)
         return 2
+    named = {name: mentions(root, name) for name in _gone(findings)}
     if arguments.json:
-        print_json(findings, plan)
+        print_json(findings, plan, named)
     for finding in findings:
         if not arguments.json or finding.error:
             print_finding(finding)
-    if plan is not None and not arguments.json:
-        print_plan(plan)
+    if not arguments.json:
+        decided = plan or Plan()
+        print_plan(decided)
+        print_undecided(decided, named)
     return _exit_code(findings, plan)
 
 
@@ -97,14 +101,14 @@ def _apply(root: Path, text: str, spec: Mapping[str, Any], finding: Finding) -> 
     plan = make_plan(spec, finding.source, finding.changes)
     if plan.wanted:
         apply(root, text, plan.wanted)
-    for change in finding.changes:
-        if change.setting in plan.wanted and change.kind in {"removed", "type"}:
-            places = still_named(root, change.setting)
-            if places:
-                plan.notes.append(
-                    f"{change.setting} ({change.kind}) is still named in {', '.join(places)}"
-                )
     return plan
+
+
+def _gone(findings: Sequence[Finding]) -> list[str]:
+    """Settings that are removed, renamed (which begins as a removal) or of another type."""
+    changes = [change for finding in findings for change in finding.changes]
+    gone = [change.setting for change in changes if change.kind in {"removed", "type"}]
+    return [*dict.fromkeys(gone)]
 
 
 def _exit_code(findings: list[Finding], plan: Plan | None) -> int:

@@ -1,13 +1,11 @@
 """Put an edited spec in place, with all that is generated from it, or leave the tree as it was."""
 
-import ast
 import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from _generate.__main__ import PACKAGE, build, replace, with_table
-from _generate.settings_table import python_name
 
 from .editing import edited
 from .schema import Schema
@@ -30,23 +28,3 @@ def apply(root: Path, text: str, wanted: Mapping[str, Schema | None]) -> None:
         except BaseException:
             (root / SPEC).write_bytes(text.encode())
             raise
-
-
-def still_named(root: Path, wire: str) -> list[str]:
-    """Where code written by hand names a setting, as `path:line`."""
-    names = {wire, python_name(wire)}
-    return [
-        f"{path.relative_to(root).as_posix()}:{line}"
-        for path in sorted((root / "wrapper").rglob("*.py"))
-        for line in sorted(_lines(path, names))
-    ]
-
-
-def _lines(path: Path, names: set[str]) -> set[int]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
-        if isinstance(node, ast.Constant) and node.value in names:
-            found.add(node.lineno)
-        elif isinstance(node, ast.keyword) and node.arg in names:
-            found.add(node.value.lineno)
-    return found

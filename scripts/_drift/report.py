@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,9 @@ from rich.text import Text
 from scenario_reframe.drift_terms import Change, Source
 
 from .plan import Plan
+
+# Where lines written by hand name a setting that is gone or has another type, as `path:line`.
+Mentions = Mapping[str, Sequence[str]]
 
 _PIPE_WIDTH = 160
 _COLOURS = {"yes": "red", "may": "yellow", "no": "green"}
@@ -56,22 +59,33 @@ def print_finding(finding: Finding) -> None:
 
 
 def print_plan(plan: Plan) -> None:
-    """What was applied, and what is left to a person."""
+    """What was applied."""
     for name, schema in plan.wanted.items():
         print(f"{'removed' if schema is None else 'written'}: {name}")
     if plan.wanted:
         print("spec/openapi.yaml, generated/ and the README's table follow.")
-    if plan.notes or plan.undecided:
+
+
+def print_undecided(plan: Plan, named: Mentions) -> None:
+    """What is left to a person."""
+    lines = [*(f"not applied: {line}" for line in plan.undecided), *plan.notes]
+    lines += [
+        "\n    ".join((f"{name} is gone or of another type; lines that name it:", *places))
+        for name, places in named.items()
+        if places
+    ]
+    if lines:
         print("\nFor a person to decide:")
-    for line in plan.undecided:
-        print(f"- not applied: {line}")
-    for line in plan.notes:
+    for line in lines:
         print(f"- {line}")
 
 
-def print_json(findings: Sequence[Finding], plan: Plan | None) -> None:
+def print_json(findings: Sequence[Finding], plan: Plan | None, named: Mentions) -> None:
     """All of it as one object."""
-    record: dict[str, Any] = {"sources": [finding.record() for finding in findings]}
+    record: dict[str, Any] = {
+        "sources": [finding.record() for finding in findings],
+        "named": named,
+    }
     if plan is not None:
         record |= {
             "applied": [
