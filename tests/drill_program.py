@@ -51,6 +51,12 @@ def price(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
     return call(sandbox, "POST", f"/generate/custom/{MODEL_ID}?dryRun=true", body)
 
 
+def model(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
+    """The types of the model's inputs, by name, as its record has them."""
+    _, body = call(sandbox, "GET", f"/models/{MODEL_ID}")
+    return {row["name"]: row["type"] for row in body["model"]["inputs"]}
+
+
 def seeds(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
     """Which of some seeds that the client draws the server refuses."""
     drawn = [with_seed({}) for _ in range(20)]
@@ -129,7 +135,7 @@ def run(part: Callable[[Sandbox, ReframeClient, Any], Any]) -> None:
 
 if __name__ == "__main__":
     run(
-        {part.__name__: part for part in (settings, price, seeds, result, replies, demo)}[
+        {part.__name__: part for part in (settings, price, model, seeds, result, replies, demo)}[
             sys.argv[1]
         ]
     )

@@ -9,21 +9,22 @@ import pytest
 
 from drills import PACKAGE, Spec, Tree, names_of, right, rounds, sent, settings_of, wrong
 
+# Names that the vendor would not give.
 NEW = {
-    "cameraMotion": {
+    "testMotion": {
         "type": "string",
         "enum": ["still", "pan"],
         "default": "still",
         "description": "How the camera moves.",
     },
-    "sharpness": {
+    "testSharpness": {
         "type": "integer",
         "minimum": 1,
         "maximum": 5,
         "description": "How sharp it is.",
     },
-    "keepAudio": {"type": "boolean", "default": False, "description": "Keep the sound."},
-    "maskImage": {
+    "testAudio": {"type": "boolean", "default": False, "description": "Keep the sound."},
+    "testMask": {
         "type": "string",
         "x-input": "asset",
         "description": "What to keep, as the id of an asset.",
@@ -58,9 +59,11 @@ def changed(spec: Spec) -> None:
     """A new name, new defaults, narrower bounds, and more choices."""
     settings = settings_of(spec)
     settings["samplingSteps"] = settings.pop("numInferenceSteps")
+    settings["samplingSteps"]["default"] = 25
     settings["guidanceScale"]["default"] = 7
-    settings["numFrames"]["default"] = 97
-    settings["framesPerSecond"].update(minimum=8, maximum=24)
+    settings["numFrames"]["default"] = 98
+    settings["framesPerSecond"].update(minimum=8, maximum=24, default=12)
+    settings["aspectRatio"].update(default="1:1")
     settings["aspectRatio"]["enum"].append("4:3")
     settings["resolution"]["enum"].append("1080p")
     settings["videoQuality"]["enum"].append("lossless")
@@ -72,7 +75,7 @@ def removed(spec: Spec) -> None:
     settings = settings_of(spec)
     for wire in names_of(spec):
         del settings[wire]
-    settings["sharpness"] = NEW["sharpness"]
+    settings["testSharpness"] = NEW["testSharpness"]
 
 
 def puzzling(spec: Spec) -> None:
@@ -88,11 +91,11 @@ from scenario_reframe_api.api.jobs import get_job_logs
 from scenario_reframe_api.models import JobLogs, JobRecord
 from scenario_reframe_api.types import Unset
 def call(client: ReframeClient, record: JobRecord, logs: JobLogs) -> float | Unset:
-    client.submit(camera_motion="pan", sharpness=3, keep_audio=True, mask_image="asset_1")
-    client.submit(camera_motion="spin")  # wrong
-    client.submit(sharpness="3")  # wrong
-    client.submit(keep_audio="yes")  # wrong
-    client.submit(mask_image=5)  # wrong
+    client.submit(test_motion="pan", test_sharpness=3, test_audio=True, test_mask="asset_1")
+    client.submit(test_motion="spin")  # wrong
+    client.submit(test_sharpness="3")  # wrong
+    client.submit(test_audio="yes")  # wrong
+    client.submit(test_mask=5)  # wrong
     record.queue_plaice  # wrong
     text: str | Unset = logs.text
     get_job_logs.asyncio(text)  # wrong
@@ -108,7 +111,7 @@ def call(client: ReframeClient) -> None:
     removed: """
 from scenario_reframe import ReframeClient
 def call(client: ReframeClient) -> None:
-    client.submit(sharpness=2)
+    client.submit(test_sharpness=2)
     client.submit(guidance_scale=5)  # wrong
     client.reframe("clip.mp4", zoom_factor=0.5)  # wrong
 """,
@@ -189,14 +192,14 @@ def test_validation_flags_sandbox_and_table_follow(
 @pytest.mark.parametrize(
     ("edit", "name", "row"),
     [
-        (added, "camera_motion", "str | `still` | `still`, `pan` | How the camera moves."),
-        (added, "sharpness", "int |  | 1 to 5 | How sharp it is."),
-        (added, "keep_audio", "bool | `False` |  | Keep the sound."),
-        (added, "mask_image", "str |  |  | What to keep, as the id of an asset."),
+        (added, "test_motion", "str | `still` | `still`, `pan` | How the camera moves."),
+        (added, "test_sharpness", "int |  | 1 to 5 | How sharp it is."),
+        (added, "test_audio", "bool | `False` |  | Keep the sound."),
+        (added, "test_mask", "str |  |  | What to keep, as the id of an asset."),
         (changed, "guidance_scale", "float | `7` | 1 to 10 | How closely to follow the prompt."),
-        (changed, "sampling_steps", "int | `30` | 2 to 50 |"),
-        (changed, "frames_per_second", "float | `16` | 8 to 24 |"),
-        (changed, "aspect_ratio", "str | `auto` | `auto`, `16:9`, `1:1`, `9:16`, `4:3` |"),
+        (changed, "sampling_steps", "int | `25` | 2 to 50 |"),
+        (changed, "frames_per_second", "float | `12` | 8 to 24 |"),
+        (changed, "aspect_ratio", "str | `1:1` | `auto`, `16:9`, `1:1`, `9:16`, `4:3` |"),
     ],
 )
 def test_table_and_help_say_what_the_yaml_says(
@@ -215,16 +218,27 @@ def test_table_and_help_say_what_the_yaml_says(
     assert not default or f"Default: {default}." in mine
 
 
+def test_new_settings_are_in_the_model_s_record(drilled: Drill) -> None:
+    """In the vendor's types: none for whole numbers, and one for assets."""
+    types = drilled(added).told_by("model")
+    assert [types[wire] for wire in NEW] == ["string", "number", "boolean", "file"]
+
+
 @pytest.mark.parametrize(
     ("given", "wanted"),
-    [({}, [1280, 720, 97, 16]), ({"aspect_ratio": "4:3", "resolution": "1080p"}, [1440, 1080])],
+    [
+        ({"resolution": "720p"}, [720, 720, 98, 12]),
+        ({"resolution": "1080p", "aspect_ratio": "4:3"}, [1440, 1080, 98, 12]),
+    ],
 )
 def test_a_new_default_and_a_new_choice_show_in_the_result(
     drilled: Drill, given: dict[str, Any], wanted: list[int]
 ) -> None:
     """Width, height, frames and rate are what the spec now says."""
-    found = drilled(changed).told_by("result", settings={"seed": 1, **given})
-    assert found[: len(wanted)] == wanted
+    settings = {
+        "seed": 1, "match_input_num_frames": False, "match_input_frames_per_second": False, **given
+    }  # fmt: skip
+    assert drilled(changed).told_by("result", settings=settings) == wanted
 
 
 def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
@@ -234,7 +248,9 @@ def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
     assert answer["library"][0].startswith("num_inference_steps: no such setting")
     lost = {"named": {"zoom_factor": 0.5}, "wire": {}, "typed": {"zoom_factor": 0.5}}
     (answer,) = drilled(removed).told_by("settings", right=[], wrong=[lost])["refused"]
-    assert answer["library"][0].startswith("zoom_factor: no such setting; there are sharpness.")
+    assert answer["library"][0].startswith(
+        "zoom_factor: no such setting; there are test_sharpness."
+    )
     assert answer["shell"] == 2
 
 

@@ -93,11 +93,17 @@ def _finite(text: str) -> float:
 
 
 @cache
-def _validator(schema: str) -> Draft202012Validator:
+def components() -> dict[str, Any]:
+    """The spec's own components. Not to be changed."""
     text = resources.files("scenario_reframe_api").joinpath("openapi.json").read_text("utf-8")
-    components = json.loads(text)["components"]
+    found: dict[str, Any] = json.loads(text)["components"]
+    return found
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(
-        {"$ref": f"#/components/schemas/{schema}", "components": components}
+        {"$ref": f"#/components/schemas/{schema}", "components": components()}
     )
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.checking import RefusedError, components, read_object, reply
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.prices import price
@@ -175,7 +175,9 @@ def model_record() -> dict[str, Any]:
 
 
 def _model_input(setting: Setting) -> dict[str, Any]:
-    """Write a setting in the vendor's form, which has no integer type."""
+    """Write a setting in the vendor's form: with no type for integers, and one for assets."""
+    schema = components()["schemas"]["ReframeRequest"]["properties"][setting.wire]
+    kind = "number" if setting.kind == "integer" else setting.kind
     is_text = setting.kind == "string"
     low, high = ("minLength", "maxLength") if is_text else ("min", "max")
     optional = {
@@ -188,6 +190,6 @@ def _model_input(setting: Setting) -> dict[str, Any]:
     }
     return {
         "name": setting.wire,
-        "type": "number" if setting.kind == "integer" else setting.kind,
+        "type": "file" if schema.get("x-input") == "asset" else kind,
         "description": setting.description,
     } | {name: value for name, value in optional.items() if value is not None}
