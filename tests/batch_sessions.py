@@ -19,6 +19,8 @@ from timings import SOON
 
 CLIP = b"\x00\x00\x00\x18ftypisom"
 RATIOS = ("9:16", "1:1")
+# 40 creative units a job, whatever the spec's defaults.
+PRICED = {"resolution": "480p", "num_frames": 81, "match_input_num_frames": False}
 
 
 def clips(folder: Path, number: int) -> list[Path]:
@@ -33,7 +35,7 @@ def clips(folder: Path, number: int) -> list[Path]:
 def shapes(videos: Sequence[Path | str], ratios: Sequence[str] = RATIOS) -> list[BatchItem]:
     """Each video in each shape."""
     return [
-        BatchItem(video, settings={"aspect_ratio": ratio, "resolution": "480p"})
+        BatchItem(video, settings={"aspect_ratio": ratio, **PRICED})
         for video in videos
         for ratio in ratios
     ]

@@ -19,7 +19,15 @@ from scenario_reframe_api.settings import MODEL_ID
 Picture = NDArray[np.uint8]
 
 GENERATE: Final = f"/generate/custom/{MODEL_ID}"
-QUICK: Final = {"resolution": "480p", "aspectRatio": "1:1", "numInterpolatedFrames": 0}
+# Every setting that shows in a result, so that no test depends on the spec's defaults.
+PLAIN: Final = {
+    "resolution": "480p", "aspectRatio": "auto", "zoomFactor": 0, "trimBorders": True,
+    "matchInputNumFrames": False, "numFrames": 81,
+    "matchInputFramesPerSecond": False, "framesPerSecond": 16,
+    "numInterpolatedFrames": 0, "temporalDownsampleFactor": 0, "interpolatorModel": "film",
+    "videoQuality": "high", "videoWriteMode": "balanced",
+}  # fmt: skip
+QUICK: Final = PLAIN | {"aspectRatio": "1:1"}
 
 WIDTH, HEIGHT = 160, 90
 GROUND, BAR = 70, 225
@@ -126,9 +134,8 @@ def reframed(source: Path, folder: Path, name: str = "result", **settings: objec
 
     The sandbox's encoder itself knows no lower bound of `numFrames`, so that tests can be quick.
     """
-    plain = {"resolution": "480p", "numFrames": 12, "numInterpolatedFrames": 0}
     target = folder / f"{name}.mp4"
-    reframe(source, target, plain | settings)
+    reframe(source, target, PLAIN | {"numFrames": 12} | settings)
     return read(target)
 
 

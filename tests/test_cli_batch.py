@@ -32,10 +32,15 @@ from scenario_reframe.cli.tallying import Tally
 from scenario_reframe.models import Job
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
+from scenario_reframe.sandbox.prices import price
+from scenario_reframe.sandbox.reframing import frames_to_make
+from scenario_reframe.sandbox.sample import SAMPLE_RATE, SAMPLE_SECONDS
 from waiting import until
 
 MP4 = b"\0\0\0\x18ftypisom"
 SHAPES = ("--each", "aspect-ratio=9:16,1:1")
+# Creative units that a job of the spec's defaults costs.
+EACH = price({}, frames_to_make({}, SAMPLE_SECONDS * SAMPLE_RATE))
 Output = pytest.CaptureFixture[str]
 
 
@@ -74,7 +79,7 @@ def test_a_folder_in_two_shapes_and_the_same_command_again(
     assert set(captured.out.splitlines()) == made
     assert {str(path) for path in Path("out").iterdir()} == made
     assert "Left out: clips/notes.txt does not begin like a video" in captured.err
-    assert "6 asked for: 6 done. 360 creative units paid in this run." in captured.err
+    assert f"6 asked for: 6 done. {6 * EACH:,g} creative units paid in this run." in captured.err
     assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
     before = sandbox.requests_made
     assert main(arguments) == 0
@@ -228,7 +233,8 @@ def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None
     assert len(captured.out.splitlines()) == 2
     lines = captured.err.splitlines()
     assert sum("failed: clips/" in line and "too dark" in line for line in lines) == 2
-    assert "3 asked for: 2 done, 1 failed. 120 creative units paid in this run." in lines
+    paid = f"{2 * EACH:,g} creative units paid in this run."
+    assert f"3 asked for: 2 done, 1 failed. {paid}" in lines
     assert lines[-1] == "scenario-reframe batch clips -o 'my out' --seed 5"
     assert main(shlex.split(lines[-1])[1:]) == 0
     assert "3 done (2 taken up from an earlier run)" in capsys.readouterr().err
@@ -237,10 +243,11 @@ def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None
 
 def test_a_budget_is_not_passed(sandbox: Sandbox, capsys: Output) -> None:
     """What it does not allow is skipped, and named; exit code 1."""
-    assert main(["batch", "clips", "-o", "out", "--budget", "130", "--json"]) == 1
+    budget = str(2.5 * EACH)
+    assert main(["batch", "clips", "-o", "out", "--budget", budget, "--json"]) == 1
     captured = capsys.readouterr()
     last = json.loads(captured.out.splitlines()[-1])["summary"]
-    assert (last["done"], last["skipped"], last["paid"]) == (2, 1, 120)
+    assert (last["done"], last["skipped"], last["paid"]) == (2, 1, 2 * EACH)
     assert "- skipped: clips/" in captured.err
     assert sandbox.jobs_made == 2
 
@@ -287,7 +294,7 @@ def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -
     out, _ = output_of(start(*arguments))
     last = json.loads(out.splitlines()[-1])["summary"]
     assert (last["done"], last["taken_up"]) == (6, known["job"])
-    assert last["paid"] == 60 * (6 - known["job"])
+    assert last["paid"] == EACH * (6 - known["job"])
     assert len(before) >= 2
     assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
     assert len(list(Path("out").iterdir())) == 6

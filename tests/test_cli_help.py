@@ -63,19 +63,19 @@ def test_a_setting_added_to_the_table_is_a_flag_with_no_other_edit(tmp_path: Pat
     api = tmp_path / "scenario_reframe_api"
     shutil.copytree(ROOT / "generated" / "scenario_reframe_api", api)
     table = (api / "settings.py").read_text("utf-8")
-    row = """    Setting(name="sharpness", wire="sharpness", kind="integer", default=None,
+    row = """    Setting(name="test_sharpness", wire="test_sharpness", kind="integer", default=None,
         bounds=Bounds(1, 3), choices=(), description="How sharp."),
 )
 
 
 class"""
     table = table.replace(")\n\n\nclass ReframeSettings", row + " ReframeSettings")
-    table += '\n    sharpness: Annotated[int, Bounds(1, 3)]\n    """How sharp."""\n'
+    table += '\n    test_sharpness: Annotated[int, Bounds(1, 3)]\n    """How sharp."""\n'
     (api / "settings.py").write_text(table, "utf-8")
     code = "from scenario_reframe.cli import main; print(main(['run', *{}]))"
-    assert "--sharpness INT" in python(code.format(["--help"]), tmp_path).stdout
-    checked = python(code.format(["x.mp4", "--sharpness", "4"]), tmp_path)
-    assert "--sharpness: 4 is not allowed" in checked.stderr
+    assert "--test-sharpness INT" in python(code.format(["--help"]), tmp_path).stdout
+    checked = python(code.format(["x.mp4", "--test-sharpness", "4"]), tmp_path)
+    assert "--test-sharpness: 4 is not allowed" in checked.stderr
     assert checked.stdout == "2\n"
 
 

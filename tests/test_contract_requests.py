@@ -12,6 +12,7 @@ import pytest
 from pytest_httpx import HTTPXMock
 
 from clients import BASE_URL, KEY, SECRET, Caller
+from reference import EXAMPLE
 from scenario_reframe import Asset, Estimate, Job, Submission, UnexpectedResponseError
 from scenario_reframe_api.settings import MODEL_ID
 from stepping import SUBMIT_PATH, asset_record, job_record
@@ -20,27 +21,7 @@ pytestmark = pytest.mark.usefixtures("pauses")
 
 SUBMIT_URL = f"{BASE_URL}{SUBMIT_PATH}"
 
-# The request of the model's own page, key by key.
-PAGE_REQUEST = {
-    "matchInputNumFrames": False,
-    "numFrames": 81,
-    "matchInputFramesPerSecond": False,
-    "framesPerSecond": 16,
-    "resolution": "720p",
-    "aspectRatio": "auto",
-    "numInferenceSteps": 30,
-    "guidanceScale": 5,
-    "enablePromptExpansion": False,
-    "acceleration": "regular",
-    "videoQuality": "high",
-    "videoWriteMode": "balanced",
-    "numInterpolatedFrames": 1,
-    "interpolatorModel": "film",
-    "zoomFactor": 0,
-    "trimBorders": True,
-    "temporalDownsampleFactor": 0,
-}
-# Its reply, as it stands there.
+# The reply on the model's own page, as it stands there.
 PAGE_REPLY = {
     "job": {
         "jobId": "job_abc123",
@@ -66,15 +47,15 @@ def test_submit_sends_the_page_s_example_value_for_value(
 ) -> None:
     """All 17 settings as they stand there; the client adds a seed, and nothing else."""
     httpx_mock.add_response(json={"job": job_record("job_abc123")})
-    settings: dict[str, Any] = {snake(wire): value for wire, value in PAGE_REQUEST.items()}
+    settings: dict[str, Any] = {snake(wire): value for wire, value in EXAMPLE.items()}
     job = call("submit", **settings)
     request = only_request(httpx_mock)
     assert request.method == "POST"
     assert str(request.url) == f"{BASE_URL}/generate/custom/model_wan-2-2-vace-fun-a14b-reframe"
     body = json.loads(request.content)
     assert isinstance(body.pop("seed"), int)
-    assert len(PAGE_REQUEST) == 17
-    assert json.dumps(body, sort_keys=True) == json.dumps(PAGE_REQUEST, sort_keys=True)
+    assert len(EXAMPLE) == 17
+    assert json.dumps(body, sort_keys=True) == json.dumps(EXAMPLE, sort_keys=True)
     assert job.id == "job_abc123"
 
 

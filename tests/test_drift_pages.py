@@ -1,5 +1,6 @@
 """The vendor's reference page, read as a source of drift."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,9 @@ from ruamel.yaml import YAML
 from _drift.errors import SourceError
 from _drift.page import read_page
 from _drift.sources import read_file
-from _drift.spec import known_in
-from drift_sources import EIGHT, FIVE, Rows, new_row, page, rows_of_spec, table
+from _drift.spec import REQUIRED_MARK, known_in, schemas_of
+from drift_sources import EIGHT, FIVE, OTHER_FRAMES, Rows, new_row, page, rows_of_spec, table
+from reference import PAGE
 from scenario_reframe.drift import compare
 from scenario_reframe.drift_terms import Known, Stated
 from scenario_reframe_api.settings import MODEL_ID
@@ -66,8 +68,27 @@ def test_a_page_of_five_columns_proves_no_bounds_and_no_choices(known: list[Know
     assert read_page(page(rows_of_spec(), EIGHT), MODEL_ID).silent_on == ()
 
 
+def test_drift_from_the_reference_page_is_all_that_the_spec_says_otherwise(
+    known: list[Known],
+) -> None:
+    """None, unless a later page was followed: then what that one changed or added, and no more."""
+    rows = {
+        name: new_row(name, kind, Default="-" if default is None else json.dumps(default))
+        for name, kind, default in PAGE
+    }
+    kinds = {"integer": "number"}
+    reference = {(name, kind, json.dumps(default)) for name, kind, default in PAGE}
+    spec = {
+        (wire, kinds.get(one["type"], one["type"]), json.dumps(one.get("default")))
+        for wire, one in schemas_of(YAML(typ="safe").load(SPEC)).items()
+        if wire in rows or not {"x-input", REQUIRED_MARK} & one.keys()  # a page may leave it out
+    }
+    found = changes(known, page(rows))
+    assert {setting for setting, *_ in found} == {name for name, *_ in reference ^ spec}
+
+
 FIVE_CHANGES = [
-    ("numFrames", "Default", "`97`", ("numFrames", "default", "may")),
+    ("numFrames", "Default", f"`{OTHER_FRAMES}`", ("numFrames", "default", "may")),
     ("trimBorders", "Type", "string", ("trimBorders", "type", "yes")),
     ("prompt", "Required", "yes", ("prompt", "required", "yes")),
     ("zoomFactor", "Max", "0.5", ("zoomFactor", "bounds", "yes")),
@@ -95,11 +116,14 @@ def test_added_and_removed_rows_are_changes(known: list[Known]) -> None:
     """With every type of the vendor's."""
     rows = rows_of_spec()
     del rows["acceleration"]
-    kinds = {"text": "string", "mask": "assetId", "masks": "assetId[]", "refs": "file_array"}
-    rows |= {name: new_row(name, kind) for name, kind in (kinds | {"hue": "colour"}).items()}
+    kinds = {
+        "testText": "string", "testMask": "assetId", "testMasks": "assetId[]",
+        "testFiles": "file_array", "testHue": "colour",
+    }  # fmt: skip
+    rows |= {name: new_row(name, kind) for name, kind in kinds.items()}
     assert changes(known, page(rows)) == [
         ("acceleration", "removed", "yes"),
-        *((name, "added", "no") for name in ("text", "mask", "masks", "refs", "hue")),
+        *((name, "added", "no") for name in kinds),
     ]
 
 

@@ -24,7 +24,11 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.sample import make_sample
 
 Call = Callable[..., Any]
-QUICK = {"resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast"}
+QUICK = {
+    "resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast",
+    "match_input_num_frames": False, "num_frames": 81,
+    "match_input_frames_per_second": False, "frames_per_second": 16,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -161,13 +161,18 @@ def test_unknown_video_is_404_and_makes_no_job(quiet: Client) -> None:
 def test_dry_run_in_the_query_is_269_and_makes_no_job(quiet: Client, dry_run: str) -> None:
     """The price comes alone, and grows with the size and the number of frames."""
     costs = []
-    for body in ({"resolution": "480p"}, {}, {"numFrames": 241}):
+    frames = {"numFrames": 81, "matchInputNumFrames": False}
+    for body in (
+        {"resolution": "480p", **frames},
+        {"resolution": "720p", **frames},
+        {"resolution": "720p", **frames, "numFrames": 241},
+    ):
         got = quiet.post(GENERATE, params={"dryRun": dry_run}, json=body)
         assert got.status_code == 269
         assert set(got.json()) == {"creativeUnitsCost", "creativeUnitsDiscount", "costDetails"}
         assert sum(got.json()["costDetails"].values()) == got.json()["creativeUnitsCost"]
         costs.append(got.json()["creativeUnitsCost"])
-    assert costs == sorted(set(costs))
+    assert costs == [40, 60, 178.5]
     assert quiet.sandbox.jobs_made == 0
 
 
@@ -178,7 +183,7 @@ def test_price_follows_the_sources_frames_when_matched(
     body = {"videoUrl": quiet_asset["id"]}
     costs = [
         quiet.post(GENERATE, params={"dryRun": "true"}, json=body | more).json()
-        for more in ({}, {"matchInputNumFrames": True})
+        for more in ({"matchInputNumFrames": False, "numFrames": 81}, {"matchInputNumFrames": True})
     ]
     assert costs[0]["creativeUnitsCost"] > costs[1]["creativeUnitsCost"] > 0
 
@@ -189,9 +194,12 @@ def test_model_record_says_what_the_spec_says(quiet: Client) -> None:
     inputs = {one["name"]: one for one in model["inputs"]}
     assert set(inputs) == {"videoUrl", *(setting.wire for setting in SETTINGS)}
     assert inputs["videoUrl"]["required"] == {"always": True}
+    (row,) = [row for row in SETTINGS if row.wire == "numFrames"]
     frames = {key: inputs["numFrames"][key] for key in ("type", "min", "max", "step", "default")}
-    assert frames == {"type": "number", "min": 81, "max": 241, "step": 1, "default": 81}
-    assert inputs["resolution"]["allowedValues"] == ["720p", "580p", "480p"]
+    low, high = row.bounds
+    assert frames == {"type": "number", "min": low, "max": high, "step": 1, "default": row.default}
+    (row,) = [row for row in SETTINGS if row.wire == "resolution"]
+    assert inputs["resolution"]["allowedValues"] == [*row.choices]
     assert "min" not in inputs["seed"]
 
 

@@ -212,9 +212,9 @@ def letterboxed(number: int) -> Picture:
 
 
 def test_trim_borders_cuts_black_borders(tmp_path: Path) -> None:
-    """Borders are cut by default and the picture fills the height; with `false` they stay."""
+    """With `true` borders are cut and the picture fills the height; with `false` they stay."""
     source = write_clip(tmp_path / "boxed.mp4", [letterboxed(number) for number in range(8)])
-    cut = reframed(source, tmp_path, "cut", aspectRatio="9:16", numFrames=2)
+    cut = reframed(source, tmp_path, "cut", aspectRatio="9:16", numFrames=2, trimBorders=True)
     kept = reframed(source, tmp_path, "kept", aspectRatio="9:16", numFrames=2, trimBorders=False)
     row = 427 - 480 * 9 // 32 + 20
     assert kept.frames[0][row].mean() < 12
