@@ -95,7 +95,10 @@ def test_links_of_the_spec_lead_on(fast: Sandbox, way: dict[str, int]) -> None:
             super().after_call(response, case)
             reached.add((case.operation.definition.raw["operationId"], response.status_code))
 
-    Journey.run(settings=settings(_BOUNDED, stateful_step_count=6))
+    # What is drawn changes with the spec, and with the modules that happen to be loaded.
+    for steps in (6, 12, 24, 48):
+        if not reached >= set(way.items()):
+            Journey.run(settings=settings(_BOUNDED, stateful_step_count=steps))
     assert reached >= set(way.items())
 
 
