@@ -40,6 +40,9 @@ class Sandbox:
     long each status is shown at least, both in seconds. Files live in a temporary folder, or in
     `media_dir`, which is then left as it is.
 
+    `clock` gives Unix time in seconds. Statuses, the list's lag and signed URLs go by it, so that a
+    test may move it by hand instead of waiting.
+
     For tests with many jobs: `fast` makes small files of meaningless bytes instead of videos, and
     takes whatever begins like one. `list_lag` is how many seconds a new job is missing from the
     list of jobs. `parallel_jobs` is how many paid jobs may run; one more is refused with 429. While
@@ -63,6 +66,7 @@ class Sandbox:
         fast: bool = False,
         list_lag: float = 0.0,
         parallel_jobs: int | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.api_key = api_key
         self.api_secret = api_secret
@@ -73,6 +77,7 @@ class Sandbox:
         self._media_dir = media_dir
         self._fast = fast
         self._limits = Limits(list_lag, parallel_jobs)
+        self._clock = clock
         self._closing = contextlib.ExitStack()
 
     def __repr__(self) -> str:
@@ -89,8 +94,8 @@ class Sandbox:
                 stack.enter_context(tempfile.TemporaryDirectory(prefix="scenario-reframe-"))
             )
             self.base_url = f"http://127.0.0.1:{port}/v1"
-            signer = Signer(f"http://localhost:{port}", self._url_lifetime, time.time)
-            self._state = State(folder, signer, self._stage_seconds, self._limits)
+            signer = Signer(f"http://localhost:{port}", self._url_lifetime, self._clock)
+            self._state = State(folder, signer, self._stage_seconds, self._limits, self._clock)
             imports, encodes = (Worker(name, self._state.stopping) for name in _WORKERS)
             engine = FastEngine(self._state) if self._fast else VideoEngine(self._state, encodes)
             app = build_app(self._state, engine, imports)

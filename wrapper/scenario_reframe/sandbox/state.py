@@ -1,7 +1,6 @@
 """What the sandbox remembers: in memory, with the files in one folder."""
 
 import secrets
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -37,11 +36,19 @@ class State:
     `stopping` is set when the sandbox closes; long work looks at it.
     """
 
-    def __init__(self, folder: Path, signer: Signer, stage_seconds: float, limits: Limits) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        signer: Signer,
+        stage_seconds: float,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
         self.folder = folder
         self.signer = signer
         self.stage_seconds = stage_seconds
         self.limits = limits
+        self._clock = clock
         self.jobs: dict[str, Job] = {}
         self.assets: dict[str, Asset] = {}
         self.uploads: dict[str, Upload] = {}
@@ -177,7 +184,7 @@ class State:
 
     def now(self) -> float:
         """Unix time in seconds. Here it never goes back, as jobs are kept in order of time."""
-        self._latest = max(self._latest, time.time())
+        self._latest = max(self._latest, self._clock())
         return self._latest
 
 
