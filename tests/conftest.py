@@ -91,8 +91,8 @@ def httpx_mock(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that does not dwell on any status."""
-    with Sandbox(stage_seconds=0.01) as made:
+    """A sandbox that shows each status no longer than its work takes."""
+    with Sandbox(stage_seconds=0) as made:
         yield made
 
 
@@ -130,3 +130,18 @@ def quiet_asset(quiet: Client, clip: bytes) -> dict[str, Any]:
     entity = quiet.upload(clip)["entityId"]
     record: dict[str, Any] = quiet.get(f"/assets/{entity}").json()["asset"]
     return record
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Client]:
+    """A client of a sandbox that many tests share: its jobs are done at once, without video."""
+    with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as made:
+        yield made
+
+
+@pytest.fixture
+def fast(shared: Client) -> Iterator[Client]:
+    """The same, without faults before or after a test."""
+    shared.sandbox.faults.clear()
+    yield shared
+    shared.sandbox.faults.clear()
