@@ -11,6 +11,8 @@ from clients import BASE_URL
 from contracts import Contract, load_spec
 from stepping import SUBMIT_PATH, asset_record, job_record
 
+pytestmark = pytest.mark.any_python
+
 pytest_plugins = ["pytester"]
 
 AUTHORIZATION = {"Authorization": "Basic a2V5OnNlY3JldA=="}

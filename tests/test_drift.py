@@ -12,6 +12,8 @@ from scenario_reframe.model_inputs import read_model
 from scenario_reframe.sandbox.generating import model_record
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
 
+pytestmark = pytest.mark.any_python
+
 KNOWN = {
     "text": Known(name="text", kind="string"),
     "word": Known(name="word", kind="string", limits=(1, 9), default="a"),

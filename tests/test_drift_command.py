@@ -29,6 +29,8 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.generating import model_record
 from scenario_reframe_api.settings import MODEL_ID
 
+pytestmark = pytest.mark.any_python
+
 ROOT = Path(__file__).parent.parent
 SPEC = "spec/openapi.yaml"
 SETTINGS = "generated/scenario_reframe_api/settings.py"

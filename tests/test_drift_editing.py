@@ -7,6 +7,8 @@ from _drift.editing import edited
 from _generate.errors import SpecError
 from _generate.settings_table import REQUEST_SCHEMA
 
+pytestmark = pytest.mark.any_python
+
 HEAD = f"""\
 # A comment at the top.
 paths: {{ /x: {{ $ref: "#/y" }} }}   # spaces in braces

@@ -16,6 +16,8 @@ from scenario_reframe.drift import compare
 from scenario_reframe.drift_terms import Known, Stated
 from scenario_reframe_api.settings import MODEL_ID
 
+pytestmark = pytest.mark.any_python
+
 SPEC = Path(__file__).parent.parent / "spec" / "openapi.yaml"
 
 

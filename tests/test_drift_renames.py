@@ -5,6 +5,8 @@ import pytest
 from _drift.plan import likeness
 from scenario_reframe.drift_terms import Known, Stated
 
+pytestmark = pytest.mark.any_python
+
 MODE = Known(name="writeMode", kind="string", choices=("fast", "small"), default="fast")
 RATE = Known(name="frameRate", kind="integer", limits=(5, 30), default=16)
 ZOOM = Known(name="zoomFactor", kind="number", limits=(0, 0.9), default=0)

@@ -9,6 +9,8 @@ import pytest
 
 from drills import PACKAGE, Spec, Tree, names_of, right, rounds, sent, settings_of, wrong
 
+pytestmark = pytest.mark.any_python
+
 # Names that the vendor would not give.
 NEW = {
     "testMotion": {

@@ -11,6 +11,8 @@ from _generate import __main__ as generator
 from drills import PACKAGE, ROOT, contents
 from scenario_reframe_api.settings import SETTINGS
 
+pytestmark = pytest.mark.any_python
+
 FILES = list(contents(ROOT / PACKAGE))
 ROWS = [
     number

@@ -18,6 +18,8 @@ from ruamel.yaml import YAML
 from _generate.__main__ import main
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
+pytestmark = pytest.mark.any_python
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path("generated/scenario_reframe_api")
 

@@ -18,6 +18,8 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import rewrite
 from scenario_reframe_api.settings import MODEL_ID
 
+pytestmark = pytest.mark.any_python
+
 # Operations whose description forbids what the schema allows: that is answered with a 400.
 # Elsewhere a request that the schema allows is accepted, or an id is not known.
 _PARTLY_REFUSED: Final = ("listJobs", "actOnJob", "createUpload", "actOnUpload")

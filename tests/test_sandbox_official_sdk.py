@@ -20,6 +20,8 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import drop
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS
 
+pytestmark = pytest.mark.any_python
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
