@@ -1,7 +1,7 @@
 """Batches of both clients against the sandbox: what is bought is counted on its side."""
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -44,7 +44,8 @@ from timings import SOON
 
 GENERATE, LIST, UPLOADS = r"/generate/", r"/jobs$", r"/uploads$"
 LIMITED = {"reason": "Too many parallel jobs", "details": {"actionName": "p", "actionLimit": 3}}
-Make = Callable[..., Batches]
+BOTH = pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"], indirect=True)
+"""For what the bridge from threads to asyncio could do otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,10 @@ def sandbox(running: Sandbox) -> Iterator[Sandbox]:
     running.parallel_jobs, running.list_lag, running.hold_jobs = None, 0.0, False
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture
 def is_async(request: pytest.FixtureRequest) -> bool:
-    """Which client."""
-    return bool(request.param == "async")
+    """Which client: the async one, since one engine does the work of both; or as `BOTH` says."""
+    return bool(getattr(request, "param", True))
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ def errors(outcomes: list[BatchOutcome]) -> set[str]:
 # --- the whole of it, and again ------------------------------------------------------------------
 
 
+@BOTH
 @pytest.mark.parametrize("keeps", [True, False], ids=["ledger", "none"])
 def test_twelve_clips_in_two_shapes(
     batch: Batches, count: Count, tmp_path: Path, *, keeps: bool
@@ -143,6 +145,7 @@ def test_twelve_clips_in_two_shapes(
     assert (batch.kinds().count("submitted"), batch.kinds().count("uploading")) == (24, 12)
 
 
+@BOTH
 def test_run_again_takes_all_up_and_asks_nothing(
     batch: Batches, count: Count, tmp_path: Path
 ) -> None:
@@ -214,12 +217,12 @@ def test_limit_is_found_and_kept(
             sandbox.hold_jobs = False
 
     with Most(sandbox) as most:
-        got = batch(shapes(clips(tmp_path / "in", 10)), on_event=on_event)
-    assert statuses(got) == {"done": 20}
+        got = batch(shapes(clips(tmp_path / "in", 5)), on_event=on_event)
+    assert statuses(got) == {"done": 10}
     assert at_once[0] == 3
     assert most.seen <= 3
-    assert count.jobs == 20
-    assert count.posts <= 30
+    assert count.jobs == 10
+    assert count.posts <= 20
 
 
 def test_raised_limit_is_found(
@@ -242,8 +245,8 @@ def test_raised_limit_is_found(
             before.append(limits[0].now)
             sync_batch.sandbox.parallel_jobs = 8
 
-    outcomes = sync_batch(shapes(clips(tmp_path / "in", 30), ["1:1"]), on_event=on_event)
-    assert statuses(outcomes) == {"done": 30}
+    outcomes = sync_batch(shapes(clips(tmp_path / "in", 16), ["1:1"]), on_event=on_event)
+    assert statuses(outcomes) == {"done": 16}
     assert before[0] == 1
     assert limits[0].now >= 4
 
@@ -294,11 +297,12 @@ def test_jobs_of_a_dead_run_hold_slots_until_they_end(
     assert not [state for (state,) in rows(batch, "state") if state == "submitted"]
 
 
+@BOTH
 def test_two_clients_at_the_same_items(
     batch: Batches, count: Count, tmp_path: Path, sandbox: Sandbox, *, is_async: bool
 ) -> None:
     """At once, with one ledger: each item is bought once; the other is told it is busy, or done."""
-    items = shapes(clips(tmp_path / "in", 6))
+    items = shapes(clips(tmp_path / "in", 3))
     other = Batches(sandbox, batch.to, batch.ledger, is_async=is_async)
     Ledger(tmp_path / "ledger.db").close()  # the tables are there
     found: list[list[BatchOutcome]] = []
@@ -308,13 +312,13 @@ def test_two_clients_at_the_same_items(
     for thread in threads:
         thread.join()
     assert len(found) == 2
-    assert count.jobs == 12
+    assert count.jobs == 6
     for got in found:
-        assert len(got) == 12
+        assert len(got) == 6
         assert {one.status for one in got} <= {"done", "skipped"}
         assert errors(got) <= {"LedgerBusyError"}
-    assert statuses(batch(items)) == {"done": 12}
-    assert count.jobs == 12
+    assert statuses(batch(items)) == {"done": 6}
+    assert count.jobs == 6
 
 
 def test_jobs_of_others_do_not_keep_a_batch_from_its_own(
@@ -404,8 +408,8 @@ def test_dry_run_that_was_paid_ends_the_estimating(
 ) -> None:
     """The server takes dry runs for orders: that is told at once, and not repeated for all."""
     batch.sandbox.faults.add(order_dry_runs, GENERATE, method="POST", times=1000)
-    got = batch(shapes(clips(tmp_path / "in", 40), ["1:1"]), budget=10_000)
-    assert len(got) == 40
+    got = batch(shapes(clips(tmp_path / "in", 17), ["1:1"]), budget=10_000)
+    assert len(got) == 17
     assert count.jobs <= engine.PREPARING
     assert any(one.job is not None for one in got)
 
@@ -418,6 +422,7 @@ async def order_dry_runs(app: Any, scope: Any, receive: Any, send: Any) -> None:
 # --- what fails ----------------------------------------------------------------------------------
 
 
+@BOTH
 def test_one_failure_stops_nothing_else(batch: Batches, count: Count, tmp_path: Path) -> None:
     """An upload, a submit and a job fail; the others are done, and every outcome is told."""
     videos = clips(tmp_path / "in", 6)
@@ -457,17 +462,18 @@ def test_failed_job_is_told_with_its_cost(batch: Batches, count: Count, tmp_path
 
 def test_clip_that_vanishes_fails_alone(batch: Batches, count: Count, tmp_path: Path) -> None:
     """It was there when everything was checked."""
-    videos = clips(tmp_path / "in", 30)
+    videos = clips(tmp_path / "in", 12)
 
     def remove(event: BatchEvent) -> None:
         if event.kind == "checked":
-            videos[20].unlink()
+            videos[9].unlink()
 
     got = batch(shapes(videos, ["1:1"]), on_event=remove)
-    assert statuses(got) == {"done": 29, "failed": 1}
-    assert count.jobs == 29
+    assert statuses(got) == {"done": 11, "failed": 1}
+    assert count.jobs == 11
 
 
+@BOTH
 def test_bad_items_are_all_told_before_anything_is_sent(
     batch: Batches, count: Count, tmp_path: Path
 ) -> None:
@@ -517,9 +523,9 @@ def test_refused_key_skips_the_rest(
 ) -> None:
     """Nothing more is uploaded than what was under way."""
     batch.sandbox.faults.add(answer(status, {"reason": "no"}), GENERATE, method="POST", times=1000)
-    got = batch(shapes(clips(tmp_path / "in", 40), ["1:1"]))
+    got = batch(shapes(clips(tmp_path / "in", 20), ["1:1"]))
     found = statuses(got)
-    assert found["failed"] + found["skipped"] == 40
+    assert found["failed"] + found["skipped"] == 20
     assert found["failed"] <= 2 * engine.PREPARING
     assert all(isinstance(one.error, kind) for one in got)
     assert count.uploads <= 2 * engine.PREPARING
@@ -528,22 +534,23 @@ def test_refused_key_skips_the_rest(
 
 def test_refused_asset_fails_alone(batch: Batches, count: Count, tmp_path: Path) -> None:
     """A 403 that is about one result stops no other; its job is told, and kept for the next run."""
-    items = shapes(clips(tmp_path / "in", 30), ["1:1"])
+    items = shapes(clips(tmp_path / "in", 10), ["1:1"])
     batch.sandbox.faults.add(answer(403, {"reason": "no"}), r"/v1/assets/", method="GET")
     got = batch(items)
-    assert statuses(got) == {"done": 29, "failed": 1}
+    assert statuses(got) == {"done": 9, "failed": 1}
     (bad,) = [one for one in got if one.status == "failed"]
     assert bad.job is not None
     assert bad.cost == 40.0
     again = batch(items)
-    assert statuses(again) == {"done": 30}
+    assert statuses(again) == {"done": 10}
     assert bad.job.id in {one.job.id for one in again if one.job}
-    assert count.jobs == 30
+    assert count.jobs == 10
 
 
 # --- lost answers --------------------------------------------------------------------------------
 
 
+@BOTH
 def test_lost_answer_of_an_accepted_submit(batch: Batches, count: Count, tmp_path: Path) -> None:
     """Its job is found by its seed."""
     batch.sandbox.faults.add(drop(after=True), GENERATE, method="POST", times=2)
@@ -606,8 +613,8 @@ def test_put_off_item_that_cannot_be_looked_for_is_not_bought_anew(
 
 def test_waiting_goes_through_the_list(batch: Batches, count: Count, tmp_path: Path) -> None:
     """No job is asked for by its id when the list shows it."""
-    assert statuses(batch(shapes(clips(tmp_path / "in", 12)))) == {"done": 24}
-    made = [job.id for job in batch.sandbox.made[-24:]]
+    assert statuses(batch(shapes(clips(tmp_path / "in", 4)))) == {"done": 8}
+    made = [job.id for job in batch.sandbox.made[-8:]]
     assert sum(count.seen("GET", job_id) for job_id in made) == 0
 
 
@@ -627,11 +634,12 @@ def test_jobs_that_the_list_does_not_show_are_asked_for(
 # --- the end of it -------------------------------------------------------------------------------
 
 
+@BOTH
 def test_left_early_leaves_nothing_and_is_taken_up(
     batch: Batches, count: Count, tmp_path: Path
 ) -> None:
     """After the first outcome: no thread, no task; the next run buys what is missing, no more."""
-    items = shapes(clips(tmp_path / "in", 10))
+    items = shapes(clips(tmp_path / "in", 5))
 
     def on_event(event: BatchEvent) -> None:
         if event.kind == "downloading":
@@ -640,14 +648,15 @@ def test_left_early_leaves_nothing_and_is_taken_up(
     assert len(batch(items, most=1, concurrency=2, on_event=on_event)) == 1
     assert no_threads_left()
     bought = count.jobs
-    assert bought < 20
+    assert bought < 10
     batch.sandbox.hold_jobs = False
     on_record = [job for (job, state) in rows(batch, "job_id, state") if job or state != "failed"]
     assert len(on_record) >= bought
-    assert statuses(batch(items)) == {"done": 20}
-    assert count.jobs == 20
+    assert statuses(batch(items)) == {"done": 10}
+    assert count.jobs == 10
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("kind", "error"),
     [
@@ -663,7 +672,7 @@ def test_error_of_on_event_comes_out_as_itself(
     batch: Batches, count: Count, tmp_path: Path, kind: str, error: type[Exception]
 ) -> None:
     """Whatever it is, it ends the batch at once; what was bought is taken up by the next."""
-    items = shapes(clips(tmp_path / "in", 10))
+    items = shapes(clips(tmp_path / "in", 5))
     raised: list[Exception] = []
 
     def fail(event: BatchEvent) -> None:
@@ -675,8 +684,8 @@ def test_error_of_on_event_comes_out_as_itself(
         batch(items, on_event=fail)
     assert caught.value in raised
     assert no_threads_left()
-    assert statuses(batch(items)) == {"done": 20}
-    assert count.jobs == 20
+    assert statuses(batch(items)) == {"done": 10}
+    assert count.jobs == 10
 
 
 def test_on_event_may_be_a_coroutine_function(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -695,7 +704,7 @@ def test_ctrl_c_while_waiting_for_an_outcome(
     sync_batch: Batches, count: Count, tmp_path: Path
 ) -> None:
     """The consumer is interrupted: the engine's thread ends, and the jobs are on record."""
-    items = shapes(clips(tmp_path / "in", 6))
+    items = shapes(clips(tmp_path / "in", 4))
 
     def interrupt(_outcome: BatchOutcome) -> None:
         raise KeyboardInterrupt
@@ -703,5 +712,5 @@ def test_ctrl_c_while_waiting_for_an_outcome(
     with pytest.raises(KeyboardInterrupt):
         sync_batch(items, on_outcome=interrupt)
     assert no_threads_left()
-    assert statuses(sync_batch(items)) == {"done": 12}
-    assert count.jobs == 12
+    assert statuses(sync_batch(items)) == {"done": 8}
+    assert count.jobs == 8

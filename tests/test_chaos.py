@@ -43,6 +43,6 @@ def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
 def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> None:
     """What the run looks for, it finds."""
     client = (sys.executable, str(ROOT / "tests" / "chaos_bugs.py"), bug)
-    figures = chaos(jobs=30, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
+    figures = chaos(jobs=16, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
     assert figures[seen] > 0, figures
     assert not is_good(figures)

@@ -1,4 +1,4 @@
-"""Whoever edits by hand what is generated is told so: every file, and every row of the table."""
+"""Whoever edits by hand what is generated is told so: files of every kind, rows of the table."""
 
 import shutil
 import sys
@@ -14,6 +14,12 @@ from scenario_reframe_api.settings import SETTINGS
 pytestmark = pytest.mark.any_python
 
 FILES = list(contents(ROOT / PACKAGE))
+# One of each kind, a kind being a folder and an ending; the longest, so that none is empty.
+KINDS = {
+    (Path(name).parent, Path(name).suffix): name
+    for name in sorted(FILES, key=lambda name: (ROOT / PACKAGE / name).stat().st_size)
+}
+EDITED = sorted({*KINDS.values(), "__init__.py", "py.typed", "settings.py"} & set(FILES))
 ROWS = [
     number
     for number, line in enumerate((ROOT / "README.md").read_text("utf-8").splitlines())
@@ -57,9 +63,9 @@ def check(
     return lambda: (generator.main(), capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", EDITED)
 def test_a_file_that_is_edited_or_gone_is_named(tree: Path, check: Check, name: str) -> None:
-    """One byte flipped, added or taken away, in each file in turn; that file and no other."""
+    """One byte flipped, added or taken away, in a file of each kind; that file and no other."""
     path = tree / PACKAGE / name
     kept = path.read_bytes()
     middle = len(kept) // 2
@@ -86,11 +92,11 @@ def test_a_file_that_nobody_made_is_named(tree: Path, check: Check, folder: str)
     assert check() == (0, "")
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", [ROWS[0], ROWS[-1]])
 def test_a_row_of_the_table_that_is_edited_or_gone_is_told(
     tree: Path, check: Check, row: int
 ) -> None:
-    """Each in turn; the prose around the table is free."""
+    """The first and the last; the prose around the table is free."""
     path = tree / "README.md"
     kept = path.read_text("utf-8")
     lines = kept.splitlines(keepends=True)
