@@ -15,6 +15,7 @@ from contracts import Contract, load_spec
 from exchanges import Record
 from sandbox_clips import Client, bar_clip
 from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.sample import make_sample
 from secrecy import Watch
 from timings import SOON
 
@@ -101,6 +102,14 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
     """A client of the sandbox."""
     with closing(Client(sandbox)) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real video, `clip.mp4`: 16:9 and four frames, so that it is soon uploaded and reframed."""
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    make_sample(path, seconds=0.4, size="160x90", rate=10)
+    return path
 
 
 @pytest.fixture(scope="module")

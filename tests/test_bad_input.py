@@ -10,7 +10,6 @@ from attrs import evolve
 
 from scenario_reframe.cli import main, reframing
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.sample import make_sample
 from timings import SOON
 
 USAGE, REFUSED = 2, 3
@@ -139,19 +138,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small video."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    make_sample(path, seconds=0.4, size="160x90", rate=10)
-    return path.read_bytes()
-
-
 @pytest.fixture
-def folder(tmp_path: Path, clip: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory in which the bad things lie, and a locked ledger."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "clip.mp4").write_bytes(clip)
+    (tmp_path / "clip.mp4").write_bytes(short_clip.read_bytes())
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("This is not a video. It goes on for a while.")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))

@@ -5,6 +5,7 @@ import os
 import re
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ import pytest
 from commands import Commands, Process, commands, credentials_of, interrupt, output_of
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import hang
-from scenario_reframe.sandbox.sample import make_sample
 from waiting import until
 
 QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0")
@@ -29,9 +29,9 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def start(sandbox: Sandbox, tmp_path: Path) -> Iterator[Commands]:
+def start(sandbox: Sandbox, tmp_path: Path, short_clip: Path) -> Iterator[Commands]:
     """Starts the command in an empty folder that holds `clip.mp4`."""
-    make_sample(tmp_path / "clip.mp4", seconds=1, size="160x90", rate=10)
+    shutil.copy(short_clip, tmp_path)
     with commands(tmp_path, {**credentials_of(sandbox), "TERM": "xterm"}) as made:
         yield made
 

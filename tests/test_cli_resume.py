@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,6 @@ from commands import point_to
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
-from scenario_reframe.sandbox.sample import make_sample
 
 QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0", "--video-write-mode", "fast")
 RUN = ("run", "clip.mp4", "-o", "out.mp4", *QUICK)
@@ -20,10 +20,10 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
+def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_clip: Path) -> Iterator[Sandbox]:
     """A sandbox that the environment points to, a clip in the working directory, no pauses."""
     monkeypatch.chdir(tmp_path)
-    make_sample(tmp_path / "clip.mp4", seconds=0.4, size="160x90", rate=10)
+    shutil.copy(short_clip, tmp_path)
     with Sandbox(stage_seconds=0.0) as running:
         point_to(running, monkeypatch)
         yield running

@@ -12,7 +12,6 @@ from commands import point_to
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, cut, drop
-from scenario_reframe.sandbox.sample import make_sample
 
 QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0", "--video-write-mode", "fast")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
@@ -28,12 +27,10 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox
         yield running
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A short clip of 16:9."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    make_sample(path, seconds=1, size="160x90", rate=10)
-    return str(path)
+@pytest.fixture
+def clip(short_clip: Path) -> str:
+    """A short clip of 16:9, as an argument."""
+    return str(short_clip)
 
 
 def test_run_writes_a_tall_video_and_prints_only_its_path(

@@ -57,19 +57,11 @@ def sandbox(running: Sandbox) -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short clip of 16:9."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    make_sample(path, seconds=0.2, size="160x90", rate=25)
-    return path
-
-
-@pytest.fixture(scope="module")
-def video(running: Sandbox, clip: Path) -> str:
+def video(running: Sandbox, short_clip: Path) -> str:
     """The clip as an asset of the server, for tests that are not about uploads."""
     keys = (running.api_key, running.api_secret)
     with ReframeClient(*keys, base_url=running.base_url) as client:
-        return client.upload(clip).id
+        return client.upload(short_clip).id
 
 
 @pytest.fixture
@@ -160,36 +152,36 @@ def uncertain(start: Open, sandbox: Sandbox, video: str, to: Path, *, accepted: 
 
 
 def test_one_clip_in_three_shapes_is_uploaded_once(
-    start: Open, sandbox: Sandbox, clip: Path, tmp_path: Path
+    start: Open, sandbox: Sandbox, short_clip: Path, tmp_path: Path
 ) -> None:
     """Also by later runs; every shape is a job of its own."""
     count = Count(sandbox)
     for number, shape in enumerate(("9:16", "1:1", "16:9")):
         to = tmp_path / f"{number}.mp4"
-        start()("reframe", clip, to, aspect_ratio=shape, **QUICK)
+        start()("reframe", short_clip, to, aspect_ratio=shape, **QUICK)
         assert whole(to)
     assert (count.uploads, count.jobs) == (1, 3)
 
 
 def test_an_estimate_and_a_submit_share_an_upload(
-    start: Open, sandbox: Sandbox, clip: Path
+    start: Open, sandbox: Sandbox, short_clip: Path
 ) -> None:
     """And what upload() brought is not brought again."""
     count, session = Count(sandbox), start()
-    session("upload", clip)
-    session("estimate", clip, **QUICK)
-    session("submit", clip, **QUICK)
+    session("upload", short_clip)
+    session("estimate", short_clip, **QUICK)
+    session("submit", short_clip, **QUICK)
     assert (count.uploads, count.jobs) == (1, 1)
 
 
 def test_a_clip_that_was_changed_is_uploaded_again(
-    start: Open, sandbox: Sandbox, clip: Path, tmp_path: Path
+    start: Open, sandbox: Sandbox, short_clip: Path, tmp_path: Path
 ) -> None:
     """What counts is its bytes, and not its name."""
     copy = tmp_path / "copy.mp4"
-    copy.write_bytes(clip.read_bytes())
+    copy.write_bytes(short_clip.read_bytes())
     count, session = Count(sandbox), start()
-    session("estimate", clip, **QUICK)
+    session("estimate", short_clip, **QUICK)
     session("estimate", copy, **QUICK)
     assert count.uploads == 1
     make_sample(copy, seconds=0.2, size="128x72", rate=25)
@@ -198,24 +190,24 @@ def test_a_clip_that_was_changed_is_uploaded_again(
 
 
 def test_an_upload_that_the_server_lost_is_forgotten(
-    start: Open, sandbox: Sandbox, clip: Path, tmp_path: Path
+    start: Open, sandbox: Sandbox, short_clip: Path, tmp_path: Path
 ) -> None:
     """A 404 for the video: this submit fails, and the next one brings it again."""
     session, to = start(), tmp_path / "a.mp4"
-    session("submit", clip, **QUICK)
+    session("submit", short_clip, **QUICK)
     (entry,) = session("entries")
     del sandbox._state.assets[entry.body["videoUrl"]]
     count = Count(sandbox)
-    session.fails(NotFoundError, "reframe", clip, to, **QUICK)
+    session.fails(NotFoundError, "reframe", short_clip, to, **QUICK)
     assert (count.uploads, count.jobs) == (0, 0)
-    session("reframe", clip, to, **QUICK)
+    session("reframe", short_clip, to, **QUICK)
     assert (count.uploads, count.jobs) == (1, 1)
     assert whole(to)
 
 
 @pytest.mark.parametrize("moment", ["before complete", "after complete"])
 def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
-    start: Open, sandbox: Sandbox, clip: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+    start: Open, sandbox: Sandbox, short_clip: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """A run killed before its upload became an asset: the next one sends nothing again."""
     count = Count(sandbox)
@@ -227,47 +219,47 @@ def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
         part = "_complete" if moment == "before complete" else "imported"
         broken.setattr(uploading, part, killed)
         with pytest.raises(KeyboardInterrupt):
-            start()("submit", clip, **QUICK)
-    start()("submit", clip, **QUICK)
+            start()("submit", short_clip, **QUICK)
+    start()("submit", short_clip, **QUICK)
     assert (count.uploads, count.jobs) == (1, 1)
 
 
 def test_an_upload_that_came_to_nothing_is_sent_again(
-    start: Open, sandbox: Sandbox, clip: Path
+    start: Open, sandbox: Sandbox, short_clip: Path
 ) -> None:
     """The server has no such upload any more."""
     count, session = Count(sandbox), start()
-    video = open_video(clip)
+    video = open_video(short_clip)
     session._client._road.records.sent(content_of(video) or "", "upload_gone")
-    session("submit", clip, **QUICK)
+    session("submit", short_clip, **QUICK)
     assert (count.uploads, count.jobs) == (1, 1)
 
 
 def test_an_upload_that_failed_is_made_good_by_the_same_call(
-    start: Open, sandbox: Sandbox, clip: Path, tmp_path: Path
+    start: Open, sandbox: Sandbox, short_clip: Path, tmp_path: Path
 ) -> None:
     """Nothing was bought, and the first entry is closed: nobody resumes what was told to fail."""
     count, to = Count(sandbox), tmp_path / "a.mp4"
     sandbox.faults.add(answer(500), r"^/uploads/", method="PUT", times=100)
-    start().fails(UploadError, "reframe", clip, to, **QUICK)
+    start().fails(UploadError, "reframe", short_clip, to, **QUICK)
     sandbox.faults.clear()
     assert start()("entries", unfinished=True) == []
-    start()("reframe", clip, to, **QUICK)
+    start()("reframe", short_clip, to, **QUICK)
     assert whole(to)
     assert (count.posts, count.jobs) == (1, 1)
     assert [entry.state for entry in start()("entries")] == ["done", "failed"]
 
 
 def test_resume_refuses_a_clip_that_is_not_what_it_was(
-    start: Open, sandbox: Sandbox, clip: Path, tmp_path: Path
+    start: Open, sandbox: Sandbox, short_clip: Path, tmp_path: Path
 ) -> None:
     """Nobody wanted this one."""
     count, copy = Count(sandbox), tmp_path / "copy.mp4"
-    copy.write_bytes(clip.read_bytes())
+    copy.write_bytes(short_clip.read_bytes())
     sandbox.faults.add(answer(500), r"^/uploads/", method="PUT", times=100)
     start().fails(UploadError, "reframe", copy, tmp_path / "a.mp4", **QUICK)
     sandbox.faults.clear()
-    copy.write_bytes(clip.read_bytes() + b"\0" * 8)
+    copy.write_bytes(short_clip.read_bytes() + b"\0" * 8)
     start().fails(InvalidVideoError, "resume", only(start()))
     assert count.posts == 0
 

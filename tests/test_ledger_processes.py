@@ -17,7 +17,6 @@ import pytest
 from ledger_sessions import QUICK, held, posts, quick_sandbox, whole
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, cut, drop
-from scenario_reframe.sandbox.sample import make_sample
 from waiting import until
 
 PROGRAM = Path(__file__).with_name("ledger_program.py")
@@ -59,9 +58,9 @@ class Run:
 class Stage:
     """A sandbox, a clip, a ledger, and processes that use them."""
 
-    def __init__(self, sandbox: Sandbox, clip: Path, folder: Path) -> None:
+    def __init__(self, sandbox: Sandbox, short_clip: Path, folder: Path) -> None:
         self.sandbox = sandbox
-        self.clip = clip
+        self.clip = short_clip
         self.to = folder / "out.mp4"
         self.ledger = folder / "ledger.db"
         self.go_on, self.arrived = Event(), Event()
@@ -144,18 +143,10 @@ def sandbox() -> Iterator[Sandbox]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A short clip of 16:9."""
-    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
-    make_sample(path, seconds=0.4, size="160x90", rate=25)
-    return path
-
-
 @pytest.fixture
-def stage(sandbox: Sandbox, clip: Path, tmp_path: Path) -> Iterator[Stage]:
+def stage(sandbox: Sandbox, short_clip: Path, tmp_path: Path) -> Iterator[Stage]:
     """A new ledger and a new target."""
-    made = Stage(sandbox, clip, tmp_path)
+    made = Stage(sandbox, short_clip, tmp_path)
     yield made
     made.close()
 
