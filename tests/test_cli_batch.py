@@ -288,7 +288,10 @@ def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -
 
     def two_are_held() -> bool:
         now = on_record()
-        return now["job"] == sandbox.jobs_made == now["done"] + min(2, 6 - now["done"])
+        uploaded = sql(Path(os.environ["SCENARIO_LEDGER"]), "SELECT count(asset_id) FROM uploads")
+        return uploaded == [(3,)] and now["job"] == sandbox.jobs_made == now["done"] + min(
+            2, 6 - now["done"]
+        )
 
     until(two_are_held)
     process.kill()
