@@ -1,6 +1,7 @@
 """Small clips whose frames can be told apart, ways to read them back, a client to send them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,10 +28,12 @@ PLAIN: Final = {
     "numInterpolatedFrames": 0, "temporalDownsampleFactor": 0, "interpolatorModel": "film",
     "videoQuality": "high", "videoWriteMode": "balanced",
 }  # fmt: skip
-QUICK: Final = PLAIN | {"aspectRatio": "1:1"}
+QUICK: Final = PLAIN | {"aspectRatio": "1:1", "videoWriteMode": "fast"}
 MP4: Final = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 9
 WEBM: Final = b"\x1a\x45\xdf\xa3" + bytes(5000)
 """What the fast engine takes for videos."""
+STAGE: Final = 10
+"""Seconds that each status lasts in a sandbox that goes by a clock."""
 FINAL: Final = frozenset({"success", "failure", "imported", "failed"})
 
 WIDTH, HEIGHT = 160, 90
@@ -190,3 +193,14 @@ class Client(httpx.Client):
         action = f"/uploads/{made['id']}/action"
         self.post(action, json={"action": "complete"}).raise_for_status()
         return self.settled(f"/uploads/{made['id']}", "upload")
+
+
+@contextmanager
+def by_a_clock(*, fast: bool = True, **options: Any) -> Iterator[tuple[Client, Clock]]:
+    """A client of a sandbox that goes by a clock, and the clock."""
+    clock = Clock()
+    with (
+        Sandbox(fast=fast, stage_seconds=STAGE, clock=clock, **options) as sandbox,
+        closing(Client(sandbox, clock)) as client,
+    ):
+        yield client, clock

@@ -3,35 +3,19 @@
 import hashlib
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from scenario_sdk import Scenario
 
-from sandbox_clips import GENERATE, MP4, QUICK, WEBM, Client
+from sandbox_clips import GENERATE, MP4, QUICK, STAGE, WEBM, Client, by_a_clock
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.engines import fast_result
 from scenario_reframe.sandbox.reframing import with_defaults
-from scenario_reframe_api.settings import MODEL_ID
-from waiting import Clock
 
 HISTORY = ["queued", "warming-up", "in-progress", "finalizing", "success"]
-STAGE = 10
-
-
-@contextmanager
-def by_a_clock(*, fast: bool = True, **options: Any) -> Iterator[tuple[Client, Clock]]:
-    """A client of a sandbox whose statuses each last for ten seconds of a clock, and the clock."""
-    clock = Clock()
-    with (
-        Sandbox(fast=fast, stage_seconds=STAGE, clock=clock, **options) as sandbox,
-        closing(Client(sandbox, clock)) as client,
-    ):
-        yield client, clock
 
 
 def submitted(client: Client, **settings: object) -> str:
@@ -130,24 +114,6 @@ def test_what_begins_otherwise_is_not(fast: Client, content: bytes) -> None:
         "failed",
         "the file does not begin as a video does",
     )
-
-
-def test_official_sdk_reads_the_fast_sandbox(fast: Client) -> None:
-    """In strict mode every reply is valid."""
-    sandbox, video = fast.sandbox, fast.upload(MP4)["entityId"]
-    with Scenario(
-        api_key=sandbox.api_key,
-        api_secret=sandbox.api_secret,
-        base_url=sandbox.base_url,
-        _strict_response_validation=True,
-    ) as sdk:
-        run = sdk.generate.run_model(MODEL_ID, body={**QUICK, "videoUrl": video, "seed": 5})
-        record, content = result(fast, run.job.job_id)
-        job = sdk.jobs.retrieve(run.job.job_id).job
-        assert job.metadata.asset_ids == [record["id"]]
-        asset = sdk.assets.retrieve(record["id"]).asset
-        assert (asset.properties.size, asset.metadata.seed) == (len(content), "5")
-        assert sdk.assets.retrieve(video).asset.properties.size == len(MP4)
 
 
 def test_many_jobs_run_side_by_side_without_a_thread_each() -> None:

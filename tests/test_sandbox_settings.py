@@ -80,7 +80,8 @@ def test_match_input_num_frames_stops_at_241(tmp_path: Path) -> None:
     """A longer source is cut at the model's maximum."""
     pictures = [bar_picture(number % 20) for number in range(250)]
     long = write_clip(tmp_path / "long.mp4", pictures)
-    assert len(reframed(long, tmp_path, matchInputNumFrames=True).frames) == 241
+    result = reframed(long, tmp_path, matchInputNumFrames=True, resolution="90p")
+    assert len(result.frames) == 241
 
 
 def test_frames_per_second_samples_the_source_at_that_rate(clip: Path, tmp_path: Path) -> None:
@@ -234,6 +235,20 @@ def test_same_request_gives_the_same_bytes(textured: Path, tmp_path: Path) -> No
     for name in ("one", "two"):
         reframe(textured, tmp_path / name, settings)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_work_ends_when_its_caller_says_so(clip: Path, tmp_path: Path) -> None:
+    """What `on_frame` raises comes out after that frame, and nothing more is made."""
+    seen: list[tuple[int, int]] = []
+
+    def stop(done: int, frames: int) -> None:
+        seen.append((done, frames))
+        if done == 2:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        reframe(clip, tmp_path / "result.mp4", {"resolution": "480p"}, stop)
+    assert seen == [(1, 81), (2, 81)]
 
 
 def test_result_has_no_sound_and_starts_at_once(textured: Path, tmp_path: Path) -> None:
