@@ -4,7 +4,6 @@ import base64
 import socket
 from typing import Any
 
-import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -24,31 +23,29 @@ from scenario_reframe_api.settings import MODEL_ID, SETTINGS
         {"Authorization": "Basic " + base64.b64encode(b"sandbox-key:wrong").decode()},
     ],
 )
-@pytest.mark.parametrize("path", ["/jobs", "/no/such/path"])
-def test_api_without_right_credentials_is_401(
-    quiet: Client, path: str, headers: dict[str, str]
-) -> None:
+def test_api_without_right_credentials_is_401(quiet: Client, headers: dict[str, str]) -> None:
     """Nothing of the API is open, and the answer is the vendor's JSON."""
-    got = httpx.get(quiet.sandbox.base_url + path, headers=headers)
-    assert got.status_code == 401
-    assert got.json()["reason"] == "Unauthorized"
+    for path in ("/jobs", "/no/such/path"):
+        got = quiet.files.get(quiet.sandbox.base_url + path, headers=headers)
+        assert got.status_code == 401
+        assert got.json()["reason"] == "Unauthorized"
 
 
 def test_credentials_sent_to_the_file_host_are_counted(
-    sandbox: Sandbox, client: Client, asset: dict[str, Any]
+    quiet: Client, quiet_asset: dict[str, Any]
 ) -> None:
     """A client that leaks its key to another host is found out."""
-    client.files.get(asset["url"]).raise_for_status()
-    assert sandbox.credentials_leaked == 0
-    client.get(asset["url"])
-    assert sandbox.credentials_leaked == 1
+    leaked = quiet.sandbox.credentials_leaked
+    quiet.files.get(quiet_asset["url"]).raise_for_status()
+    assert quiet.sandbox.credentials_leaked == leaked
+    quiet.get(quiet_asset["url"])
+    assert quiet.sandbox.credentials_leaked == leaked + 1
 
 
-def test_repr_shows_no_credentials() -> None:
-    """A sandbox printed in a log gives nothing away."""
-    with Sandbox(api_key="KEY", api_secret="SECRET") as sandbox:
-        assert "KEY" not in repr(sandbox)
-        assert "SECRET" not in repr(sandbox)
+def test_repr_shows_no_credentials(quiet: Client) -> None:
+    """A sandbox printed in a log gives nothing away, started or not."""
+    assert repr(Sandbox(api_key="KEY", api_secret="SECRET")) == "<Sandbox>"
+    assert repr(quiet.sandbox) == f"<Sandbox at {quiet.sandbox.base_url}>"
 
 
 @pytest.mark.parametrize(
@@ -62,10 +59,7 @@ def test_repr_shows_no_credentials() -> None:
         ({"prompt": None}, '"prompt" must be a string'),
         ({"trimBorders": "yes"}, '"trimBorders" must be a boolean'),
         ({"resolution": "1080p"}, '"resolution" must be one of [720p, 580p, 480p]'),
-        ({"zoomFactor": 0.91}, '"zoomFactor" must be less than or equal to 0.9'),
-        ({"videoUrl": 5}, '"videoUrl" must be a string'),
         ([], '"value" must be of type object'),
-        ("text", '"value" must be of type object'),
     ],
 )
 def test_wrong_setting_is_400_in_the_vendors_words(
@@ -97,7 +91,6 @@ def test_every_number_and_choice_of_the_spec_is_checked(quiet: Client) -> None:
 @pytest.mark.parametrize(
     ("content", "status"),
     [
-        (b"", 400),
         (b"{", 400),
         (b'{"seed": NaN}', 400),
         (b'{"x": 1e999}', 400),
@@ -137,7 +130,6 @@ def test_body_of_another_type_is_415(quiet: Client) -> None:
         ("POST", "/jobs/job_none/action", 404),
         ("DELETE", "/jobs", 405),
         ("GET", GENERATE, 405),
-        ("PUT", "/uploads", 405),
         ("GET", "/jobs/", 404),
     ],
 )
