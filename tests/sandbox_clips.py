@@ -142,7 +142,7 @@ def reframed(source: Path, folder: Path, name: str = "result", **settings: objec
     The sandbox's encoder itself knows no lower bound of `numFrames`, so that tests can be quick.
     """
     target = folder / f"{name}.mp4"
-    reframe(source, target, PLAIN | {"numFrames": 12} | settings)
+    reframe(source, target, PLAIN | {"numFrames": 12, "videoWriteMode": "fast"} | settings)
     return read(target)
 
 

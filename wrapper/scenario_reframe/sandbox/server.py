@@ -27,8 +27,9 @@ from scenario_reframe.sandbox.state import Limits, State
 from scenario_reframe.sandbox.workers import Worker
 
 _WORKERS: Final = ("imports", "encodes")
-_STOP_SECONDS: Final = 10.0
-_START_SECONDS: Final = 10.0
+# For a very busy machine; neither takes a second on another.
+_STOP_SECONDS: Final = 60.0
+_START_SECONDS: Final = 60.0
 # Longer than clients keep idle connections: none is closed under a request on its way.
 _KEEP_ALIVE_SECONDS: Final = 75
 
