@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from scenario_reframe.sandbox.sample import make_sample
 from secrecy import Watch
 from timings import SOON
 
+CAPTURES = ("capsys", "capfd", "capsysbinary", "capfdbinary", "capteesys")
+WATCH = pytest.StashKey[Watch]()
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))  # for `_generate`
 
 
@@ -49,17 +51,32 @@ def _a_command_pauses_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_secret_is_told(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """In no log at DEBUG, error text, ledger or output of any test is a credential or signature."""
-    if "test_sandbox" in request.node.nodeid or "test_contract" in request.node.nodeid:
-        yield  # these send requests of their own, without the client
-        return
-    with Watch(monkeypatch) as watch:
-        yield
-    watch.read_file(Path(os.environ.get("SCENARIO_LEDGER", "")))
-    assert watch.found == []
+def watch(request: pytest.FixtureRequest, _no_scenario_environment: None) -> Iterator[Watch]:
+    """In nothing that leaves the process is a credential or a signed URL's query."""
+    watch = request.node.stash[WATCH] = Watch()
+    names = request.fixturenames
+    if request.config.getoption("capture") != "fd":  # `-s`: no report will hold what is printed
+        capture = next((name for name in names if name in CAPTURES), "capfd")
+        watch.capture = request.getfixturevalue(capture)
+    if request.path.name.startswith("test_sandbox"):
+        watch.unwatched_log = "httpx"  # of requests that these tests send without the client
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in names else None
+    with watch.watching():
+        yield watch
+    watch.look_at_files(folder.rglob("*") if folder else ())
+    ledger = os.environ.get("SCENARIO_LEDGER", "")
+    watch.look_at_files(Path(ledger + end) for end in ("", "-wal", "-shm", "-journal"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the watch found fails the test; what was printed is known only now."""
+    report = yield
+    if call.when == "teardown" and WATCH in item.stash:
+        item.stash[WATCH].judge(report)
+    return report
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -1,77 +1,139 @@
-"""Watches what is logged, raised, put on record and printed, for credentials and signatures."""
+"""Watches what leaves the process in a test, for credentials and the queries of signed URLs."""
 
 import base64
 import logging
-import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from subprocess import Popen
+from traceback import format_exception
+from typing import Any
+from weakref import WeakSet
 
 import pytest
 
-from scenario_reframe.cli import output, progress
+from clients import KEY, SECRET
 from scenario_reframe.errors import ReframeError
 
-_KEY, _SECRET = "sandbox-key", "sandbox-secret"
-_PAIR = base64.b64encode(f"{_KEY}:{_SECRET}".encode()).decode()
-FORBIDDEN = re.compile(
-    rf"{_SECRET}|{_PAIR}|[?&](Policy|Signature|Key-Pair-Id|X-Amz-[A-Za-z]+)=", re.IGNORECASE
+_ACCOUNTS = (("sandbox-key", "sandbox-secret"), (KEY, SECRET))
+_QUERIES = ("Policy=", "Signature=", "Key-Pair-Id=", "X-Amz-")
+_TEXTS = (
+    *(secret for _, secret in _ACCOUNTS),
+    *(base64.b64encode(f"{key}:{secret}".encode()).decode() for key, secret in _ACCOUNTS),
+    *(mark + name for mark in "?&" for name in _QUERIES),
 )
+FORBIDDEN = tuple(text.lower().encode() for text in _TEXTS)
+_MOST_BYTES = 1024 * 1024  # read of one file: all of it, unless it is a long video
+_FORMATTER = logging.Formatter()
 
 
-class Watch(logging.Handler):
-    """Gathers every line in which something forbidden stands, as `where: line`."""
+class Watch:
+    """Gathers in `found` where something forbidden was seen, as `where: the text up to it`."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(logging.DEBUG)
+    def __init__(self) -> None:
         self.found: list[str] = []
-        self._patch = monkeypatch
+        self.allowed = b""  # what a test shows on purpose
+        self.unwatched_log = ""
+        self.capture: pytest.CaptureFixture[Any] | None = None
+        # Weak, since an error keeps alive whatever its traceback refers to.
+        self._errors: WeakSet[ReframeError] = WeakSet()
 
-    def __enter__(self) -> Self:
-        root = logging.getLogger()
-        self._level = root.level
-        root.addHandler(self)
-        root.setLevel(logging.DEBUG)
-        self._listen(output, "put")
-        self._listen(progress, "say")
-        watch = self
+    def look(self, where: str, *texts: str | bytes | None) -> None:
+        """Search texts, or the bytes of files."""
+        for text in texts:
+            data = text.encode(errors="backslashreplace") if isinstance(text, str) else text or b""
+            data = data.replace(self.allowed, b"") if self.allowed else data
+            lowered = data.lower()
+            for forbidden in FORBIDDEN:
+                if (at := lowered.find(forbidden)) >= 0:
+                    self.found.append(f"{where}: {data[max(at - 80, 0) : at] + b'***'!r}")
 
-        def raised(error: ReframeError, *arguments: Any) -> None:
-            watch.look("error", " ".join(map(str, arguments)))
-            Exception.__init__(error, *arguments)
+    def look_at_files(self, paths: Iterable[Path]) -> None:
+        """Search the names of files, and what they begin with."""
+        for path in paths:
+            self.look("file name", path.name)
+            with suppress(OSError):
+                if path.is_file():  # reading a named pipe would not end
+                    with path.open("rb") as file:
+                        self.look(ascii(str(path)), file.read(_MOST_BYTES))
 
-        self._patch.setattr(ReframeError, "__init__", raised)
-        return self
+    def judge(self, report: pytest.TestReport) -> None:
+        """Search what pytest captured. If anything was found anywhere, the test has failed."""
+        for name, text in report.sections:
+            if "log" not in name:  # logs were searched when they were written
+                self.look(name, text)
+        if self.capture is not None:
+            self.look("stdout or stderr", *self.capture.readouterr())
+        if self.found:
+            report.outcome = "failed"
+            report.longrepr = "\n".join(["Secrets seen:", *self.found, str(report.longrepr or "")])
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        logging.getLogger().removeHandler(self)
-        logging.getLogger().setLevel(self._level)
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Search what a test reads from streams and child processes, logs and errors."""
+        level = logging.root.level
+        with pytest.MonkeyPatch.context() as patch:
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Look at a line of any log."""
-        self.look(f"log {record.name}", record.getMessage())
+            def after(owner: Any, name: str, then: Callable[..., None]) -> None:
+                patch.setattr(owner, name, _followed(getattr(owner, name), then))
 
-    def look(self, where: str, text: str) -> None:
-        """Keep it if something forbidden is in it."""
-        # `scenario-reframe sandbox` prints its own play credentials, which is its purpose.
-        if FORBIDDEN.search(text) and "export SCENARIO_" not in text:
-            self.found.append(f"{where}: {text}")
+            def gone(error: ReframeError) -> None:
+                self._raised(error)  # only now, or when the test ends, its cause is known
 
-    def read_file(self, path: Path) -> None:
-        """Look at the bytes of a file, and of what SQLite keeps beside it."""
-        for part in filter(Path.is_file, path.parent.glob(f"{path.name}*") if path.name else ()):
-            self.look(str(part), part.read_bytes().decode("latin-1"))
+            after(pytest.CaptureFixture, "readouterr", lambda got, _: self.look("read", *got))
+            after(Popen, "__init__", lambda _, child, *__: self._started(child))
+            after(Popen, "communicate", lambda got, *_: self.look("child process", *got))
+            after(logging.Logger, "callHandlers", lambda _, __, record: self._logged(record))
+            after(ReframeError, "__init__", lambda _, error, *__: self._errors.add(error))
+            patch.setattr(ReframeError, "__del__", gone, raising=False)
+            logging.root.setLevel(logging.DEBUG)
+            yield
+        logging.root.setLevel(level)
+        for error in list(self._errors):
+            self._raised(error)
 
-    def _listen(self, module: Any, name: str) -> None:
-        plain = getattr(module, name)
+    def _started(self, child: Any) -> None:
+        child.stdout = child.stdout and _Pipe(child.stdout, self.look)
+        child.stderr = child.stderr and _Pipe(child.stderr, self.look)
 
-        def listening(line: str) -> None:
-            self.look(name, line)
-            plain(line)
+    def _logged(self, record: logging.LogRecord) -> None:
+        """A record that passed its logger's filters; the arguments may be more than is shown."""
+        if record.name != self.unwatched_log:
+            self.look(f"log {record.name}", _FORMATTER.format(record), str(vars(record)))
 
-        self._patch.setattr(module, name, listening)
+    def _raised(self, error: ReframeError) -> None:
+        """An error's text, repr and notes, and the texts of all that led to it.
+
+        Not its `body`, which is the server's own word for the caller to look at.
+        """
+        held = {name: value for name, value in vars(error).items() if name != "body"}
+        self.look("error", repr(error), *format_exception(error, limit=0), str(held))
+
+
+class _Pipe:
+    """A pipe from a child process: what is read from it is searched (but not with `os.read`)."""
+
+    def __init__(self, pipe: Any, look: Callable[[str, Any], None]) -> None:
+        self._pipe = pipe
+        self._look = look
+
+    def __iter__(self) -> Iterator[Any]:
+        while line := self.readline():
+            yield line
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._pipe, name)
+        if name not in {"read", "readline"}:
+            return found
+        return _followed(found, lambda text, *_: self._look("child process", text))
+
+
+def _followed(call: Callable[..., Any], then: Callable[..., None]) -> Callable[..., Any]:
+    """A call, after which `then` is given the result and the positional arguments."""
+
+    def followed(*args: Any, **kwargs: Any) -> Any:
+        result = call(*args, **kwargs)
+        then(result, *args)
+        return result
+
+    return followed

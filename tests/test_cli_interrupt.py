@@ -16,6 +16,7 @@ import pytest
 from commands import Commands, Process, commands, credentials_of, interrupt, output_of
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import hang
+from secrecy import Watch
 from waiting import until
 
 QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0")
@@ -138,8 +139,9 @@ def test_a_terminal_shows_bars_and_stdout_stays_clean(start: Commands, sandbox: 
         assert what in shown
 
 
-def test_sandbox_prints_what_to_export_and_ends_cleanly(start: Commands) -> None:
+def test_sandbox_prints_what_to_export_and_ends_cleanly(start: Commands, watch: Watch) -> None:
     """Its three lines are all that another command needs."""
+    watch.allowed = b"export SCENARIO_API_SECRET=sandbox-secret\n"
     process = start("sandbox", "--port", "0")
     read_until(process, "Ctrl-C")
     assert process.stdout is not None
@@ -176,4 +178,5 @@ def read_terminal(descriptor: int) -> str:
             break
         seen += chunk
     os.close(descriptor)
+    sys.stdout.write(seen.decode())  # where the watch over secrets sees it
     return seen.decode()

@@ -1,35 +1,66 @@
 """The watch over secrets sees what it must see: else its silence would prove nothing."""
 
+import base64
 import logging
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
 
-from scenario_reframe import Asset, ConfigurationError, ReframeClient
+from scenario_reframe import Asset, ReframeClient
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.wire import signed_urls
 from secrecy import Watch
 
+LEAKS = Path(__file__).parent / "secrecy_leaks.py"
 SIGNED = "https://cdn.example.org/a.mp4?Policy=abc&Signature=def"
+HEADER = base64.b64encode(b"sandbox-key:sandbox-secret").decode()
 
 
-@pytest.mark.parametrize("text", ["the key is sandbox-secret", f"GET {SIGNED}"])
-def test_the_watch_sees_logs_errors_and_files(
-    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A secret in a log at DEBUG, in an error's text and in a file are each found."""
-    (tmp_path / "ledger.db").write_text(text)
-    with Watch(monkeypatch) as watch:
-        # Its own logger, so that the watch over all tests hears nothing of it.
-        logger = logging.getLogger("test_secrecy")
-        logger.propagate = False
-        logger.addHandler(watch)
-        logger.setLevel(logging.DEBUG)
-        logger.debug(text)
-        ConfigurationError(text)
-        watch.read_file(tmp_path / "ledger.db")
-    assert len(watch.found) == 3
+@pytest.mark.parametrize(
+    "options",
+    [[], ["-s"], *([["-n1"]] if find_spec("xdist") else [])],
+    ids=" ".join,
+)
+def test_each_leak_is_seen_however_pytest_runs(options: list[str], tmp_path: Path) -> None:
+    """Streams, child processes, commands, logs, errors and files; no test without a leak fails."""
+    command = [sys.executable, "-m", "pytest", str(LEAKS), "-o", "addopts=", *options]
+    results = tmp_path / "results.xml"
+    quiet = [f"--junitxml={results}", "-p", "no:cacheprovider"]
+    # Its output is thrown away, for it holds the secret.
+    subprocess.run(
+        [*command, *quiet],
+        cwd=LEAKS.parents[1],
+        env={**os.environ, "PYTEST_ADDOPTS": ""},
+        timeout=300,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    seen = {}
+    for case in ET.parse(results).iter("testcase"):  # noqa: S314 - our own
+        assert case.find("failure") is None, case.get("name")
+        error = case.find("error")
+        seen[case.get("name")] = error is not None and "Secrets seen:" in str(error.get("message"))
+    assert len(seen) > 20
+    assert [name for name, found in seen.items() if not found] == ["test_nothing", "test_allowed"]
+
+
+@pytest.mark.parametrize(
+    "text", ["it is sandbox-secret", f"Basic {HEADER}", f"GET {SIGNED}", "GET /a?x-amz-date=1"]
+)
+def test_what_is_forbidden(text: str) -> None:
+    """The secret as such and in a header, and a signed query; what was seen is not repeated."""
+    watch = Watch()
+    watch.look("here", text.encode(), text.upper())
+    assert len(watch.found) >= 2
+    assert "here: b'" in watch.found[0]
+    Watch().look("again", *watch.found)
 
 
 def test_httpx_s_own_log_hides_signed_queries(caplog: pytest.LogCaptureFixture) -> None:
@@ -47,12 +78,9 @@ def test_httpx_s_own_log_hides_signed_queries(caplog: pytest.LogCaptureFixture) 
     assert "visible" not in caplog.text
 
 
-def test_reprs_hold_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_reprs_hold_no_secret(watch: Watch, tmp_path: Path) -> None:
     """Client, driver, wire, credentials and asset."""
     with ReframeClient("sandbox-key", "sandbox-secret", ledger=tmp_path / "l.db") as client:
         parts = [client, *vars(client).values(), client._wire.credentials, client._wire.auth]
         parts += [vars(client), Asset(id="asset_1", url=SIGNED)]
-        with Watch(monkeypatch) as watch:
-            for part in parts:
-                watch.look("repr", repr(part))
-    assert watch.found == []
+        watch.look("repr", *map(repr, parts))
