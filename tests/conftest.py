@@ -107,20 +107,6 @@ def httpx_mock(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterat
     assert record.faults(Contract(load_spec())) == []
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that shows each status no longer than its work takes."""
-    with Sandbox(stage_seconds=0) as made:
-        yield made
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Client]:
-    """A client of the sandbox."""
-    with closing(Client(sandbox)) as made:
-        yield made
-
-
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A real video, `clip.mp4`: 16:9 and four frames, so that it is soon uploaded and reframed."""
@@ -133,14 +119,6 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A small video's bytes."""
     return bar_clip(tmp_path_factory.mktemp("clips") / "bar.mp4", 12).read_bytes()
-
-
-@pytest.fixture
-def asset(client: Client, clip: bytes) -> dict[str, Any]:
-    """An uploaded asset's record."""
-    entity = client.upload(clip)["entityId"]
-    record: dict[str, Any] = client.get(f"/assets/{entity}").json()["asset"]
-    return record
 
 
 @pytest.fixture(scope="module")

@@ -91,8 +91,8 @@ def test_url_of_one_asset_does_not_open_another(fast: Client) -> None:
     assert fast.files.get(mixed).status_code == 403
 
 
-def test_url_is_denied_once_told_and_a_fresh_one_is_not() -> None:
-    """A test may end every URL's time; reading the asset again gives one that works."""
+def test_url_that_a_test_expired_is_denied_and_a_fresh_one_is_not() -> None:
+    """A test may expire every URL; reading the asset again gives one that works."""
     with by_a_clock() as (client, _):
         asset = uploaded(client)
         assert client.files.get(asset["url"]).status_code == 200

@@ -22,6 +22,14 @@ def client() -> Iterator[Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def asset(client: Client, clip: bytes) -> dict[str, Any]:
+    """An uploaded asset's record."""
+    entity = client.upload(clip)["entityId"]
+    record: dict[str, Any] = client.get(f"/assets/{entity}").json()["asset"]
+    return record
+
+
 def test_dry_run_in_the_body_is_ignored_and_paid(fast: Client) -> None:
     """As with the vendor, a job starts."""
     made = fast.sandbox.jobs_made

@@ -233,7 +233,7 @@ def test_trim_borders_leaves_an_all_black_clip_alone(tmp_path: Path) -> None:
 
 @pytest.fixture
 def dirty_memory() -> Iterator[Callable[[int], object]]:
-    """Fills new memory, until it is told or the test ends, with a byte's complement (glibc)."""
+    """Fills new memory with the complement of a byte until the test ends (glibc alone can)."""
     mallopt = getattr(ctypes.pythonapi, "mallopt", lambda _option, _byte: 0)
     m_perturb = -6
     yield lambda byte: mallopt(m_perturb, byte)
