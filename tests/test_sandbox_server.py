@@ -95,7 +95,8 @@ import httpx
 from scenario_reframe.sandbox import Sandbox
 sandbox = Sandbox().__enter__()
 auth = (sandbox.api_key, sandbox.api_secret)
-httpx.post(sandbox.base_url + "{GENERATE}", json={{}}, auth=auth).raise_for_status()
+url = sandbox.base_url + "{GENERATE}"
+httpx.post(url, json={{}}, auth=auth, timeout=60).raise_for_status()
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
