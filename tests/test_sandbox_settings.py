@@ -12,6 +12,7 @@ import pytest
 from sandbox_clips import (
     GROUND,
     HEIGHT,
+    PLAIN,
     WIDTH,
     ClipOptions,
     Picture,
@@ -262,8 +263,8 @@ def test_work_ends_when_its_caller_says_so(clip: Path, tmp_path: Path) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        reframe(clip, tmp_path / "result.mp4", {"resolution": "480p"}, stop)
-    assert seen == [(1, 81), (2, 81)]
+        reframe(clip, tmp_path / "result.mp4", PLAIN | {"numFrames": 12}, stop)
+    assert seen == [(1, 12), (2, 12)]
 
 
 def test_result_has_no_sound_and_starts_at_once(textured: Path, tmp_path: Path) -> None:
