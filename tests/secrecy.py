@@ -8,7 +8,7 @@ from pathlib import Path
 from subprocess import Popen
 from traceback import format_exception
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 import pytest
 
@@ -25,6 +25,7 @@ _TEXTS = (
 FORBIDDEN = tuple(text.lower().encode() for text in _TEXTS)
 _MOST_BYTES = 1024 * 1024  # read of one file: all of it, unless it is a long video
 _FORMATTER = logging.Formatter()
+_USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class Watch:
@@ -32,17 +33,18 @@ class Watch:
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        self.allowed = b""  # what a test shows on purpose
+        # The sandbox's source, which tests copy; a test may name what it shows on purpose.
+        self.allowed = b'api_secret: str = "sandbox-secret"'
         self.unwatched_log = ""
         self.capture: pytest.CaptureFixture[Any] | None = None
-        # Weak, since an error keeps alive whatever its traceback refers to.
-        self._errors: WeakSet[ReframeError] = WeakSet()
+        # Weak, since an error keeps alive whatever its traceback refers to; by id.
+        self._errors: dict[int, ref[ReframeError]] = {}
 
     def look(self, where: str, *texts: str | bytes | None) -> None:
         """Search texts, or the bytes of files."""
         for text in texts:
             data = text.encode(errors="backslashreplace") if isinstance(text, str) else text or b""
-            data = data.replace(self.allowed, b"") if self.allowed else data
+            data = data.replace(self.allowed, b"")
             lowered = data.lower()
             for forbidden in FORBIDDEN:
                 if (at := lowered.find(forbidden)) >= 0:
@@ -77,37 +79,39 @@ class Watch:
             def after(owner: Any, name: str, then: Callable[..., None]) -> None:
                 patch.setattr(owner, name, _followed(getattr(owner, name), then))
 
+            def made(_: None, error: ReframeError, *__: object) -> None:
+                self._errors[id(error)] = ref(error)
+
             def gone(error: ReframeError) -> None:
-                self._raised(error)  # only now, or when the test ends, its cause is known
+                if self._errors.pop(id(error), None):  # else it is of an earlier test
+                    self._look_at_error(error)
 
             after(pytest.CaptureFixture, "readouterr", lambda got, _: self.look("read", *got))
             after(Popen, "__init__", lambda _, child, *__: self._started(child))
             after(Popen, "communicate", lambda got, *_: self.look("child process", *got))
             after(logging.Logger, "callHandlers", lambda _, __, record: self._logged(record))
-            after(ReframeError, "__init__", lambda _, error, *__: self._errors.add(error))
+            after(ReframeError, "__init__", made)
             patch.setattr(ReframeError, "__del__", gone, raising=False)
             logging.root.setLevel(logging.DEBUG)
             yield
         logging.root.setLevel(level)
-        for error in list(self._errors):
-            self._raised(error)
+        for error in filter(None, [weak() for weak in self._errors.values()]):
+            self._look_at_error(error)
 
     def _started(self, child: Any) -> None:
         child.stdout = child.stdout and _Pipe(child.stdout, self.look)
         child.stderr = child.stderr and _Pipe(child.stderr, self.look)
 
     def _logged(self, record: logging.LogRecord) -> None:
-        """A record that passed its logger's filters; the arguments may be more than is shown."""
+        """A record that passed its logger's filters, and what of it the message may not show."""
         if record.name != self.unwatched_log:
-            self.look(f"log {record.name}", _FORMATTER.format(record), str(vars(record)))
+            extra = [value for name, value in vars(record).items() if name not in _USUAL]
+            text = f"{_FORMATTER.format(record)} {record.args!r} {extra!r}"
+            self.look(f"log {record.name}", text)
 
-    def _raised(self, error: ReframeError) -> None:
-        """An error's text, repr and notes, and the texts of all that led to it.
-
-        Not its `body`, which is the server's own word for the caller to look at.
-        """
-        held = {name: value for name, value in vars(error).items() if name != "body"}
-        self.look("error", repr(error), *format_exception(error, limit=0), str(held))
+    def _look_at_error(self, error: ReframeError) -> None:
+        """An error's text, repr and notes, and the texts of all that led to it."""
+        self.look("error", f"{error!r} {' '.join(format_exception(error, limit=0))}")
 
 
 class _Pipe:
