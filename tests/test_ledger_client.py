@@ -70,14 +70,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-@pytest.fixture(params=["sync", "async"])
+BOTH = pytest.mark.parametrize("start", ["sync", "async"], indirect=True)
+"""For what the two drivers do each in their own way: they write the ledger around the POST."""
+
+
+@pytest.fixture
 def start(request: pytest.FixtureRequest, sandbox: Sandbox, path: Path) -> Iterator[Open]:
-    """Opens clients of either kind with one ledger: each as a program's next run would be."""
+    """Opens clients with one ledger, each as a program's next run would be.
+
+    They are async ones, whose ledger is written from threads, or as `BOTH` says.
+    """
     sessions: list[Session] = []
+    is_async = getattr(request, "param", "async") == "async"
 
     def open_one(**options: Any) -> Session:
-        given = {"ledger": path, **options}
-        sessions.append(Session(sandbox, is_async=request.param == "async", **given))
+        sessions.append(Session(sandbox, is_async=is_async, **{"ledger": path, **options}))
         return sessions[-1]
 
     yield open_one
@@ -267,6 +274,7 @@ def test_resume_refuses_a_clip_that_is_not_what_it_was(
 # --- taking up ---------------------------------------------------------------------------------
 
 
+@BOTH
 def test_a_finished_wish_is_on_record_with_all_that_became_of_it(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path
 ) -> None:
@@ -283,6 +291,7 @@ def test_a_finished_wish_is_on_record_with_all_that_became_of_it(
     assert session("entries", unfinished=True) == []
 
 
+@BOTH
 def test_the_same_wish_after_an_uncertain_submit_takes_up_the_first(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path
 ) -> None:
@@ -309,6 +318,7 @@ def test_resume_finds_the_job_of_an_uncertain_submit(
     assert (count.posts, count.jobs) == (1, 1)
 
 
+@BOTH
 def test_a_wait_that_was_too_short_is_taken_up(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path
 ) -> None:
@@ -365,6 +375,7 @@ def test_resume_may_put_the_result_elsewhere(
     assert count.jobs == 0
 
 
+@BOTH
 def test_a_target_that_is_filled_before_the_claim_is_not_bought_again(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,6 +485,7 @@ def test_wait_and_download_of_a_submitted_job_are_on_record(
 # --- refusals ----------------------------------------------------------------------------------
 
 
+@BOTH
 @pytest.mark.parametrize("status", [400, 422])
 def test_a_refusal_closes_the_entry_and_the_wish_may_be_made_again(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path, status: int
@@ -646,6 +658,7 @@ def full(*_args: object, **_kwargs: object) -> Any:
     raise ConfigurationError("the ledger cannot be used (database or disk is full)")
 
 
+@BOTH
 def test_a_job_id_that_cannot_be_written_is_returned_all_the_same(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -687,6 +700,7 @@ def fails_after_post(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hold, "begin_post", begin_and_fail)
 
 
+@BOTH
 @pytest.mark.usefixtures("fails_after_post")
 def test_a_ledger_that_fails_after_the_post_costs_nobody_the_job(
     start: Open, sandbox: Sandbox, video: str
@@ -697,6 +711,7 @@ def test_a_ledger_that_fails_after_the_post_costs_nobody_the_job(
     assert count.jobs == 1
 
 
+@BOTH
 @pytest.mark.usefixtures("fails_after_post")
 def test_a_ledger_that_fails_after_the_post_costs_nobody_the_result(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path
@@ -708,6 +723,7 @@ def test_a_ledger_that_fails_after_the_post_costs_nobody_the_result(
     assert count.jobs == 1
 
 
+@BOTH
 @pytest.mark.usefixtures("fails_after_post")
 @pytest.mark.parametrize(
     ("fault", "kind"), [(drop(), SubmissionUncertainError), (answer(400), ApiError)]
@@ -720,6 +736,7 @@ def test_a_ledger_that_fails_does_not_hide_what_the_submit_met(
     start().fails(kind, "submit", video, **QUICK)
 
 
+@BOTH
 def test_nothing_is_sent_when_the_intent_cannot_be_written(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -733,6 +750,7 @@ def test_nothing_is_sent_when_the_intent_cannot_be_written(
     assert count.jobs == 1
 
 
+@BOTH
 @pytest.mark.parametrize("bad", ["folder", "text"])
 def test_a_client_is_not_made_with_a_ledger_that_cannot_be_used(
     start: Open, sandbox: Sandbox, path: Path, bad: str
@@ -751,6 +769,7 @@ def test_a_client_is_not_made_with_a_ledger_that_cannot_be_used(
 # --- no ledger ---------------------------------------------------------------------------------
 
 
+@BOTH
 def test_a_client_without_a_ledger_has_no_entries(
     start: Open, sandbox: Sandbox, video: str, tmp_path: Path
 ) -> None:
@@ -774,6 +793,7 @@ def test_a_ledger_without_its_extra_names_it(
     assert not path.exists()
 
 
+@BOTH
 def test_no_secret_is_in_the_ledger(
     start: Open, sandbox: Sandbox, video: str, path: Path, tmp_path: Path
 ) -> None:
