@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from commands import point_to
 from scenario_reframe import ConfigurationError, ReframeClient
 from scenario_reframe.cli import main, progress
 from scenario_reframe.sandbox import Sandbox
@@ -37,9 +38,7 @@ def running() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """The sandbox, to which the environment points."""
-    monkeypatch.setenv("SCENARIO_BASE_URL", running.base_url)
-    monkeypatch.setenv("SCENARIO_API_KEY", running.api_key)
-    monkeypatch.setenv("SCENARIO_API_SECRET", running.api_secret)
+    point_to(running, monkeypatch)
     return running
 
 
