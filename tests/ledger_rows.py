@@ -4,15 +4,33 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scenario_reframe.ledger import Ledger
+from scenario_reframe import Job, Submission
+from scenario_reframe.ledger.interface import Claim, ClipRequest, Outcome, Terms
+from scenario_reframe.ledger.lease import THREAD
+from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.timing import Timing
 
 BASE = "https://api.test/v1"
+PROJECT = "proj_1"
+KEY = "key-of-test"
 SLOW = Timing(lease=3600.0, renewal=3600.0)
 """No lease ends or is renewed by itself: a test lets it lapse, or renews it by hand."""
+
+
+def open_ledger(where: str | Path | None, **options: Any) -> SqlLedger:
+    """One of a project that is known, if nothing else is said."""
+    given: dict[str, Any] = {
+        "base_url": BASE,
+        "project_id": PROJECT,
+        "api_key": KEY,
+        "longest_post": 60.0,
+        "timing": SLOW,
+    }
+    return SqlLedger(where, **given | options)
 
 
 class Make:
@@ -20,23 +38,19 @@ class Make:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._opened: list[Ledger] = []
+        self._opened: list[SqlLedger] = []
 
-    def __call__(self, where: str | Path | None = None, **options: Any) -> Ledger:
+    def __call__(self, where: str | Path | None = None, **options: Any) -> SqlLedger:
         """Open one."""
-        given = {"base_url": BASE, "timing": SLOW, **options}
-        self._opened.append(Ledger(self._path if where is None else where, **given))
+        self._opened.append(open_ledger(self._path if where is None else where, **options))
         return self._opened[-1]
 
     def close(self) -> None:
         """No lease is renewed any more, and no connection is open."""
         for one in self._opened:
-            one.heart._holds.clear()
-            one.heart._changed.set()
-        for thread in hearts():
-            thread.join(60)
-        for one in self._opened:
             one.close()
+        for thread in renewers():
+            thread.join(60)
 
 
 @contextmanager
@@ -49,9 +63,9 @@ def ledgers(path: Path) -> Iterator[Make]:
         make.close()
 
 
-def hearts() -> list[threading.Thread]:
+def renewers() -> list[threading.Thread]:
     """The threads that renew leases."""
-    return [thread for thread in threading.enumerate() if thread.name == "scenario-reframe-leases"]
+    return [thread for thread in threading.enumerate() if thread.name == THREAD]
 
 
 def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
@@ -67,3 +81,74 @@ def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
 def lapse(path: Path) -> None:
     """Let every lease end, as if its owner had slept through it."""
     sql(path, "UPDATE entries SET lease_until = 1")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program writes, and does not end."""
+    beside = sqlite3.connect(path, isolation_level=None)
+    try:
+        beside.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        beside.close()
+
+
+def request(number: int = 1, **changes: Any) -> ClipRequest:
+    """One of several requests."""
+    given: dict[str, Any] = {
+        "key": f"request {number}",
+        "content": f"sha256:{number:02}",
+        "source": f"/clips/{number}.mp4",
+        "settings": {"n": number},
+        "target": f"/out/{number}.mp4",
+    }
+    return ClipRequest(**given | changes)
+
+
+def submission(seed: int = 7, **more: Any) -> Submission:
+    """What is posted."""
+    return Submission(seed=seed, body={"seed": seed}, started_at=datetime.now(UTC), **more)
+
+
+def job(number: int = 1, status: str = "queued", **more: Any) -> Job:
+    """A job as the server describes it."""
+    return Job(id=f"job_{number}", status=status, **more)
+
+
+def claimed(ledger: SqlLedger, number: int = 1, *, run: int | None = None) -> Claim:
+    """A request that is ours to work on."""
+    found = ledger.claim(request(number), run=run)
+    assert isinstance(found, Claim)
+    return found
+
+
+def posting(ledger: SqlLedger, number: int = 1, **terms: Any) -> Claim:
+    """One whose POST is on its way."""
+    claim = claimed(ledger, number)
+    ledger.open_post(claim, submission(number), Terms(**terms))
+    return claim
+
+
+def end(ledger: SqlLedger, claim: Claim, outcome: Outcome, reason: str = "why") -> None:
+    """Its POST ends so."""
+    claim.posts[-1].outcome = outcome
+    ledger.end_post(claim, claim.posts[-1], reason)
+
+
+def submitted(ledger: SqlLedger, number: int = 1, **terms: Any) -> Claim:
+    """One whose job is known."""
+    claim = posting(ledger, number, **terms)
+    end(ledger, claim, "made")
+    assert ledger.made(claim.token, job(number))
+    return claim
+
+
+def state_of(ledger: SqlLedger, number: int = 1) -> str:
+    """The state of a request's newest entry."""
+    return ledger.with_targets([f"/out/{number}.mp4"])[-1].state
+
+
+def outcomes(path: Path) -> list[str]:
+    """Those of all POSTs, oldest first."""
+    return [outcome for (outcome,) in sql(path, "SELECT outcome FROM posts ORDER BY id")]

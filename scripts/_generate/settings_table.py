@@ -24,7 +24,7 @@ _MARKS = {"x-input", "x-vendor-required"}
 # A setting of the same name could not be given; tests hold this list against the signatures.
 RESERVED = frozenset(
     {
-        "self", "video", "to", "extra", "timeout", "overwrite", "settings",
+        "self", "video", "to", "key", "extra", "timeout", "overwrite", "settings",
         "on_update", "on_event", "on_progress", "items", "concurrency", "budget",
         "resubmit_after", "output", "json", "help", "version", "project_id", "base_url",
         "manifest", "ledger", "as_json", "connection", "resubmit", "after",

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
         UploadError,
         WaitTimeoutError,
     )
+    from .ledger.interface import Entry
     from .models import Asset, Estimate, Job, ReframeResult, Submission
-    from .recording import Entry
 
 __all__ = [
     "ApiError",
@@ -82,7 +82,7 @@ _MODULES = {
     **dict.fromkeys(("BatchEvent", "BatchItem", "BatchOutcome"), ".batch"),
     **dict.fromkeys(("AsyncReframeClient", "ReframeClient"), ".client"),
     **dict.fromkeys(("Asset", "Estimate", "Job", "ReframeResult", "Submission"), ".models"),
-    "Entry": ".recording",
+    "Entry": ".ledger.interface",
     "ReframeSettings": "scenario_reframe_api.settings",
 }
 

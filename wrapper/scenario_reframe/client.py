@@ -7,23 +7,26 @@ from os import PathLike
 from pathlib import Path
 from threading import TIMEOUT_MAX
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 
 import httpx
+from attrs import evolve
 
 from scenario_reframe_api.settings import ReframeSettings
 
 from .credentials import find_base_url, find_credentials, find_project_id
 from .downloading import Destination
-from .driving import AsyncDriver, SyncDriver, check_open
+from .driving import AsyncDriver, Connections, SyncDriver
 from .errors import ConfigurationError, InvalidInputError
-from .flow import Do, Flow, Operation, ProgressCallback, repeat, send
+from .flow import Flow, Operation, ProgressCallback, repeat, send
+from .ledger.interface import Entry, Ledger
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import JobPage, Operations, next_token
+from .pipeline import Pipeline, id_of
 from .polling import UpdateCallback
 from .reading import iso
-from .recording import Entry, NoRecords, Records
-from .reframing import Road, id_of
+from .recovery import known_of
+from .run import Options
 from .timing import USUAL, Timing
 from .video import VideoSource
 from .wire import Wire
@@ -47,7 +50,7 @@ class _Base:
         base_url: str | None,
         project_id: str | None,
         timeout: float,
-        ledger: str | PathLike[str] | None,
+        ledger: str | PathLike[str] | Literal[True] | None,
         timing: Timing,
     ) -> None:
         if (
@@ -61,30 +64,48 @@ class _Base:
         credentials = find_credentials(api_key, api_secret)
         self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
         self._operations = Operations(find_project_id(project_id), timing)
-        # Connecting, sending and receiving may each take the whole time-out.
-        self._patience = 3 * self._wire.timeout
-        records = self._open(ledger)
-        self._road = Road(self._operations, records, patience=self._patience)
+        known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
+        kept = None if ledger is None else self._open(ledger)
+        self._pipeline = Pipeline(self._operations, kept, known)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
 
-    def _open(self, ledger: str | PathLike[str] | None) -> Records:
-        if ledger is None:
-            return NoRecords()
-        try:
-            from .ledger import Ledger  # noqa: PLC0415 - SQLAlchemy, only when it is asked for
-        except ImportError as fault:
-            raise ConfigurationError(
-                f"ledger: {fault.name} is not installed; pip install 'scenario-reframe[ledger]'"
-            ) from fault
-        return Ledger(
-            ledger,
+    def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
+        """The ledger at this place; None for one in memory."""
+        from .ledger.place import usual_place  # noqa: PLC0415 - only when it is asked for
+        from .ledger.store import SqlLedger  # noqa: PLC0415
+
+        return SqlLedger(
+            usual_place() if ledger is True else ledger,
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
-            patience=self._patience,
+            api_key=self._wire.credentials.key,
+            # Connecting, sending and receiving may each take the whole time-out.
+            longest_post=3 * self._wire.timeout,
             timing=self._operations.timing,
         )
+
+    def _close_ledger(self) -> None:
+        if self._pipeline.ledger is not None:
+            self._pipeline.ledger.close()
+
+    @asynccontextmanager
+    async def _outcomes(
+        self, order: "Order", driver: AsyncDriver
+    ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
+        """What a batch yields. Without a ledger it has one in memory."""
+        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
+
+        kept = self._pipeline.ledger
+        ledger = kept if kept is not None else self._open(None)
+        try:
+            pipeline = evolve(self._pipeline, ledger=ledger)
+            async with aclosing(Engine(pipeline, ledger, driver, order).outcomes()) as found:
+                yield found
+        finally:
+            if kept is None:
+                ledger.close()
 
     def _order(
         self,
@@ -112,10 +133,6 @@ class _Base:
     def _repeat(self, operation: Operation[T]) -> Flow[T]:
         return repeat(operation, self._operations.timing)
 
-    def _entries(self, *, unfinished: bool) -> Flow[list[Entry]]:
-        found: list[Entry] = yield Do(lambda: self._road.records.entries(unfinished=unfinished))
-        return found
-
 
 class ReframeClient(_Base):
     """Reframes video with Scenario's Wan 2.2 Reframe. Safe to share between threads.
@@ -135,14 +152,13 @@ class ReframeClient(_Base):
         base_url: str | None = None,
         project_id: str | None = None,
         timeout: float = 60.0,
-        ledger: str | PathLike[str] | None = None,
+        ledger: str | PathLike[str] | Literal[True] | None = None,
         http_client: httpx.Client | None = None,
         timing: Timing = USUAL,
     ) -> None:
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
-        self._owned = http_client is None
-        self._http = http_client or httpx.Client()
-        self._driver = SyncDriver(self._wire, self._http)
+        self._connections = Connections(httpx.Client, http_client)
+        self._driver = SyncDriver(self._wire, self._connections)
 
     def __enter__(self) -> Self:
         return self
@@ -157,9 +173,9 @@ class ReframeClient(_Base):
 
     def close(self) -> None:
         """Close the connections, unless they belong to a given `http_client`."""
-        self._road.records.close()
-        if self._owned:
-            self._http.close()
+        self._close_ledger()
+        if (http := self._connections.to_close()) is not None:
+            http.close()
 
     def upload(
         self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
@@ -169,7 +185,7 @@ class ReframeClient(_Base):
         `on_progress(done_bytes, total_bytes)` may be called from several threads, one at a time.
         Raises InvalidVideoError before anything is sent, UploadError, ApiError.
         """
-        return self._driver.run(self._road.upload(path, on_progress))
+        return self._driver.run(self._pipeline.upload(path, on_progress))
 
     def estimate(
         self,
@@ -183,12 +199,13 @@ class ReframeClient(_Base):
         Raises InvalidSettingsError or InvalidVideoError before anything is sent, ApiError, and
         UnexpectedResponseError with `.job` if the server started a job all the same.
         """
-        return self._driver.run(self._road.estimate(video, extra, settings))
+        return self._driver.run(self._pipeline.estimate(video, extra, settings))
 
     def submit(
         self,
         video: VideoSource | None = None,
         *,
+        key: str | None = None,
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Job:
@@ -199,7 +216,7 @@ class ReframeClient(_Base):
         InvalidSettingsError or InvalidVideoError before anything is sent, ApiError when no job was
         made, SubmissionUncertainError when that cannot be known.
         """
-        return self._driver.run(self._road.submit(video, extra, settings))
+        return self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
 
     def find_job(self, submission: Submission) -> Job | None:
         """Look again for the job of an uncertain submission; None if it is not listed.
@@ -207,7 +224,7 @@ class ReframeClient(_Base):
         That it is not listed does not prove that it was not made. Raises SubmissionUncertainError
         if several jobs could be it.
         """
-        return self._driver.run(self._road.find(submission))
+        return self._driver.run(self._pipeline.find_job(submission))
 
     def get_job(self, job: Job | str) -> Job:
         """The job as it stands now. Raises NotFoundError, ApiError."""
@@ -236,7 +253,7 @@ class ReframeClient(_Base):
         `on_update(job)` is called on every change of status or progress. Dropped polls and server
         errors are survived. Raises JobFailedError, JobCanceledError, WaitTimeoutError.
         """
-        return self._driver.run(self._road.wait(job, timeout, on_update))
+        return self._driver.run(self._pipeline.wait_for(job, timeout, on_update))
 
     def cancel(self, job: Job | str) -> Job:
         """Ask to cancel a job. The vendor refuses it for this model: ApiError 400."""
@@ -260,7 +277,8 @@ class ReframeClient(_Base):
         broken transfer is resumed, here or by the next call. `on_progress(done_bytes,
         total_bytes_or_None)`. Raises InvalidInputError, DownloadError.
         """
-        flow = self._road.download(job_or_asset, to, overwrite=overwrite, on_progress=on_progress)
+        options = Options(to=to, overwrite=overwrite, on_progress=on_progress)
+        flow = self._pipeline.download(job_or_asset, options)
         return self._driver.run(flow)
 
     def reframe(
@@ -268,6 +286,7 @@ class ReframeClient(_Base):
         video: VideoSource,
         to: Destination | None = None,
         *,
+        key: str | None = None,
         overwrite: bool = False,
         timeout: float | None = _DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
@@ -282,16 +301,8 @@ class ReframeClient(_Base):
         ledger, an unfinished run of the same video, settings and target is taken up, not bought
         again.
         """
-        flow = self._road.reframe(
-            video,
-            to,
-            overwrite=overwrite,
-            timeout=timeout,
-            on_update=on_update,
-            on_progress=on_progress,
-            extra=extra,
-            settings=settings,
-        )
+        options = Options(to, overwrite, timeout, on_update, on_progress)
+        flow = self._pipeline.reframe(video, options, key, extra, settings)
         return self._driver.run(flow)
 
     def batch(
@@ -318,7 +329,7 @@ class ReframeClient(_Base):
         before anything is sent.
         """
         order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
-        if not self._owned:
+        if self._connections.is_given:
             raise ConfigurationError(
                 "batch: it needs asyncio, so this client's http_client cannot serve it; "
                 "use AsyncReframeClient(http_client=...)"
@@ -327,16 +338,15 @@ class ReframeClient(_Base):
 
     def _in_thread(self, order: "Order") -> "Iterator[BatchOutcome]":
         from .batch.bridge import in_thread  # noqa: PLC0415 - only when it is asked for
-        from .batch.engine import Engine  # noqa: PLC0415
 
         @asynccontextmanager
         async def outcomes() -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
             async with httpx.AsyncClient() as http:
-                engine = Engine(self._road, AsyncDriver(self._wire, http), order)
-                async with aclosing(engine.outcomes()) as found:
+                driver = AsyncDriver(self._wire, Connections(httpx.AsyncClient, http))
+                async with self._outcomes(order, driver) as found:
                     yield found
 
-        check_open(self._http)
+        self._connections.get()
         return (yield from in_thread(outcomes))
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
@@ -344,7 +354,7 @@ class ReframeClient(_Base):
 
         Raises ConfigurationError if the client keeps none.
         """
-        return self._driver.run(self._entries(unfinished=unfinished))
+        return self._driver.run(self._pipeline.entries(unfinished=unfinished))
 
     def resume(
         self,
@@ -366,15 +376,8 @@ class ReframeClient(_Base):
         seed: when so many seconds have passed since its POST can last have been accepted, and no
         listed job could be it. Raises LedgerBusyError if a living process is at it.
         """
-        flow = self._road.resume(
-            entry,
-            to,
-            overwrite=overwrite,
-            timeout=timeout,
-            on_update=on_update,
-            on_progress=on_progress,
-            resubmit_after=resubmit_after,
-        )
+        options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
+        flow = self._pipeline.resume(entry, options)
         return self._driver.run(flow)
 
 
@@ -392,14 +395,13 @@ class AsyncReframeClient(_Base):
         base_url: str | None = None,
         project_id: str | None = None,
         timeout: float = 60.0,
-        ledger: str | PathLike[str] | None = None,
+        ledger: str | PathLike[str] | Literal[True] | None = None,
         http_client: httpx.AsyncClient | None = None,
         timing: Timing = USUAL,
     ) -> None:
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
-        self._owned = http_client is None
-        self._http = http_client or httpx.AsyncClient()
-        self._driver = AsyncDriver(self._wire, self._http)
+        self._connections = Connections(httpx.AsyncClient, http_client)
+        self._driver = AsyncDriver(self._wire, self._connections)
 
     async def __aenter__(self) -> Self:
         return self
@@ -414,15 +416,15 @@ class AsyncReframeClient(_Base):
 
     async def aclose(self) -> None:
         """Close the connections, unless they belong to a given `http_client`."""
-        self._road.records.close()
-        if self._owned:
-            await self._http.aclose()
+        self._close_ledger()
+        if (http := self._connections.to_close()) is not None:
+            await http.aclose()
 
     async def upload(
         self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
     ) -> Asset:
         """See ReframeClient.upload."""
-        return await self._driver.run(self._road.upload(path, on_progress))
+        return await self._driver.run(self._pipeline.upload(path, on_progress))
 
     async def estimate(
         self,
@@ -432,21 +434,22 @@ class AsyncReframeClient(_Base):
         **settings: Unpack[ReframeSettings],
     ) -> Estimate:
         """See ReframeClient.estimate."""
-        return await self._driver.run(self._road.estimate(video, extra, settings))
+        return await self._driver.run(self._pipeline.estimate(video, extra, settings))
 
     async def submit(
         self,
         video: VideoSource | None = None,
         *,
+        key: str | None = None,
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Job:
         """See ReframeClient.submit."""
-        return await self._driver.run(self._road.submit(video, extra, settings))
+        return await self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
 
     async def find_job(self, submission: Submission) -> Job | None:
         """See ReframeClient.find_job."""
-        return await self._driver.run(self._road.find(submission))
+        return await self._driver.run(self._pipeline.find_job(submission))
 
     async def get_job(self, job: Job | str) -> Job:
         """See ReframeClient.get_job."""
@@ -472,7 +475,7 @@ class AsyncReframeClient(_Base):
         on_update: UpdateCallback | None = None,
     ) -> Job:
         """See ReframeClient.wait."""
-        return await self._driver.run(self._road.wait(job, timeout, on_update))
+        return await self._driver.run(self._pipeline.wait_for(job, timeout, on_update))
 
     async def cancel(self, job: Job | str) -> Job:
         """See ReframeClient.cancel."""
@@ -491,7 +494,8 @@ class AsyncReframeClient(_Base):
         on_progress: ProgressCallback | None = None,
     ) -> list[Path]:
         """See ReframeClient.download."""
-        flow = self._road.download(job_or_asset, to, overwrite=overwrite, on_progress=on_progress)
+        options = Options(to=to, overwrite=overwrite, on_progress=on_progress)
+        flow = self._pipeline.download(job_or_asset, options)
         return await self._driver.run(flow)
 
     async def reframe(
@@ -499,6 +503,7 @@ class AsyncReframeClient(_Base):
         video: VideoSource,
         to: Destination | None = None,
         *,
+        key: str | None = None,
         overwrite: bool = False,
         timeout: float | None = _DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
@@ -507,16 +512,8 @@ class AsyncReframeClient(_Base):
         **settings: Unpack[ReframeSettings],
     ) -> ReframeResult:
         """See ReframeClient.reframe."""
-        flow = self._road.reframe(
-            video,
-            to,
-            overwrite=overwrite,
-            timeout=timeout,
-            on_update=on_update,
-            on_progress=on_progress,
-            extra=extra,
-            settings=settings,
-        )
+        options = Options(to, overwrite, timeout, on_update, on_progress)
+        flow = self._pipeline.reframe(video, options, key, extra, settings)
         return await self._driver.run(flow)
 
     async def batch(
@@ -530,16 +527,14 @@ class AsyncReframeClient(_Base):
         on_event: "EventCallback | None" = None,
     ) -> "AsyncGenerator[BatchOutcome, None]":
         """See ReframeClient.batch. To leave it early, use `contextlib.aclosing`."""
-        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
-
         order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
-        async with aclosing(Engine(self._road, self._driver, order).outcomes()) as found:
+        async with self._outcomes(order, self._driver) as found:
             async for outcome in found:
                 yield outcome
 
     async def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """See ReframeClient.entries."""
-        return await self._driver.run(self._entries(unfinished=unfinished))
+        return await self._driver.run(self._pipeline.entries(unfinished=unfinished))
 
     async def resume(
         self,
@@ -553,15 +548,8 @@ class AsyncReframeClient(_Base):
         resubmit_after: float | None = None,
     ) -> ReframeResult:
         """See ReframeClient.resume."""
-        flow = self._road.resume(
-            entry,
-            to,
-            overwrite=overwrite,
-            timeout=timeout,
-            on_update=on_update,
-            on_progress=on_progress,
-            resubmit_after=resubmit_after,
-        )
+        options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
+        flow = self._pipeline.resume(entry, options)
         return await self._driver.run(flow)
 
 

@@ -1,14 +1,15 @@
 """The two drivers: they perform a flow's steps over httpx, one with threads, one with asyncio."""
 
 import asyncio
+import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from functools import partial
 from inspect import isawaitable
 from threading import Event, Lock
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import httpx
 
@@ -17,7 +18,6 @@ from .flow import (
     Do,
     Flow,
     NoReply,
-    NotBegun,
     Pause,
     Pull,
     Push,
@@ -28,29 +28,64 @@ from .flow import (
     Tell,
     Together,
 )
+from .models import Job
 from .wire import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
+H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 
 
 class _StoppedError(Exception):
     """Breaks a part off when another has failed; that one's error is the one that is told."""
 
 
-class _CancelledBefore(asyncio.CancelledError, NotBegun):
-    """The caller was cancelled during the step before, which was brought to its end."""
+class Connections(Generic[H]):
+    """A given httpx client, or one of our own.
+
+    A pool does not survive `os.fork`: its sockets would bring the parent's replies. A child makes
+    a client of its own; the parent's is kept, since closing it would end the parent's connections.
+    """
+
+    def __init__(self, make: Callable[[], H], given: H | None) -> None:
+        self.is_given = given is not None
+        self._make = make
+        self._http = [given if given is not None else make()]
+        self._process = os.getpid()
+
+    def get(self) -> H:
+        """The client. Raises ConfigurationError if it is closed, or the parent process's."""
+        if self._process != os.getpid():
+            if self.is_given:
+                raise ConfigurationError(
+                    "this client's http_client was made before os.fork: make both in the child"
+                )
+            self._http.append(self._make())
+            self._process = os.getpid()
+        if self._http[-1].is_closed:
+            # httpx's own error is a RuntimeError.
+            raise ConfigurationError("this client is closed; make a new one")
+        return self._http[-1]
+
+    def to_close(self) -> H | None:
+        """What is to be closed with the client."""
+        is_ours = not self.is_given and self._process == os.getpid()
+        return self._http[-1] if is_ours else None
 
 
 class SyncDriver:
     """Performs flows over an httpx.Client."""
 
-    def __init__(self, wire: Wire, http: httpx.Client) -> None:
+    def __init__(self, wire: Wire, connections: Connections[httpx.Client]) -> None:
         self._wire = wire
-        self._http = http
+        self._connections = connections
+
+    @property
+    def _http(self) -> httpx.Client:
+        return self._connections.get()
 
     def run(self, flow: Flow[T], stopped: Event | None = None) -> T:
         """Perform every step; what the flow returns. `stopped` breaks uploads off."""
-        check_open(self._http)
+        self._connections.get()
         answer: Any = None
         error: BaseException | None = None
         while True:
@@ -76,8 +111,8 @@ class SyncDriver:
                 return function()
             case Together(flows, limit):
                 return self._together(flows, limit)
-            case Send(request):
-                return self._send(request)
+            case Send():
+                return self._send(step)
             case Pull() | Push():
                 try:
                     with signed_urls():
@@ -89,12 +124,20 @@ class SyncDriver:
                 except FAULTS as error:
                     return no_reply(error)
 
-    def _send(self, request: Request) -> Reply | NoReply:
+    def _send(self, step: Send) -> Reply | NoReply:
+        def streamed(body: bytes) -> Iterator[bytes]:
+            if step.handover.check is not None:
+                step.handover.check()
+            step.handover.happened = True
+            yield body
+
         answer: Reply | NoReply
+        request = step.request
         try:
-            answer = self._exchange(self._wire.api(request), self._wire.auth, request)
+            sent = self._wire.api(request, streamed)
+            answer = self._exchange(sent, self._wire.auth, request)
         except FAULTS as error:
-            answer = no_reply(error)
+            answer = no_reply(error, step)
         note(request, answer)
         return answer
 
@@ -161,13 +204,21 @@ class SyncDriver:
 class AsyncDriver:
     """Performs flows over an httpx.AsyncClient. The disk is kept off the event loop."""
 
-    def __init__(self, wire: Wire, http: httpx.AsyncClient) -> None:
+    def __init__(self, wire: Wire, connections: Connections[httpx.AsyncClient]) -> None:
         self._wire = wire
-        self._http = http
+        self._connections = connections
+
+    @property
+    def _http(self) -> httpx.AsyncClient:
+        return self._connections.get()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Perform every step; what the flow returns."""
-        check_open(self._http)
+        """Perform every step; what the flow returns.
+
+        A step that must be known to the flow is brought to its end when the caller is cancelled;
+        the flow gets its answer, and is cancelled in place of the next step.
+        """
+        self._connections.get()
         answer: Any = None
         error: BaseException | None = None
         cancelled = False
@@ -178,18 +229,20 @@ class AsyncDriver:
                 result: T = stop.value
                 break
             if cancelled:
-                answer, error, cancelled = None, _CancelledBefore(), False
+                answer, error, cancelled = None, asyncio.CancelledError(), False
                 continue
             try:
                 if isinstance(step, Do) and not step.may_be_left:
                     answer, cancelled = await _whole(step.function)
+                elif isinstance(step, Send) and step.grace:
+                    answer, cancelled = await _in_grace(self._send(step), step)
                 else:
                     answer = await self._perform(step)
                 error = None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on cancellation
                 answer, error = None, fault
         if cancelled:
-            raise asyncio.CancelledError
+            raise _with_job(asyncio.CancelledError(), result)
         return result
 
     async def _perform(self, step: Step) -> Any:
@@ -202,8 +255,8 @@ class AsyncDriver:
                 return await asyncio.to_thread(function)
             case Together(flows, limit):
                 return await self._together(flows, limit)
-            case Send(request):
-                return await self._send(request)
+            case Send():
+                return await self._send(step)
             case Pull() | Push():
                 try:
                     with signed_urls():
@@ -213,12 +266,20 @@ class AsyncDriver:
                 except FAULTS as error:
                     return no_reply(error)
 
-    async def _send(self, request: Request) -> Reply | NoReply:
+    async def _send(self, step: Send) -> Reply | NoReply:
+        async def streamed(body: bytes) -> AsyncIterator[bytes]:
+            if step.handover.check is not None:
+                await _ended(step.handover.check)
+            step.handover.happened = True
+            yield body
+
         answer: Reply | NoReply
+        request = step.request
         try:
-            answer = await self._exchange(self._wire.api(request), self._wire.auth, request)
+            sent = self._wire.api(request, streamed)
+            answer = await self._exchange(sent, self._wire.auth, request)
         except FAULTS as error:
-            answer = no_reply(error)
+            answer = no_reply(error, step)
         note(request, answer)
         return answer
 
@@ -299,12 +360,6 @@ class AsyncDriver:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def check_open(http: httpx.Client | httpx.AsyncClient) -> None:
-    """Raise ConfigurationError if the client was closed: httpx's own error is a RuntimeError."""
-    if http.is_closed:
-        raise ConfigurationError("this client is closed; make a new one")
-
-
 async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
     """Run a function in a thread to its end, and say whether the caller was cancelled meanwhile.
 
@@ -320,6 +375,42 @@ async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
     if cancelled and work.exception() is not None:
         raise asyncio.CancelledError from work.exception()
     return work.result(), cancelled
+
+
+async def _in_grace(work: Coroutine[Any, Any, T], step: Send) -> tuple[T, bool]:
+    """The reply to a request, and whether the caller was cancelled while it was on its way.
+
+    A reply that is about to come may be a paid job's: it is waited for, once the request was sent.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        try:
+            await asyncio.wait([task], timeout=step.grace if step.handover.happened else 0.0)
+        finally:
+            task.cancel()
+            await _settled(task)
+        if task.cancelled() or task.exception() is not None:
+            raise
+        return task.result(), True
+    return task.result(), False
+
+
+async def _settled(task: "asyncio.Future[Any]") -> None:
+    """Wait until a task that was cancelled has ended, however often the caller is cancelled."""
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+
+
+def _with_job(stop: asyncio.CancelledError, result: object) -> asyncio.CancelledError:
+    """A paid job is not lost by a cancellation that comes after it was made."""
+    job = result if isinstance(result, Job) else getattr(result, "job", None)
+    if job is not None:
+        stop.job = job  # type: ignore[attr-defined]
+        stop.add_note(f"Job {job.id} was made: wait for this id.")
+    return stop
 
 
 async def _ended(function: Callable[[], T]) -> T:

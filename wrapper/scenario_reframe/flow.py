@@ -40,7 +40,7 @@ class Reply:
 
 @frozen
 class NoReply:
-    """No whole reply. `sent` is False when the connection was never opened."""
+    """No whole reply. `sent` is False when it is certain that no whole request was sent."""
 
     error: Exception
     sent: bool
@@ -59,11 +59,29 @@ class Sink(Protocol):
         """Called once for every `accept`, whatever happened."""
 
 
+class Handover:
+    """The moment in which a request's body is handed over to be sent.
+
+    A body that was never handed over was not sent, whatever was raised: an exception's class proves
+    nothing, since a reply may be there when one is raised. `check` is called right before; what it
+    raises keeps the request from being sent.
+    """
+
+    def __init__(self, check: Callable[[], None] | None = None) -> None:
+        self.check = check
+        self.happened = False
+
+
 @frozen
 class Send:
-    """Send a request to the API. Answer: Reply or NoReply."""
+    """Send a request to the API. Answer: Reply or NoReply.
+
+    `grace`: for so many seconds its reply is waited for when the caller is cancelled (asyncio).
+    """
 
     request: Request
+    handover: Handover = field(factory=Handover)
+    grace: float = 0.0
 
 
 @frozen
@@ -121,10 +139,6 @@ class Together:
     limit: int
 
 
-class NotBegun:
-    """Marks an exception that was thrown in place of a step, of which nothing was done."""
-
-
 Step = Send | Pause | Tell | Do | Pull | Push | Together
 Flow = Generator[Step, Any, T]
 ProgressCallback = Callable[[int, int | None], Any]
@@ -180,9 +194,9 @@ class Operation(Generic[T]):
     parse: Callable[[Reply], T]
 
 
-def send(operation: Operation[T]) -> Flow[T]:
+def send(operation: Operation[T], handover: Handover | None = None, grace: float = 0.0) -> Flow[T]:
     """One attempt. Raises ConnectionFailedError, and whatever `parse` raises."""
-    answer = yield Send(operation.request)
+    answer = yield Send(operation.request, handover or Handover(), grace)
     if isinstance(answer, NoReply):
         what = "the reply did not come whole" if answer.sent else "could not connect"
         raise ConnectionFailedError(

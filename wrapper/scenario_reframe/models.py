@@ -93,12 +93,19 @@ class ReframeResult:
 
 @frozen(kw_only=True)
 class Submission:
-    """What identifies a submit whose answer was lost: enough to look for its job again."""
+    """One POST and its body: enough to look for its job again.
+
+    `is_seed_drawn`: the client drew the seed, so no other job has it. `server_time`: the server's
+    time just before the POST. `token` tells the request that it belongs to from all others.
+    """
 
     seed: int
     body: Mapping[str, Any]
     started_at: datetime
     project_id: str | None = None
+    is_seed_drawn: bool = False
+    server_time: datetime | None = None
+    token: str = ""
 
 
 def expiry_of(url: str) -> datetime | None:

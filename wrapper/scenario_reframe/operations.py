@@ -7,10 +7,12 @@ anything else is looked at.
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
+from math import inf
 from typing import Any, Protocol, Self, TypeVar
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field, frozen
 
 from scenario_reframe_api.api.assets import get_asset as _get_asset
 from scenario_reframe_api.api.generate import generate_reframe as _generate
@@ -36,6 +38,7 @@ from .flow import Operation, Reply, Request
 from .models import Asset, Estimate, Job
 from .reading import (
     given,
+    http_date,
     moment,
     number,
     parse_reply,
@@ -46,7 +49,7 @@ from .reading import (
     without_nulls,
 )
 from .text import printable
-from .timing import USUAL, Timing
+from .timing import USUAL, Clock, Timing
 
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 PAGE_SIZE = 100
@@ -82,43 +85,80 @@ class Upload:
 
 @frozen
 class JobPage:
-    """Some jobs, the token of the next page if there is one, and the server's clock."""
+    """Some jobs, and the token of the next page if there is one."""
 
     jobs: tuple[Job, ...]
     next_token: str | None
-    date: str | None
+
+
+@define
+class ServerClock:
+    """The server's time as its last reply named it (`Date`): it lags, and never runs ahead."""
+
+    clock: Clock
+    last: datetime | None = None
+    _noted: float = 0.0
+
+    def note(self, date: str | None) -> None:
+        """Keep what a reply names."""
+        named = http_date(date)
+        if named is not None:
+            self.last, self._noted = named, self.clock()
+
+    def age(self) -> float:
+        """Seconds since then; infinite if no reply has named it."""
+        return inf if self.last is None else self.clock() - self._noted
 
 
 @frozen
 class Operations:
     """The operations of one project. Each builds a request, and reads the reply to it.
 
-    `timing`: how the flows that use them wait and repeat.
+    `timing`: how the flows that use them wait and repeat. `server`: the server's clock.
     """
 
     project_id: str | None = None
     timing: Timing = USUAL
+    server: ServerClock = field(eq=False)
+
+    @server.default
+    def _server_clock(self) -> ServerClock:
+        return ServerClock(self.timing.clock)
 
     @property
     def _project(self) -> str | Unset:
         return self.project_id if self.project_id is not None else UNSET
 
+    def _operation(self, kwargs: Mapping[str, Any], parse: Callable[[Reply], T]) -> Operation[T]:
+        def noted(reply: Reply) -> T:
+            self.server.note(reply.headers.get("date"))
+            return parse(reply)
+
+        request = Request(
+            method=kwargs["method"].upper(),
+            path=kwargs["url"],
+            params=kwargs.get("params", {}),
+            body=kwargs.get("json"),
+        )
+        return Operation(request, noted)
+
     def submit(self, body: Mapping[str, Any]) -> Operation[Job]:
         """The paid call. The body counts as checked."""
         request = ReframeRequest.from_dict(body)
-        return _operation(_generate._get_kwargs(body=request, project_id=self._project), _paid_job)
+        kwargs = _generate._get_kwargs(body=request, project_id=self._project)
+        return self._operation(kwargs, _paid_job)
 
     def estimate(self, body: Mapping[str, Any]) -> Operation[Estimate]:
         """A dry run: `dryRun` goes into the query, since in the body a paid job would start."""
         kwargs = _generate._get_kwargs(
             body=ReframeRequest.from_dict(body), dry_run="true", project_id=self._project
         )
-        return _operation(kwargs, _estimate)
+        return self._operation(kwargs, _estimate)
 
     def get_job(self, job_id: str) -> Operation[Job]:
         """Read one job."""
         kwargs = _get_job._get_kwargs(job_id=checked_id(job_id, "job"), project_id=self._project)
-        return _operation(kwargs, partial(_job, job_id))
+        return self._operation(kwargs, partial(_job, job_id))
 
     def list_jobs(
         self, created_after: str | None = None, token: str | None = None, size: int = PAGE_SIZE
@@ -130,7 +170,7 @@ class Operations:
             pagination_token=token or UNSET,
             page_size=size,
         )
-        return _operation(kwargs, _job_page)
+        return self._operation(kwargs, _job_page)
 
     def cancel(self, job_id: str) -> Operation[Job]:
         """Ask to cancel a job."""
@@ -139,32 +179,32 @@ class Operations:
             body=JobActionRequest(action="cancel"),
             project_id=self._project,
         )
-        return _operation(kwargs, partial(_job, job_id))
+        return self._operation(kwargs, partial(_job, job_id))
 
     def get_asset(self, asset_id: str) -> Operation[Asset]:
         """Read one asset."""
         kwargs = _get_asset._get_kwargs(
             asset_id=checked_id(asset_id, "asset"), project_id=self._project
         )
-        return _operation(kwargs, partial(_asset, asset_id))
+        return self._operation(kwargs, partial(_asset, asset_id))
 
     def get_model(self, model_id: str) -> Operation[dict[str, Any]]:
         """Read the model's record, as it comes: what drifts is not what the spec says."""
         kwargs = _get_model._get_kwargs(
             model_id=checked_id(model_id, "model"), project_id=self._project
         )
-        return _operation(kwargs, parse_reply)
+        return self._operation(kwargs, parse_reply)
 
     def create_upload(self, **fields: Any) -> Operation[Upload]:
         """Announce a file in parts, or with `url` import one."""
         body = UploadRequest(kind="video", **fields)
         kwargs = _create_upload._get_kwargs(body=body, project_id=self._project)
-        return _operation(kwargs, _upload)
+        return self._operation(kwargs, _upload)
 
     def get_upload(self, upload_id: str) -> Operation[Upload]:
         """Read an upload; while it is pending, with part URLs."""
         kwargs = _get_upload._get_kwargs(upload_id=upload_id, project_id=self._project)
-        return _operation(kwargs, _upload)
+        return self._operation(kwargs, _upload)
 
     def complete_upload(self, upload_id: str) -> Operation[Upload]:
         """Say that every part was sent."""
@@ -173,7 +213,7 @@ class Operations:
             body=UploadActionRequest(action="complete"),
             project_id=self._project,
         )
-        return _operation(kwargs, _upload)
+        return self._operation(kwargs, _upload)
 
 
 def next_token(page: JobPage, seen: set[str]) -> str | None:
@@ -201,16 +241,6 @@ def checked_id(value: object, kind: str) -> str:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(_ID.fullmatch(value)) and bool(value.strip("."))
-
-
-def _operation(kwargs: Mapping[str, Any], parse: Callable[[Reply], T]) -> Operation[T]:
-    request = Request(
-        method=kwargs["method"].upper(),
-        path=kwargs["url"],
-        params=kwargs.get("params", {}),
-        body=kwargs.get("json"),
-    )
-    return Operation(request, parse)
 
 
 def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
@@ -291,7 +321,6 @@ def _job_page(reply: Reply) -> JobPage:
     return JobPage(
         jobs=tuple(_lenient_job(job_id, item) for job_id, item in jobs if job_id is not None),
         next_token=token if isinstance(token, str) and token else None,
-        date=reply.headers.get("date"),
     )
 
 

@@ -1,41 +1,47 @@
-"""One submit, at most one paid job. No I/O.
+"""One POST, and what it proves; and the way from a checked request to its paid job. No I/O.
 
 The API has no idempotency key, and a submitted job cannot be cancelled. So a submit is one POST,
-never sent again once anything of it may have arrived. When the answer is lost, the job is looked
-for by its seed, which the client draws when the caller gives none.
+and only one of which nothing was sent is tried again by itself.
 """
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from itertools import count
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, frozen
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
-from . import retry
 from .errors import (
     ApiError,
     ConnectionFailedError,
+    LedgerBusyError,
+    NotFoundError,
     RateLimitedError,
     ReframeError,
-    SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from .flow import Do, Flow, NotBegun, Pause, repeat, send
+from .flow import Do, Flow, Handover, Pause, repeat, send
+from .ledger.interface import Outcome, Post, TwinOpenError
+from .matching import Found, contradicts, twin_of
 from .models import Job, Submission
-from .operations import Operations, next_token
-from .reading import http_date, iso
-from .recording import NO_RECORD, Record
+from .operations import Operations
+from .recovery import Recovery, uncertain
+from .run import Run
+from .text import unsigned
+from .video import VideoFile
 
 _LOG = logging.getLogger("scenario_reframe")
 
 CONNECT_ATTEMPTS = 3
-SLACK = timedelta(hours=1)
+REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422})
+"""Statuses with which the API itself says that it made no job."""
+
 # 31 bits, or what the spec leaves of them.
 _SEED_BOUNDS = next((row.bounds for row in SETTINGS if row.wire == "seed"), None)
 _LEAST_SEED, _MOST_SEED = 0, 2**31 - 1
@@ -44,256 +50,245 @@ if _SEED_BOUNDS is not None:
     _LEAST_SEED = min(max(_LEAST_SEED, int(_SEED_BOUNDS.minimum or 0)), _MOST_SEED)
 
 
-def with_seed(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body with a seed: the server would draw one anyway, and this one marks the job."""
-    return {"seed": _LEAST_SEED + secrets.randbelow(_MOST_SEED - _LEAST_SEED + 1), **body}
-
-
-class _UnsentError(Exception):
-    """The intent was on record, and the caller was cancelled before anything was sent."""
-
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__()
-        self.cause = cause
+def new_submission(
+    body: Mapping[str, Any], token: str, project_id: str | None, server_time: datetime | None
+) -> Submission:
+    """A submission of this body. Where it has no seed one is drawn, which marks its job."""
+    drawn = _LEAST_SEED + secrets.randbelow(_MOST_SEED - _LEAST_SEED + 1)
+    filled = {"seed": drawn, **body}
+    return Submission(
+        seed=filled["seed"],
+        body=filled,
+        started_at=datetime.now(UTC),
+        project_id=project_id,
+        is_seed_drawn="seed" not in body,
+        server_time=server_time,
+        token=token,
+    )
 
 
 @define
-class Claims:
-    """Ids of jobs that belong to some wish. Where they are on record, the record alone decides."""
+class PostLog:
+    """Keeps what becomes of one run's POSTs, in memory and on record."""
 
-    ids: set[str] = field(factory=set)
-    on_record: Callable[[], Collection[str]] | None = None
+    recovery: Recovery
+    run: Run
+    submission: Submission
+    _is_open: bool = False
 
-    def add(self, job: Job) -> Job:
-        """Note the job as somebody's."""
-        self.ids.add(job.id)
-        return job
+    def open(self) -> None:
+        """The last check before the wire."""
+        if self.recovery.ledger is None or self.run.claim is None:
+            if self.run.terms.check_target is not None:
+                self.run.terms.check_target()
+            self.run.posts.append(Post(submission=self.submission))
+        else:
+            self.recovery.ledger.open_post(self.run.claim, self.submission, self.run.terms)
+        self._is_open = True
 
-    def all(self) -> Flow[Collection[str]]:
-        """As they are now."""
-        if self.on_record is None:
-            return self.ids
-        found: Collection[str] = yield Do(self.on_record)
-        return found
+    def withdraw(self) -> None:
+        """Nothing was sent."""
+        if not self._is_open:
+            return
+        if self.recovery.ledger is None or self.run.claim is None:
+            self.run.posts.pop()
+        else:
+            self.recovery.ledger.withdraw_post(self.run.claim)
+
+    def end(self, outcome: Outcome, reason: str) -> None:
+        """How it ended."""
+        post = self._ended(outcome)
+        if self.recovery.ledger is not None and self.run.claim is not None:
+            self.recovery.ledger.end_post(self.run.claim, post, unsigned(reason)[:500])
+
+    def made(self, job: Job) -> bool:
+        """Its job."""
+        is_ours = self.recovery.made(self.run.token, job)
+        if is_ours:
+            self._ended("made")
+        return is_ours
+
+    def _ended(self, outcome: Outcome) -> Post:
+        post, operations = self.run.posts[-1], self.recovery.operations
+        post.outcome, post.ended = outcome, operations.timing.clock()
+        post.server_ended = operations.server.last
+        return post
 
 
-def submit(
-    operations: Operations,
-    body: Mapping[str, Any],
-    claims: Claims,
-    record: Record = NO_RECORD,
-    *,
-    slots: int | None = None,
-    looks: Sequence[float] | None = None,
-) -> Flow[Job]:
-    """Submit once. The body carries a seed; `claims`: the jobs that are known to be others'.
+@frozen
+class Ended:
+    """How a submit ended: with a job or a fault. `outcome` is None if nothing was sent."""
 
-    `slots`: how many jobs may be on their way for it to be sent. `looks`: seconds before each look
-    for a job whose answer was lost. The intent is on record before the POST, and the job's id right
-    after it. Raises ApiError when the server proves that it made no job, ConnectionFailedError when
-    nothing was sent, NoSlotError, RateLimitedError, and SubmissionUncertainError when it cannot be
-    known.
-    """
-    submission = Submission(
-        seed=body["seed"],
-        body=dict(body),
-        started_at=datetime.now(UTC),
-        project_id=operations.project_id,
-    )
-    try:
-        looks = looks or operations.timing.look_ups
-        job = yield from _post(operations, submission, claims, record, slots, looks)
-        yield Do(partial(keep, record, job))
-    except SubmissionUncertainError:
-        yield Do(record.uncertain)
-        raise
-    except ReframeError as error:
-        yield Do(partial(record.not_made, error))
-        raise
-    except _UnsentError as stop:
-        record.not_sent()
-        raise stop.cause from None
-    except BaseException as stop:
-        record.uncertain()
+    outcome: Outcome | None
+    job: Job | None = None
+    fault: ReframeError | None = None
+
+
+def submit(operations: Operations, submission: Submission, log: PostLog) -> Flow[Ended]:
+    """Send it once. Raises what `log.open` raises, and whatever stops the caller's program."""
+    timing = operations.timing
+    for attempt in count(1):
+        handover = Handover(log.open)
+        job: Job | None = None
+        try:
+            operation = operations.submit(submission.body)
+            job = yield from send(operation, handover, timing.last_answers)
+            if (yield from _is_ours(job, submission, log)):
+                return Ended("made", job)
+            fault: ReframeError = UnexpectedResponseError(
+                f"the reply named job {job.id}, which is another request's"
+            )
+        except ReframeError as error:
+            if not handover.happened and not isinstance(error, ConnectionFailedError):
+                raise
+            fault = error
+        except BaseException as stop:
+            _stopped(stop, submission, log, job, was_sent=handover.happened)
+            raise
+        if handover.happened:
+            outcome = proven_by(fault)
+            yield from log.recovery.record(lambda: log.end(outcome, str(fault)))  # noqa: B023 - done now
+            return Ended(outcome, fault=fault)
+        if attempt == CONNECT_ATTEMPTS:
+            return Ended(None, fault=fault)
+        yield Pause(timing.back_off(attempt))
+    raise AssertionError
+
+
+def _is_ours(job: Job, submission: Submission, log: PostLog) -> Flow[bool]:
+    """Whether a reply's job is this submission's; then it is put on record."""
+    if contradicts(job, submission):
+        return False
+    is_ours: bool = yield from log.recovery.record(lambda: log.made(job))
+    if is_ours:
+        price = "" if job.cost is None else f", {job.cost:g} creative units"
+        _LOG.info("job %s submitted%s", job.id, price)
+    return is_ours
+
+
+def _stopped(
+    stop: BaseException, submission: Submission, log: PostLog, job: Job | None, *, was_sent: bool
+) -> None:
+    """Keep what is known when Ctrl-C or a cancellation ends a submit."""
+    if not was_sent:
+        log.withdraw()
+    elif job is not None and not contradicts(job, submission) and log.made(job):
+        stop.job = job  # type: ignore[attr-defined]
+        stop.add_note(f"Job {job.id} was made, and is paid for: wait for this id.")
+    else:
+        log.end("uncertain", repr(stop))
         stop.add_note(
             f"The submit of seed {submission.seed} was cut off: a paid job may have been made. "
             "Look for this seed in client.jobs() before submitting again."
         )
-        raise
-    return job
 
 
-def keep(record: Record, job: Job) -> None:
-    """Put a paid job's id on record; if that fails, the caller holds the job all the same."""
-    try:
-        record.posted(job)
-    except ReframeError as fault:
-        _LOG.warning("job %s is paid for, and could not be put on record: %s", job.id, fault)
+def proven_by(fault: ReframeError) -> Outcome:
+    """What a POST that was sent, and whose reply named no job of its own, proves."""
+    if isinstance(fault, RateLimitedError):
+        return "deferred"
+    if isinstance(fault, ApiError) and fault.status_code in REFUSALS:
+        body = fault.body if isinstance(fault.body, dict) else {}
+        # A proxy's page proves nothing of what stands behind it.
+        if any(isinstance(body.get(key), str) and body[key] for key in ("reason", "message")):
+            return "refused"
+    return "uncertain"
 
 
-def _post(
-    operations: Operations,
-    submission: Submission,
-    claims: Claims,
-    record: Record,
-    slots: int | None,
-    looks: Sequence[float],
-) -> Flow[Job]:
-    operation = operations.submit(submission.body)
-    timing = operations.timing
-    started = timing.clock()
-    for attempt in count(1):
-        yield Do(partial(record.begin_post, submission, slots))
-        try:
-            job = yield from send(operation)
-        except ReframeError as error:
-            fault = error
-        except BaseException as stop:
-            if isinstance(stop, NotBegun):
-                raise _UnsentError(stop) from None
-            raise
-        else:
-            price = "" if job.cost is None else f", {job.cost:g} creative units"
-            _LOG.info("job %s submitted%s", job.id, price)
-            return claims.add(job)
-        if not proves_no_job(fault):
-            break
-        if not isinstance(fault, ConnectionFailedError) or attempt == CONNECT_ATTEMPTS:
-            raise fault
-        yield Pause(timing.back_off(attempt))
-    return (yield from _recover(operations, submission, started, claims, fault, looks))
+MOST_POSTS = 5
+"""Of one run, however long it has permission to submit again."""
 
 
-def proves_no_job(error: ReframeError) -> bool:
-    """Whether a submit that ended so has certainly made no job."""
-    if isinstance(error, ConnectionFailedError):
-        return not error.sent
-    return isinstance(error, ApiError) and error.status_code in retry.REFUSALS
+@define
+class Submitting(Recovery):
+    """The way from a checked request to its paid job. `submit` is a hook, see there."""
 
+    def submit(self, run: Run) -> Flow[Job]:
+        """The job of a run, submitted once: the only place from which anything is paid for."""
+        while True:
+            if run.has_open_post:
+                job = yield from self.recovered(run)
+                if job is not None:
+                    return job
+            job = yield from self._posted(run)
+            if job is not None:
+                return job
 
-@frozen
-class Found:
-    """What a list of jobs says of a lost submit: jobs that are it, and jobs that could be it."""
+    def _posted(self, run: Run) -> Flow[Job | None]:
+        """The job of one POST; None if it is not known whether it made one.
 
-    matches: tuple[Job, ...] = ()
-    candidates: tuple[Job, ...] = ()
+        Raises RateLimitedError if it may go again later, and what proves that there is no job.
+        """
+        submission = yield from self._submission(run)
+        while True:
+            yield from self._wait_for_twin(run, submission)
+            try:
+                log = PostLog(self, run, submission)
+                ended = yield from submit(self.operations, submission, log)
+                break
+            except TwinOpenError:
+                continue  # another was quicker
+        if ended.job is not None or ended.fault is None:
+            return ended.job
+        if isinstance(ended.fault, RateLimitedError):
+            return (yield from self._refused_for_now(run, submission, ended.fault))
+        if isinstance(ended.fault, NotFoundError):
+            yield from self.forget_upload(run)
+        if ended.outcome == "uncertain" and len(run.posts) < MOST_POSTS:
+            run.fault = ended.fault
+            return None
+        raise (
+            ended.fault
+            if ended.outcome != "uncertain"
+            else uncertain(submission, Found(), ended.fault)
+        )
 
+    def _refused_for_now(
+        self, run: Run, submission: Submission, refusal: RateLimitedError
+    ) -> Flow[Job]:
+        """The job of a POST that was answered with 429, should it have been made all the same."""
+        with suppress(ReframeError):  # the refusal is what counts
+            found = yield from self.find(submission)
+            if len(found.matches) == 1 and (yield from self.adopted(run, found.matches[0])):
+                return found.matches[0]
+        raise refusal
 
-def _recover(
-    operations: Operations,
-    submission: Submission,
-    started: float,
-    claims: Claims,
-    fault: ReframeError,
-    looks: Sequence[float],
-) -> Flow[Job]:
-    limited = fault if isinstance(fault, RateLimitedError) and says_so(fault) else None
-    found = Found()
-    for pause in looks[:1] if limited else looks:
-        if pause:
-            yield Pause(pause)
-        try:
-            since = operations.timing.clock() - started
-            found = yield from look(operations, submission, since, claims)
-        except ReframeError:
-            continue  # a list that cannot be read proves nothing
-        if len(found.matches) == 1:
-            _LOG.info("job %s found by its seed", found.matches[0].id)
-            return claims.add(found.matches[0])
-        if found.matches:
-            break
-    if limited and not found.matches:
-        raise limited
-    raise uncertain(submission, found, fault) from fault
+    def forget_upload(self, run: Run) -> Flow[bool]:
+        """The server has its asset no more; False if that is not on record."""
+        if self.ledger is None or run.content is None or not isinstance(run.source, VideoFile):
+            return False
+        yield from self.note(partial(self.ledger.forget_upload, run.content))
+        return True
 
+    def _submission(self, run: Run) -> Flow[Submission]:
+        """What is to be sent: the same again, if it was sent before."""
+        server = self.operations.server
+        if "seed" in run.settings and server.age() > self.timing.server_time_memory:
+            yield from repeat(self.operations.list_jobs(size=1), self.timing)
+        if run.has_open_post:
+            return evolve(run.first_open, started_at=datetime.now(UTC), server_time=server.last)
+        body = dict(run.settings)
+        if run.asset_id is not None:
+            body[VIDEO_FIELD] = run.asset_id
+        return new_submission(body, run.token, self.operations.project_id, server.last)
 
-def says_so(error: RateLimitedError) -> bool:
-    """Whether a 429 is the application's own word, and not a gateway's."""
-    body = error.body
-    return isinstance(body, dict) and ("details" in body or "remainingSeconds" in body)
-
-
-def uncertain(submission: Submission, found: Found, fault: ReframeError) -> ReframeError:
-    """The error for a submit of which it is not known whether it made a job."""
-    candidates = found.matches or found.candidates
-    named = ", ".join(job.id for job in candidates[:5])
-    seen = (
-        f"{len(candidates)} jobs could be it: {named}" if candidates else "no job of it is listed"
-    )
-    error = SubmissionUncertainError(
-        f"it is not known whether the submit of seed {submission.seed} made a paid job: {fault}. "
-        f"{seen}. Do not submit again blindly: client.find_job(error.submission) looks again",
-        submission=submission,
-        candidates=candidates,
-    )
-    error.job = fault.job
-    return error
-
-
-def find(operations: Operations, submission: Submission, claims: Claims) -> Flow[Job | None]:
-    """Look once for the job of an uncertain submission; None if it is not listed.
-
-    Raises SubmissionUncertainError if several jobs could be it.
-    """
-    found = yield from look(operations, submission, seconds_since(submission), claims)
-    if len(found.matches) == 1:
-        return claims.add(found.matches[0])
-    if found.matches:
-        fault = UnexpectedResponseError("several jobs have its seed and its input")
-        raise uncertain(submission, found, fault)
-    return None
-
-
-def seconds_since(submission: Submission) -> float:
-    """How long ago a submission was, by this machine's clock."""
-    return max((datetime.now(UTC) - submission.started_at).total_seconds(), 0.0)
-
-
-def look(
-    operations: Operations,
-    submission: Submission,
-    since: float,
-    claims: Claims,
-) -> Flow[Found]:
-    """Read the list of jobs to its end, from an hour before the submit on the server's clock.
-
-    `since`: seconds between the submit and now.
-    """
-    timing = operations.timing
-    asked = timing.clock()
-    first = yield from repeat(operations.list_jobs(size=1), timing)
-    now = http_date(first.date) or datetime.now(UTC)
-    submitted = now - timedelta(seconds=since + timing.clock() - asked)
-    after = iso(submitted - SLACK)
-    jobs: dict[str, Job] = {}
-    token: str | None = None
-    tokens: set[str] = set()
-    while True:
-        page = yield from repeat(operations.list_jobs(created_after=after, token=token), timing)
-        jobs.update((job.id, job) for job in page.jobs)
-        token = next_token(page, tokens)
-        if token is None:
-            break
-    claimed = yield from claims.all()
-    others = [job for job in jobs.values() if job.id not in claimed]
-    return sort_out(others, submission.body, submitted - timedelta(minutes=1))
-
-
-def sort_out(jobs: Sequence[Job], body: Mapping[str, Any], earliest: datetime) -> Found:
-    """Which of the listed jobs are the one of this body, and which could be.
-
-    A job is it when the server's echo holds this seed and contradicts nothing that was sent, and
-    it was not created before `earliest`, as an older run of the same seed was.
-    """
-    custom = [job for job in jobs if (job.raw.get("jobType") or "custom") == "custom"]
-    same = [job for job in custom if "seed" in job.input and echoes(job.input, body)]
-    fresh = [job for job in same if job.created_at is None or job.created_at >= earliest]
-    blank = [job for job in custom if "seed" not in job.input and echoes(job.input, body)]
-    return Found(matches=tuple(fresh), candidates=(*same, *blank))
-
-
-def echoes(echoed: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
-    """Whether nothing in the echo contradicts what was sent, and the video is not another."""
-    if VIDEO_FIELD in echoed and VIDEO_FIELD not in body:
-        return False
-    return all(echoed[key] == value for key, value in body.items() if key in echoed)
+    def _wait_for_twin(self, run: Run, submission: Submission) -> Flow[None]:
+        """Wait until no other submission is on its way that could not be told from this one."""
+        twin = twin_of(submission)
+        if twin is None:
+            return
+        run.terms = evolve(run.terms, twin=twin)
+        started = self.timing.clock()
+        while True:
+            try:
+                self.known.take_twin(twin, run.token)
+                if self.ledger is not None and run.claim is not None:
+                    yield Do(partial(self.ledger.may_post, run.claim, run.terms))
+            except TwinOpenError as error:
+                self.known.release_twins(run.token)
+                late = self.timing.clock() - started >= self.timing.longest_busy
+                if error.is_uncertain or late:
+                    raise LedgerBusyError(f"{error}: nothing was submitted") from error
+            else:
+                return
+            yield Pause(self.timing.busy_pause)

@@ -41,6 +41,13 @@ class Timing:
     # Before each look-up of a lost job: a minute in all. The vendor does not say how soon a job
     # is listed.
     look_ups: tuple[float, ...] = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+    # A POST that was refused with 429 may have made a job all the same: the list is read so long
+    # after it before it may go again.
+    refusal_settled: float = 10.0
+    # Of one reading of the list of jobs; a longer one proves nothing.
+    longest_reading: float = 600.0
+    # The server's clock is asked anew when its last reply is older than this.
+    server_time_memory: float = 60.0
     # A job that the server itself named may still answer 404 for so long.
     listed_within: float = 30.0
     # An upload that is not imported by then has failed.
@@ -49,8 +56,9 @@ class Timing:
     # The ledger: who owns an entry, until when, and how often that is renewed.
     lease: float = 30.0
     renewal: float = 10.0
-    # How long another transaction may hold the SQLite file.
+    # How long another transaction may hold the SQLite file; and when a POST waits for it.
     database_lock: float = 30.0
+    last_check: float = 5.0
     # A job that nobody has seen to end counts as running for so long: jobs take minutes.
     slot: float = 3600.0
 

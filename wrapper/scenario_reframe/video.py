@@ -84,13 +84,18 @@ def resolve(video: VideoSource) -> Video:
         return VideoAsset(video.id)
     if isinstance(video, str) and re.match(r"https?://", video, re.IGNORECASE):
         return VideoUrl(_checked_url(video))
-    if isinstance(video, str) and _ASSET_ID.fullmatch(video):
-        return VideoAsset(video)
+    if is_asset_id(video):
+        return VideoAsset(str(video))
     if isinstance(video, str | os.PathLike):
         return open_video(video)
     raise InvalidVideoError(
         f"video: takes a path, an http(s) URL, an asset id or an Asset, not {type(video).__name__}"
     )
+
+
+def is_asset_id(value: object) -> bool:
+    """Whether it can be the id of an asset."""
+    return isinstance(value, str) and bool(_ASSET_ID.fullmatch(value))
 
 
 def open_video(path: str | os.PathLike[str]) -> VideoFile:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.metadata import version
@@ -15,7 +15,7 @@ import httpx
 from attrs import frozen
 
 from .credentials import BasicAuth, Credentials, is_safe, origin_of
-from .flow import NoReply, Pull, Push, Reply, Request
+from .flow import NoReply, Pull, Push, Reply, Request, Send
 from .timing import Clock
 
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
@@ -25,14 +25,7 @@ USER_AGENT = (
     f"scenario-reframe/{version('scenario-reframe')} "
     f"python/{python_version()} httpx/{httpx.__version__}"
 )
-_NEVER_SENT = (
-    httpx.ConnectError,
-    httpx.ConnectTimeout,
-    httpx.PoolTimeout,
-    httpx.ProxyError,
-    httpx.UnsupportedProtocol,
-    httpx.InvalidURL,
-)
+_NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LOG = logging.getLogger("scenario_reframe")
 _signed: ContextVar[bool] = ContextVar("_signed", default=False)
 
@@ -79,14 +72,15 @@ class Wire:
         """For requests to the API."""
         return BasicAuth(self.credentials, origin=origin_of(httpx.URL(self.base_url)))
 
-    def api(self, request: Request) -> httpx.Request:
-        """Build a call of the API."""
+    def api(self, request: Request, streamed: Callable[[bytes], Any]) -> httpx.Request:
+        """Build a call of the API. `streamed` makes an iterator of its body."""
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         content = None
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
-            content = json.dumps(request.body, allow_nan=False).encode()
+            body = json.dumps(request.body, allow_nan=False).encode()
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            content = streamed(body)
         return httpx.Request(
             request.method,
             f"{self.base_url}{request.path}{query}",
@@ -148,9 +142,11 @@ class Collector:
         return bytes(self._content)
 
 
-def no_reply(error: Exception) -> NoReply:
-    """Whether anything may have been sent before it failed."""
-    return NoReply(error, sent=not isinstance(error, _NEVER_SENT))
+def no_reply(error: Exception, step: Send | None = None) -> NoReply:
+    """No reply, and whether a request may have been sent: a body tells it for certain."""
+    if step is not None and step.request.body is not None:
+        return NoReply(error, sent=step.handover.happened)
+    return NoReply(error, sent=not isinstance(error, _NOT_CONNECTED))
 
 
 def note(request: Request, answer: Reply | NoReply) -> None:

@@ -1,9 +1,9 @@
-"""The engine: runs the items' roads side by side, in bounded memory."""
+"""The engine: runs the items' pipelines side by side, in bounded memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from itertools import accumulate, takewhile
+from datetime import datetime
 from typing import Any
 
 from attrs import define, field
@@ -21,15 +21,16 @@ from scenario_reframe.errors import (
     ReframeError,
     SubmissionUncertainError,
 )
+from scenario_reframe.ledger.interface import BudgetSpentError, Ledger
 from scenario_reframe.models import Job, ReframeResult
+from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.polling import UpdateCallback, checked_timeout
-from scenario_reframe.reframing import Road
+from scenario_reframe.recovery import read_jobs
 
-from .budgeting import Budget, BudgetSpentError
+from .item_pipeline import ItemPipeline, Shared
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
 from .limiting import Limit
 from .planning import Plan, occupied, plan
-from .road import ItemRoad, Shared, is_counted
 from .slots import Slots
 from .watching import Waiting, watch
 
@@ -69,9 +70,10 @@ class Order:
 
 @define(eq=False)
 class Engine:
-    """One run of a batch over one client's road. Used once."""
+    """One run of a batch over one client's pipeline. Used once."""
 
-    road: Road
+    pipeline: Pipeline
+    ledger: Ledger
     driver: AsyncDriver
     order: Order
     _waiting: Waiting = field(init=False)
@@ -79,20 +81,24 @@ class Engine:
     _outcomes: "asyncio.Queue[BatchOutcome | BaseException]" = field(factory=asyncio.Queue)
     _tasks: "set[asyncio.Task[None]]" = field(factory=set)
     _watching: "asyncio.Task[None] | None" = None
+    _reading: "asyncio.Task[None] | None" = None
+    _asking: "list[tuple[datetime, asyncio.Future[Mapping[str, Job]]]]" = field(factory=list)
     _refusal: ReframeError | None = None
-    _known: set[str | None] = field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        self._waiting = Waiting(self.road.timing)
+        timing = self.pipeline.timing
+        self._waiting = Waiting(timing)
         self._shared = Shared(
-            slots=Slots(Limit.of(self.order.concurrency, self.road.timing), self.road.timing),
-            budget=Budget(self.order.budget),
+            ledger=self.ledger,
+            slots=Slots(Limit.of(self.order.concurrency, timing), timing),
+            budget=self.order.budget,
             wait=self._wait,
+            look_up=self._look_up,
             mind=self._mind,
-            tell=self._tell,
+            emit=self._emit,
             refuse=self._refuse,
             resubmit_after=self.order.resubmit_after,
-            started=self.road.timing.clock(),
+            started=timing.clock(),
         )
 
     async def outcomes(self) -> AsyncGenerator[BatchOutcome, None]:
@@ -111,17 +117,19 @@ class Engine:
     async def _checked(self) -> list[Plan]:
         """All items, the unfinished ones of an earlier run first: their jobs hold slots."""
         plans = await asyncio.to_thread(plan, self.order.items, self.order.to)
-        outputs = [str(planned.output) for planned in plans]
-        entries = await asyncio.to_thread(self.road.records.with_outputs, outputs)
+        await self.driver.run(self.pipeline.learn_project())
+        targets = [str(planned.output) for planned in plans]
+        entries = await asyncio.to_thread(self.ledger.with_targets, targets)
         if faults := await asyncio.to_thread(occupied, plans, entries):
             raise InvalidBatchError(faults)
-        self._shared.budget.spent = sum(entry.cost or 0.0 for entry in entries if is_counted(entry))
-        self._known = {entry.output for entry in entries}
-        begun = {entry.output for entry in entries if not entry.is_finished}
+        self._shared.run = await asyncio.to_thread(
+            self.ledger.begin_run, targets, self.order.budget
+        )
+        begun = {entry.target for entry in entries if not entry.is_finished}
         plans.sort(key=lambda planned: str(planned.output) not in begun)
-        finished = {entry.output for entry in entries if entry.state == "done"}
+        finished = {entry.target for entry in entries if entry.state == "done"}
         detail = f"{len(plans)} items: {len(finished)} finished, {len(begun)} begun before"
-        await self._tell(BatchEvent(kind="checked", detail=detail))
+        await self._emit(BatchEvent(kind="checked", detail=detail))
         return plans
 
     async def _feed(self, plans: Sequence[Plan]) -> None:
@@ -137,41 +145,33 @@ class Engine:
 
     async def _one(self, planned: Plan, entered: "_Once") -> None:
         if self._refusal is not None:
-            self._tell_outcome(planned, status="skipped", error=self._refusal)
+            self._put_outcome(planned, status="skipped", error=self._refusal)
             return
-        road = self._road_of(planned, entered)
-        try:
-            result: ReframeResult = await self.driver.run(road.result())
-        except ReframeError as error:
-            self._ended_in(road, error)
-        except OSError as fault:
-            self._ended_in(road, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
-        else:
-            self._tell_outcome(
-                planned, status="done", job=result.job, files=result.files, taken_up=road.taken_up
-            )
-
-    def _road_of(self, planned: Plan, entered: "_Once") -> ItemRoad:
-        after = self.order.resubmit_after
-        looks: Sequence[float] | None = None
-        if after is not None:
-            # With leave to submit again, there is no use in looking for longer than that takes.
-            usual, most = self.road.timing.look_ups, self.road.patience + after
-            looks = usual[: len(list(takewhile(lambda at: at <= most, accumulate(usual))))]
-        return ItemRoad(
-            operations=self.road.operations,
-            records=self.road.records,
-            claims=self.road.claims,
-            patience=self.road.patience,
-            looks=looks,
+        pipeline = ItemPipeline(
+            operations=self.pipeline.operations,
+            ledger=self.ledger,
+            known=self.pipeline.known,
             shared=self._shared,
             plan=planned,
-            is_known=str(planned.output) in self._known,
             entered=entered,
         )
+        try:
+            result: ReframeResult = await self.driver.run(pipeline.run_item())
+        except ReframeError as error:
+            self._ended_in(pipeline, error)
+        except OSError as fault:
+            self._ended_in(pipeline, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
+        else:
+            self._put_outcome(
+                planned,
+                status="done",
+                job=result.job,
+                files=result.files,
+                taken_up=pipeline.taken_up,
+            )
 
-    def _ended_in(self, road: ItemRoad, error: ReframeError) -> None:
-        status, job = "failed", error.job or road.job
+    def _ended_in(self, pipeline: ItemPipeline, error: ReframeError) -> None:
+        status, job = "failed", error.job or pipeline.job
         if isinstance(error, SubmissionUncertainError):
             status = "uncertain"
         elif isinstance(error, BudgetSpentError | LedgerBusyError) and job is None:
@@ -181,14 +181,16 @@ class Engine:
         ):
             # Every other item would be refused as well, after its upload.
             self._refusal = error
-        self._tell_outcome(road.plan, status=status, job=job, error=error, taken_up=road.taken_up)
+        self._put_outcome(
+            pipeline.plan, status=status, job=job, error=error, taken_up=pipeline.taken_up
+        )
 
-    def _tell_outcome(self, planned: Plan, **facts: Any) -> None:
+    def _put_outcome(self, planned: Plan, **facts: Any) -> None:
         job = facts.get("job")
         cost = job.cost if job is not None else None
         self._outcomes.put_nowait(BatchOutcome(item=planned.item, cost=cost, **facts))
 
-    async def _tell(self, event: BatchEvent) -> None:
+    async def _emit(self, event: BatchEvent) -> None:
         if self.order.on_event is None:
             return
         try:
@@ -199,6 +201,31 @@ class Engine:
 
     def _refuse(self, error: ReframeError) -> None:
         self._refusal = error
+
+    async def _look_up(self, created_after: datetime) -> Mapping[str, Job]:
+        """The jobs since then. One reading serves all who asked before it began."""
+        read: asyncio.Future[Mapping[str, Job]] = asyncio.get_running_loop().create_future()
+        self._asking.append((created_after, read))
+        if self._reading is None or self._reading.done():
+            self._reading = self._start(self._read())
+        return await read
+
+    async def _read(self) -> None:
+        while self._asking:
+            asking, self._asking = self._asking, []
+            created_after = min(one for one, _ in asking)
+            waiting = [read for _, read in asking]
+            try:
+                flow = read_jobs(self.pipeline.operations, created_after)
+                jobs = await self.driver.run(flow)
+            except ReframeError as error:
+                for read in waiting:
+                    if not read.done():
+                        read.set_exception(error)
+            else:
+                for read in waiting:
+                    if not read.done():
+                        read.set_result(jobs)
 
     async def _wait(self, job: Job, on_update: UpdateCallback | None) -> Job:
         """The job when it is done, however it ended. Raises what keeps it from being known."""
@@ -212,7 +239,7 @@ class Engine:
 
         self._waiting.add(job, settle, on_update)
         if self._watching is None or self._watching.done():
-            flow = watch(self.road.operations, self._waiting)
+            flow = watch(self.pipeline.operations, self._waiting)
             self._watching = self._start(self.driver.run(flow))
         outcome = await done
         if isinstance(outcome, NotFoundError):
@@ -230,7 +257,7 @@ class Engine:
     async def _see(self, job_id: str) -> None:
         with suppress(ReframeError):
             job = await self._wait(Job(id=job_id, status="unknown"), None)
-            await asyncio.to_thread(self.road.records.seen, job)
+            await asyncio.to_thread(self.ledger.seen, job)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
@@ -244,22 +271,14 @@ class Engine:
             self._outcomes.put_nowait(error)
 
     async def _stop(self) -> None:
-        """Cancel what is under way; but a POST cut off is an item that nobody knows about."""
+        """Cancel what is under way; replies to POSTs that were sent are waited for a while."""
         self._shared.slots.close()
-        try:
-            async with asyncio.timeout(self.road.timing.last_answers):
-                while self._shared.posting:
-                    self._shared.answered.clear()
-                    await self._shared.answered.wait()
-        except TimeoutError:
-            pass
-        finally:
-            # Not until `_tasks` is empty: from Python 3.12 on, nothing that is awaited here need
-            # let the loop run the callbacks that empty it.
-            while tasks := [task for task in self._tasks if not task.done()]:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
+        # Not until `_tasks` is empty: from Python 3.12 on, nothing that is awaited here need let
+        # the loop run the callbacks that empty it.
+        while tasks := [task for task in self._tasks if not task.done()]:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
 
 class _Once:

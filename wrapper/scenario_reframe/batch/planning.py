@@ -10,8 +10,9 @@ from attrs import frozen
 
 from scenario_reframe.downloading import Destination
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
+from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.naming import default_name
-from scenario_reframe.recording import Entry
+from scenario_reframe.pipeline import may_have_files
 from scenario_reframe.settings import request_body
 from scenario_reframe.video import Video, resolve
 
@@ -65,8 +66,8 @@ def occupied(plans: Sequence[Plan], entries: Iterable[Entry]) -> list[tuple[int,
     """Faults of items whose target is there and is no result of theirs, as far as is on record."""
     made: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.output is not None and entry.job_id is not None:
-            made[entry.output].append(entry)
+        if entry.target is not None and may_have_files(entry):
+            made[entry.target].append(entry)
     faults = []
     for place, planned in enumerate(plans):
         known = any(entry.settings == planned.body for entry in made[str(planned.output)])

@@ -78,8 +78,9 @@ class _Course:
 
     def check(self, client: ReframeClient) -> int:
         """Print what would be made."""
-        records = client._road.records  # noqa: SLF001 - what the batch itself asks
-        entries = records.with_outputs([str(plan.output) for plan in self.plans])
+        ledger = client._pipeline.ledger  # noqa: SLF001 - what the batch itself asks
+        targets = [str(plan.output) for plan in self.plans]
+        entries = ledger.with_targets(targets) if ledger is not None else []
         if faults := occupied(self.plans, entries):
             self._refuse(InvalidBatchError(faults))
         for plan in self.plans:

@@ -1,16 +1,15 @@
 """The flags that several commands share. Those of the settings are the generated TypedDict's."""
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
 from attrs import frozen
 from cyclopts import Group, Parameter, Token
-from platformdirs import user_state_path
 
 from scenario_reframe.errors import InvalidSettingsError
+from scenario_reframe.ledger.place import usual_place
 from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 
@@ -98,9 +97,7 @@ class Connection:
 
     def place(self) -> str | None:
         """Where the ledger is."""
-        place = self.ledger if self.ledger is not None else os.environ.get("SCENARIO_LEDGER")
-        if not place:
-            return str(user_state_path("scenario-reframe") / "ledger.db")
+        place = self.ledger or str(usual_place())
         return None if place == "none" else place
 
 

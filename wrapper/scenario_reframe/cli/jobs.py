@@ -59,7 +59,7 @@ def download(job_id: str, target: Target, connection: Connection, *, as_json: bo
 
 def wish_of(entry: Entry) -> str:
     """What a line of the ledger was for."""
-    return f"{one_line(entry.source or 'no video')} -> {one_line(entry.output or 'no file')}"
+    return f"{one_line(entry.source or 'no video')} -> {one_line(entry.target or 'no file')}"
 
 
 def wish_record(entry: Entry | None) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def wish_record(entry: Entry | None) -> dict[str, Any]:
         return {}
     return {
         "source": entry.source,
-        "output": entry.output,
+        "output": entry.target,
         "state": entry.state,
         "seed": entry.seed,
     }

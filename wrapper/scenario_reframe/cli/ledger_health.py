@@ -2,60 +2,62 @@
 
 import os
 import shlex
+import sqlite3
 import stat
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from attrs import frozen
-from sqlalchemy import URL, Connection, NullPool, create_engine, func, make_url, select
-from sqlalchemy.exc import SQLAlchemyError
+from attrs import field, frozen
 
 from scenario_reframe.errors import ConfigurationError
-from scenario_reframe.ledger import Ledger
-from scenario_reframe.ledger_tables import ENTRIES, SCHEMA_VERSION, told
-from scenario_reframe.recording import UNFINISHED
+from scenario_reframe.ledger.accounts import fingerprint_of
+from scenario_reframe.ledger.database import path_of, told
+from scenario_reframe.ledger.tables import VERSION
 
 from .findings import UPGRADE, Finding
 
 _PATIENCE = 5.0  # seconds for a lock; the ledger's own transactions take far less
 _CHOOSE = "choose another place with --ledger or SCENARIO_LEDGER"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_VERSION_TABLE = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
-_ENTRIES_TABLE = "SELECT count(*) FROM sqlite_schema WHERE name = 'entries'"
+_FINISHED = {"done", "failed"}
+_HAS_VERSION = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
+_VERSION = "SELECT coalesce(max(version), 0) FROM schema_version"
+_COUNT = """
+    SELECT state, count(*) FROM entries e JOIN accounts a ON a.id = e.account
+    WHERE a.base_url = :base_url AND CASE
+        WHEN :project IS NOT NULL THEN a.project = :project
+        WHEN :fingerprint IS NOT NULL THEN
+            a.id IN (SELECT account FROM keys WHERE fingerprint = :fingerprint)
+        ELSE 1 END GROUP BY state
+"""
+_COUNT_1 = """
+    SELECT state, count(*) FROM entries WHERE base_url = :base_url
+    AND coalesce(project_id, '') = coalesce(:project, '') GROUP BY state
+"""
 
 
 @frozen
 class Scope:
-    """Whose entries are counted; no base URL if it cannot be read."""
+    """Whose entries are counted; no base URL if it cannot be read.
+
+    The project's; if that is not named, those of the key, and without a key all of the server.
+    """
 
     base_url: str | None
     project_id: str | None
+    api_key: str | None = field(default=None, repr=False)
 
 
 def health(place: str, scope: Scope, resume: str) -> Iterator[Finding]:
     """What there is to say of a ledger. `resume`: the command that finishes its entries."""
-    path = _file_of(place)
-    if path is None:
-        yield from _database(place, scope, resume)
-    elif path.exists():
-        yield from _file(path, scope, resume)
-    else:
-        yield from _absent(path)
-
-
-def _file_of(place: str) -> Path | None:
-    """The SQLite file, None for another database or nonsense."""
-    if "://" not in place:
-        return None if place == ":memory:" or "\0" in place else Path(place).absolute()
     try:
-        url = make_url(place)
-    except (SQLAlchemyError, ValueError):
-        return None
-    is_file = url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}
-    return Path(url.database or "").absolute() if is_file else None
+        path = path_of(place)
+    except ConfigurationError as fault:
+        yield Finding("ledger", "fail", str(fault), _CHOOSE)
+        return
+    yield from _file(path, scope, resume) if path.exists() else _absent(path)
 
 
 def _absent(path: Path) -> Iterator[Finding]:
@@ -69,10 +71,8 @@ def _absent(path: Path) -> Iterator[Finding]:
 
 
 def _file(path: Path, scope: Scope, resume: str) -> Iterator[Finding]:
-    # Not through `Ledger`, which would make tables in it and bring it up to date.
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _PATIENCE})
-    looks: dict[str, Callable[[Connection], Finding]] = {
+    # Not through `SqlLedger`, which would make tables in it and bring it up to date.
+    looks: dict[str, Callable[[sqlite3.Connection], Finding]] = {
         "ledger": partial(_version, path),
         "integrity": partial(_integrity, path),
         "private": lambda _: _private(path),
@@ -80,31 +80,40 @@ def _file(path: Path, scope: Scope, resume: str) -> Iterator[Finding]:
         "writable": _writable,
     }
     for name, look in looks.items():
+        mode = "rw" if name == "writable" else "ro"
         try:
-            with engine.connect() as connection:
+            with closing(_opened(path, mode)) as connection:
                 finding = look(connection)
-        except SQLAlchemyError as fault:
+        except sqlite3.Error as fault:
             finding = Finding(name, "fail", f"{path} {told(fault)}")
         yield finding
         if finding.status == "fail":
             return
 
 
-def _version(path: Path, connection: Connection) -> Finding:
-    version = 0
-    if connection.exec_driver_sql(_VERSION_TABLE).scalar():
-        query = "SELECT max(version) FROM schema_version"
-        version = connection.exec_driver_sql(query).scalar() or 0
-    if version > SCHEMA_VERSION:
-        message = f"{path} is of version {version}, this program knows {SCHEMA_VERSION}"
+def _opened(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    (has_version,) = connection.execute(_HAS_VERSION).fetchone()
+    return int(connection.execute(_VERSION).fetchone()[0]) if has_version else 0
+
+
+def _version(path: Path, connection: sqlite3.Connection) -> Finding:
+    version = _version_of(connection)
+    if version > VERSION:
+        message = f"{path} is of version {version}, this program knows {VERSION}"
         return Finding("ledger", "fail", message, UPGRADE)
     if version == 0:
         return Finding("ledger", "ok", f"{path} is empty yet; the first run fills it")
-    return Finding("ledger", "ok", f"{path}, version {version}")
+    later = "" if version == VERSION else f"; the next run brings it to version {VERSION}"
+    return Finding("ledger", "ok", f"{path}, version {version}{later}")
 
 
-def _integrity(path: Path, connection: Connection) -> Finding:
-    answer = str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+def _integrity(path: Path, connection: sqlite3.Connection) -> Finding:
+    answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     if answer == "ok":
         return Finding("integrity", "ok", "the file is whole")
     advice = f"copy what you need from scenario-reframe jobs list, then move it away, or {_CHOOSE}"
@@ -121,26 +130,28 @@ def _private(path: Path) -> Finding:
     return Finding("private", "ok", f"mode {mode:04o}: nobody else can read it")
 
 
-def _writable(connection: Connection) -> Finding:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
-    connection.exec_driver_sql("ROLLBACK")
+def _writable(connection: sqlite3.Connection) -> Finding:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")
     return Finding("writable", "ok", "it can be written")
 
 
-def _entries(scope: Scope, resume: str, connection: Connection) -> Finding:
+def _entries(scope: Scope, resume: str, connection: sqlite3.Connection) -> Finding:
     if scope.base_url is None:
         return Finding("entries", "skip", "they belong to a base URL, which cannot be read")
-    if not connection.exec_driver_sql(_ENTRIES_TABLE).scalar():
+    version = _version_of(connection)
+    if version == 0:
         return Finding("entries", "ok", "none yet")
-    project = ENTRIES.c.project_id
-    same = project.is_(None) if scope.project_id is None else project == scope.project_id
-    query = select(ENTRIES.c.state, func.count()).group_by(ENTRIES.c.state)
-    rows = connection.execute(query.where(ENTRIES.c.base_url == scope.base_url, same)).all()
-    return _counted({row[0]: row[1] for row in rows}, resume)
+    whose = {"base_url": scope.base_url, "project": scope.project_id, "fingerprint": None}
+    if version > 1 and scope.api_key is not None:
+        (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
+        whose["fingerprint"] = fingerprint_of(salt, scope.api_key)
+    rows = connection.execute(_COUNT if version > 1 else _COUNT_1, whose).fetchall()
+    return _counted(dict(rows), resume)
 
 
 def _counted(counts: dict[str, int], resume: str) -> Finding:
-    unfinished = sum(count for state, count in counts.items() if state in UNFINISHED)
+    unfinished = sum(count for state, count in counts.items() if state not in _FINISHED)
     uncertain = counts.get("uncertain", 0)
     message = f"{sum(counts.values()):,} of this server and project, {unfinished:,} unfinished"
     if not unfinished:
@@ -148,19 +159,3 @@ def _counted(counts: dict[str, int], resume: str) -> Finding:
     if uncertain:
         message += f" ({uncertain:,} uncertain: it is not known whether a job was made)"
     return Finding("entries", "warn", message, f"{resume} finishes what no process is at")
-
-
-def _database(place: str, scope: Scope, resume: str) -> Iterator[Finding]:
-    """Another database than a file, or none that can be used: opened as a run does it."""
-    base_url = scope.base_url or ""
-    try:
-        with closing(Ledger(place, base_url=base_url, project_id=scope.project_id)) as ledger:
-            entries = ledger.entries()
-    except ConfigurationError as fault:
-        yield Finding("ledger", "fail", str(fault), _CHOOSE)
-        return
-    yield Finding("ledger", "ok", f"a database, version {SCHEMA_VERSION}")
-    for name in ("integrity", "private"):
-        yield Finding(name, "skip", "that is the database's own affair")
-    yield _counted(Counter(entry.state for entry in entries), resume)
-    yield Finding("writable", "ok", "it can be written")

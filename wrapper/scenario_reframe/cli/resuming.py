@@ -61,7 +61,7 @@ def _resume(
     overwrite: bool,  # noqa: FBT001
     resubmit_after: float | None,
 ) -> dict[str, Any]:
-    target = Target(path=entry.output or ".", overwrite=overwrite, timeout=timeout)
+    target = Target(path=entry.target or ".", overwrite=overwrite, timeout=timeout)
     course = Course(shown)
     with going_on(course, target, connection):
         result = client.resume(

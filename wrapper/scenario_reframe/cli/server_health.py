@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from scenario_reframe.credentials import Credentials, find_base_url, find_project_id
 from scenario_reframe.drift import compare, known_settings
-from scenario_reframe.driving import SyncDriver
+from scenario_reframe.driving import Connections, SyncDriver
 from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
 from scenario_reframe.flow import Operation, Reply, send
 from scenario_reframe.model_inputs import read_model
@@ -46,7 +46,7 @@ def health(
         yield Finding("server", "fail", message, advice, REFUSED)
         return
     with http:
-        driver = SyncDriver(Wire(base_url, credentials, _PATIENCE), http)
+        driver = SyncDriver(Wire(base_url, credentials, _PATIENCE), Connections(httpx.Client, http))
         operations = Operations(find_project_id(connection.project_id))
         yield from _asked(_Asked(driver, operations, base_url), now)
 

@@ -1,0 +1,1 @@
+"""What was asked for and paid for, on disk. Imported when a ledger is asked for."""

@@ -1,0 +1,141 @@
+"""Which account a key's rows belong to, and what happens when its project becomes known."""
+
+import hashlib
+import secrets
+
+from .database import Transaction
+
+_OF_KEY = """
+    SELECT a.id, a.project FROM keys k JOIN accounts a ON a.id = k.account
+    WHERE k.fingerprint = :fingerprint AND a.base_url = :base_url
+"""
+_OF_PROJECT = "SELECT id FROM accounts WHERE base_url = :base_url AND project = :project"
+# Rows from before there were fingerprints belong to the first key that asks for them.
+_OF_NOBODY = """
+    SELECT id FROM accounts WHERE base_url = :base_url AND project IS NULL
+    AND NOT EXISTS (SELECT 1 FROM keys WHERE account = accounts.id)
+"""
+_BEGIN = "INSERT INTO accounts (base_url, project) VALUES (:base_url, :project) RETURNING id"
+_NOTE_KEY = """
+    INSERT INTO keys (account, fingerprint) VALUES (:account, :fingerprint) ON CONFLICT DO NOTHING
+"""
+# Of two entries of one request, the one that is done keeps the key, else the older one: what
+# is bought or begun is found by it, and nothing is bought again.
+_RENAME = """
+    UPDATE entries SET key = key || ':' || token
+    WHERE account IN (:mine, :theirs) AND state <> 'failed' AND EXISTS (
+        SELECT 1 FROM entries o WHERE o.account IN (:mine, :theirs) AND o.key = entries.key
+        AND o.id <> entries.id AND o.state <> 'failed' AND (
+            (o.state = 'done' AND (entries.state <> 'done' OR o.id > entries.id))
+            OR (o.state <> 'done' AND entries.state <> 'done' AND o.id < entries.id)
+        )
+    )
+"""
+# One job that two entries took for theirs stays with the one that is done, else the older one.
+_DROP_JOB = """
+    UPDATE entries SET job_id = NULL,
+        state = CASE WHEN state IN ('submitted', 'ready') THEN 'uncertain' ELSE state END
+    WHERE account IN (:mine, :theirs) AND EXISTS (
+        SELECT 1 FROM entries o WHERE o.account IN (:mine, :theirs)
+        AND o.job_id = entries.job_id AND (
+            (o.state = 'done' AND entries.state <> 'done')
+            OR ((o.state = 'done') = (entries.state = 'done') AND o.id < entries.id)
+        )
+    )
+"""
+_MERGE = (
+    _RENAME,
+    _DROP_JOB,
+    """UPDATE entries SET run = (
+        SELECT t.id FROM runs t JOIN runs m ON t.targets = m.targets
+        WHERE t.account = :theirs AND m.id = entries.run
+    ) WHERE account = :mine AND run IN (
+        SELECT m.id FROM runs t JOIN runs m ON t.targets = m.targets
+        WHERE t.account = :theirs AND m.account = :mine
+    )""",
+    """DELETE FROM runs WHERE account = :mine
+        AND targets IN (SELECT targets FROM runs WHERE account = :theirs)""",
+    "UPDATE runs SET account = :theirs WHERE account = :mine",
+    "UPDATE entries SET account = :theirs WHERE account = :mine",
+    """INSERT INTO uploads (account, content, upload_id, asset_id)
+        SELECT :theirs, content, upload_id, asset_id FROM uploads WHERE account = :mine
+        ON CONFLICT DO NOTHING""",
+    "DELETE FROM uploads WHERE account = :mine",
+    """INSERT INTO keys (account, fingerprint)
+        SELECT :theirs, fingerprint FROM keys WHERE account = :mine ON CONFLICT DO NOTHING""",
+    "DELETE FROM keys WHERE account = :mine",
+    "DELETE FROM accounts WHERE id = :mine",
+)
+
+
+class Account:
+    """One server and one project; while that is not known, one key."""
+
+    def __init__(
+        self, transaction: Transaction, base_url: str, project_id: str | None, api_key: str
+    ) -> None:
+        self._base_url = base_url
+        self._fingerprint = fingerprint_of(transaction.one("SELECT salt FROM salt")[0], api_key)
+        self._id: int | None = None
+        if project_id is not None:
+            self._id = self._of_project(transaction, project_id)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its project is."""
+        return self._id is not None
+
+    def settle(self, account: int) -> None:
+        """Its project is known from now on."""
+        self._id = account
+
+    def id_in(self, transaction: Transaction) -> int:
+        """Its row, found again each time as long as another process may learn the project."""
+        if self._id is not None:
+            return self._id
+        place = {"base_url": self._base_url, "fingerprint": self._fingerprint}
+        found = transaction.rows(_OF_KEY, **place)
+        unnamed = [int(row["id"]) for row in found if row["project"] is None]
+        if unnamed:
+            return unnamed[0]
+        # A key that was used with several named projects has none of its own yet.
+        if len(found) == 1:
+            self._id = int(found[0]["id"])
+            return self._id
+        (account,) = transaction.row(_OF_NOBODY, **place) or transaction.one(
+            _BEGIN, **place, project=None
+        )
+        transaction.run(_NOTE_KEY, account=account, **place)
+        return int(account)
+
+    def learn(self, transaction: Transaction, project: str) -> int:
+        """Give it this project; its rows join those that the project has already."""
+        mine = self.id_in(transaction)
+        if self._id is not None:
+            return mine
+        place = {"base_url": self._base_url, "project": project}
+        known = transaction.row(_OF_PROJECT, **place)
+        if known is None:
+            transaction.run(
+                "UPDATE accounts SET project = :project WHERE id = :id", id=mine, **place
+            )
+            return mine
+        for statement in _MERGE:
+            transaction.run(statement, mine=mine, theirs=known["id"])
+        return int(known["id"])
+
+    def _of_project(self, transaction: Transaction, project: str) -> int:
+        place = {"base_url": self._base_url, "project": project}
+        (account,) = transaction.row(_OF_PROJECT, **place) or transaction.one(_BEGIN, **place)
+        transaction.run(_NOTE_KEY, account=account, fingerprint=self._fingerprint)
+        return int(account)
+
+
+def fingerprint_of(salt: str, api_key: str) -> str:
+    """What tells one key from others in this ledger, and says nothing of it elsewhere."""
+    return hashlib.sha256((salt + api_key).encode()).hexdigest()
+
+
+def new_salt(transaction: Transaction) -> None:
+    """Give a new ledger its own."""
+    transaction.run("INSERT INTO salt (salt) VALUES (:salt)", salt=secrets.token_hex(16))

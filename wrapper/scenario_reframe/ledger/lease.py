@@ -1,0 +1,169 @@
+"""Who works on an entry, and the thread that renews the leases."""
+
+import os
+import secrets
+import socket
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from scenario_reframe.errors import LedgerBusyError, ReframeError
+
+from .database import Row, Transaction
+from .interface import UNFINISHED, Claim
+
+THREAD = "scenario-reframe-leases"
+_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
+_SET_UNCERTAIN = """
+    UPDATE posts SET outcome = 'uncertain', ended_at = :lease_end + longest
+    WHERE entry = :id AND outcome = 'open'
+"""
+_LEASE = """
+    UPDATE entries SET state = :state, owner = :owner, fence = fence + 1, updated_at = CLOCK,
+        lease_until = CLOCK + :lease, run = coalesce(:run, run)
+    WHERE id = :id AND fence = :fence
+"""
+# A POST whose lease has ended is not covered up by a new lease: `end_post` sees it.
+_RENEW = f"""
+    UPDATE entries SET lease_until = CLOCK + :lease
+    WHERE token IN ITEMS AND owner = :owner AND state IN ({_UNFINISHED})
+    AND (lease_until > CLOCK OR state <> 'posting')
+"""  # noqa: S608
+
+
+class Leases:
+    """Renews the leases of all claims that somebody has, in one thread and one statement."""
+
+    def __init__(self, renew: Callable[[Sequence[str]], None], seconds: float) -> None:
+        self._renew = renew
+        self._seconds = seconds
+        _LEASES.add(self)
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Be another owner, without claims, as a child process is."""
+        self.owner = f"{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._claims: weakref.WeakSet[Claim] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, claim: Claim) -> None:
+        """Renew this one too."""
+        with self._lock:
+            self._claims.add(claim)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
+                self._thread.start()
+
+    def remove(self, claim: Claim) -> None:
+        """Renew this one no more."""
+        with self._lock:
+            self._claims.discard(claim)
+            if not self._claims:
+                self._changed.set()
+
+    def close(self) -> None:
+        """Renew none any more; those that were not released end by themselves."""
+        with self._lock:
+            thread = self._thread
+            self._claims.clear()
+            self._changed.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(1.0)
+
+    def _run(self) -> None:
+        while True:
+            self._changed.wait(self._seconds)
+            with self._lock:
+                self._changed.clear()
+                tokens = [claim.token for claim in self._claims]
+                if not tokens:
+                    self._thread = None
+                    return
+            # A database that is locked for a while may answer the next time.
+            with suppress(ReframeError):
+                self._renew(tokens)
+
+
+def lease_out(
+    transaction: Transaction, row: Row, owner: str, seconds: float, run: int | None = None
+) -> None:
+    """Make an entry this owner's. Raises LedgerBusyError if a living process has it."""
+    if row["owner"] is not None and row["lease_until"] > row["now"] and not is_gone(row["owner"]):
+        raise _busy(row)
+    # A POST whose owner is gone was sent or was not: nobody knows.
+    lease_end = min(row["lease_until"], row["now"])
+    transaction.run(_SET_UNCERTAIN, id=row["id"], lease_end=lease_end)
+    state = {"new": "claimed", "posting": "uncertain"}.get(row["state"], row["state"])
+    leased = transaction.run(
+        _LEASE,
+        id=row["id"],
+        fence=row["fence"],
+        state=state,
+        owner=owner,
+        lease=seconds,
+        run=run,
+    )
+    if not leased:
+        raise _busy(row)
+
+
+def renew(transaction: Transaction, items: str, owner: str, seconds: float) -> None:
+    """Prolong the leases of these entries (tokens in JSON), as far as they are still ours."""
+    transaction.run(_RENEW, items=items, owner=owner, lease=seconds)
+
+
+def is_gone(owner: str) -> bool:
+    """Whether an owner was a process of this machine that has ended: no need to wait for its lease.
+
+    The fence keeps things right even where this errs.
+    """
+    machine, _, pid = owner.rpartition(":")[0].rpartition(":")
+    if os.name != "posix" or machine != _machine() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return _is_zombie(pid)
+
+
+def _is_zombie(pid: str) -> bool:
+    """Whether it has ended and nobody has asked how, as in a container without an init."""
+    try:
+        state = Path("/proc", pid, "stat").read_text("utf-8", "replace").rpartition(") ")[2]
+    except OSError:
+        return False
+    return state.startswith("Z")
+
+
+def _machine() -> str:
+    """Where a process id means something: containers may share a host's name, not its ids."""
+    with suppress(OSError):
+        return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    return socket.gethostname()
+
+
+def _busy(row: Row) -> LedgerBusyError:
+    job = f", job {row['job_id']}" if row["job_id"] else ""
+    return LedgerBusyError(
+        f"a running process ({row['owner']}) is at this already{job}: nothing was submitted. "
+        "Let it end, or end it, and try again"
+    )
+
+
+_LEASES: "weakref.WeakSet[Leases]" = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for leases in list(_LEASES):
+        leases.begin_anew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)

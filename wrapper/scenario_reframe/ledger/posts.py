@@ -1,0 +1,165 @@
+"""The rows of POSTs, and what their ends make of an entry."""
+
+import json
+import logging
+import secrets
+
+from scenario_reframe.models import Job, Submission
+
+from .database import Row, Transaction
+from .interface import UNFINISHED, Claim, Post, Terms
+from .rows import PostRow, seconds_of, shown
+
+_LOG = logging.getLogger("scenario_reframe")
+_OPEN = """
+    INSERT INTO posts (
+        entry, body, seed, is_seed_drawn, twin, server_before, opened_at, longest, outcome
+    ) VALUES (
+        :entry, :body, :seed, :is_seed_drawn, :twin, :server_before, CLOCK, :longest, 'open'
+    ) RETURNING id
+"""
+_SET_POSTING = """
+    UPDATE entries SET state = 'posting', cost = coalesce(:price, cost),
+        lease_until = CLOCK + :lease, updated_at = CLOCK WHERE id = :id
+"""
+# What is made stays made: its reply named a job.
+_END = """
+    UPDATE posts SET ended_at = :ended, server_ended = :server_ended, reason = :reason,
+        overslept = :overslept,
+        outcome = CASE WHEN outcome = 'made' THEN outcome ELSE :outcome END
+    WHERE id = :id
+"""
+_ENTRY_OF = """
+    SELECT e.*, CLOCK AS now, (
+        SELECT count(*) FROM posts o WHERE o.entry = e.id AND o.id <> p.id
+        AND o.outcome IN ('open', 'uncertain')
+    ) AS others FROM posts p JOIN entries e ON e.id = p.entry WHERE p.id = :id
+"""
+_SET_STATE = "UPDATE entries SET state = :state, updated_at = CLOCK WHERE id = :id"
+_SET_JOB = """
+    UPDATE entries SET state = 'submitted', job_id = :job_id, cost = coalesce(:cost, cost),
+        updated_at = CLOCK WHERE id = :id
+"""
+# The job is that of the POST that was sent last, as far as anybody can know.
+_MADE = """
+    UPDATE posts SET outcome = 'made', job_id = :job_id, entry = :entry,
+        overslept = CASE WHEN outcome = 'open' AND :lease_until < CLOCK THEN 1 ELSE overslept END,
+        ended_at = CASE WHEN outcome = 'open' THEN CLOCK ELSE ended_at END
+    WHERE id = (
+        SELECT id FROM posts WHERE entry = :id AND outcome <> 'refused' AND job_id IS NULL
+        ORDER BY CASE outcome WHEN 'open' THEN 0 WHEN 'made' THEN 1 ELSE 2 END, id DESC LIMIT 1
+    )
+"""
+_KEEP_BESIDE = """
+    INSERT INTO entries (
+        account, key, token, state, content, source, settings, target, run, job_id, cost,
+        created_at, updated_at
+    ) SELECT account, :key, :token, 'submitted', content, source, settings, target, run, :job_id,
+        coalesce(:cost, cost), created_at, CLOCK FROM entries WHERE id = :id RETURNING id
+"""
+
+
+def add_post(
+    transaction: Transaction, row: Row, submission: Submission, terms: Terms, longest: float
+) -> int:
+    """The row of a POST that may go out now."""
+    made = transaction.one(
+        _OPEN,
+        entry=row["id"],
+        body=json.dumps(dict(submission.body)),
+        seed=submission.seed,
+        is_seed_drawn=int(submission.is_seed_drawn),
+        twin=terms.twin,
+        server_before=seconds_of(submission.server_time),
+        longest=longest,
+    )
+    return int(made["id"])
+
+
+def set_posting(transaction: Transaction, row: Row, price: float | None, lease: float) -> None:
+    """Its owner has it for as long as a new lease, whatever became of the last."""
+    transaction.run(_SET_POSTING, id=row["id"], price=price, lease=lease)
+
+
+def drop_post(transaction: Transaction, claim: Claim, post: PostRow, owner: str) -> None:
+    """Nothing of it was sent."""
+    row = transaction.row(_ENTRY_OF, id=post.id)
+    if row is not None and _is_ours(row, claim, owner) and row["state"] == "posting":
+        transaction.run("DELETE FROM posts WHERE id = :id", id=post.id)
+        transaction.run(_SET_STATE, id=row["id"], state=post.before)
+
+
+def keep_end(
+    transaction: Transaction,
+    claim: Claim,
+    post: PostRow,
+    reason: str,
+    *,
+    ago: float,
+    owner: str,
+    lease: float,
+) -> None:
+    """How it ended, so many seconds ago."""
+    row = transaction.row(_ENTRY_OF, id=post.id)
+    if row is None:
+        return
+    is_ours, ended = _is_ours(row, claim, owner), row["now"] - ago
+    transaction.run(
+        _END,
+        id=post.id,
+        ended=ended,
+        server_ended=seconds_of(post.server_ended),
+        reason=shown(reason),
+        overslept=int(not is_ours or row["lease_until"] < ended),
+        outcome=post.outcome,
+    )
+    state = _state_after(row, post, is_ours=is_ours)
+    transaction.run(_SET_STATE, id=row["id"], state=state)
+    if is_ours:
+        renewed = "UPDATE entries SET lease_until = CLOCK + :lease WHERE id = :id"
+        transaction.run(renewed, id=row["id"], lease=lease)
+
+
+def keep_job(transaction: Transaction, token: str, job: Job) -> bool:
+    """A request's job, in its entry or in one beside it; False if it is another entry's."""
+    row = transaction.row("SELECT * FROM entries WHERE token = :token", token=token)
+    if row is None:
+        _LOG.warning("job %s: its entry of the ledger was deleted", job.id)
+        return True
+    beside = f"{row['key']}:{job.id}"
+    holder = transaction.row(
+        "SELECT id, key FROM entries WHERE account = :account AND job_id = :job_id",
+        account=row["account"],
+        job_id=job.id,
+    )
+    if holder is not None:
+        return bool(holder["id"] == row["id"] or holder["key"] == beside)
+    of_job = {"job_id": job.id, "cost": job.cost}
+    entry = row["id"]
+    if row["job_id"] is None and row["state"] in UNFINISHED:
+        transaction.run(_SET_JOB, id=row["id"], **of_job)
+    else:
+        new = secrets.token_hex(16)
+        made = transaction.one(_KEEP_BESIDE, id=row["id"], key=beside, token=new, **of_job)
+        entry = made["id"]
+    lease_until = row["lease_until"]
+    transaction.run(_MADE, id=row["id"], entry=entry, job_id=job.id, lease_until=lease_until)
+    return True
+
+
+def _is_ours(row: Row, claim: Claim, owner: str) -> bool:
+    return bool((row["fence"], row["owner"]) == (claim.fence, owner))
+
+
+def _state_after(row: Row, post: Post, *, is_ours: bool) -> str:
+    """What an entry is after the end of one of its POSTs."""
+    state = str(row["state"])
+    if state not in ("new", "claimed", "posting", "uncertain"):
+        return state
+    if not is_ours and state == "posting":  # somebody else's POST
+        return state
+    if post.outcome == "made":  # its job is kept by `keep_job`
+        return state
+    if row["others"] or post.outcome in ("open", "uncertain"):
+        return "uncertain"
+    return "claimed" if is_ours else state

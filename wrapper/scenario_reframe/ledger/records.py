@@ -1,0 +1,172 @@
+"""What is on record, whoever works on it: entries, jobs, runs, uploads and the account."""
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from scenario_reframe.models import Job
+
+from .accounts import Account
+from .database import Database, Row, Transaction
+from .interface import UNFINISHED, Entry, digest_of
+from .rows import ENTRY, entry_of, packed, shown
+from .terms import check_budget
+
+_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
+_BEGIN_RUN = """
+    INSERT INTO runs (account, targets, budget, created_at)
+    VALUES (:account, :targets, :budget, CLOCK)
+    ON CONFLICT (account, targets) DO UPDATE SET budget = excluded.budget RETURNING id
+"""
+_JOIN_RUN = "UPDATE entries SET run = :run WHERE account = :account AND target IN ITEMS"
+_SEEN = """
+    UPDATE entries SET state = :state, asset_ids = :asset_ids, cost = :cost, error = :error,
+        updated_at = CLOCK WHERE id = :id
+"""
+_SAVED = "UPDATE entries SET state = 'done', files = :files, updated_at = CLOCK WHERE id = :id"
+_KEEP_UPLOAD = """
+    INSERT INTO uploads (account, content, upload_id, asset_id)
+    VALUES (:account, :content, :upload_id, :asset_id)
+    ON CONFLICT (account, content) DO UPDATE
+    SET upload_id = excluded.upload_id, asset_id = excluded.asset_id
+"""
+
+
+class Records:
+    """The part of the ledger that needs no claim."""
+
+    database: Database
+    account: Account
+
+    @property
+    def is_project_known(self) -> bool:
+        """Whether the key's project is on record, or was named by the caller."""
+        if not self.account.is_known:  # another process may have learnt it
+            with self.database.transaction() as transaction:
+                self.account.id_in(transaction)
+        return self.account.is_known
+
+    def learn_project(self, project_id: str) -> None:
+        """Keep the project that this key's records name: other keys of it have the same rows."""
+
+        def learn(transaction: Transaction) -> int:
+            return self.account.learn(transaction, project_id)
+
+        self.account.settle(self.database.keep_or_raise(learn))
+
+    # --- jobs and what is on record ---------------------------------------------------------------
+
+    def owned_by_others(self, token: str, job_ids: Collection[str]) -> frozenset[str]:
+        """Which of these jobs belong to other requests than this one."""
+        query = """SELECT job_id FROM entries
+            WHERE account = :account AND job_id IN ITEMS AND token <> :token"""
+        with self.database.transaction() as transaction:
+            account, items = self.account.id_in(transaction), json.dumps(list(job_ids))
+            rows = transaction.rows(query, account=account, items=items, token=token)
+        return frozenset(row["job_id"] for row in rows)
+
+    def seen(self, job: Job) -> None:
+        """Keep what the server says of a job."""
+        state = "ready" if job.is_success else "failed" if job.is_done else "submitted"
+
+        def write(transaction: Transaction) -> None:
+            row = self._of_job(transaction, job.id)
+            if row is None or row["state"] not in ("submitted", "ready"):
+                return
+            new = {
+                "state": state,
+                "asset_ids": json.dumps(job.asset_ids) if job.asset_ids else row["asset_ids"],
+                "cost": row["cost"] if job.cost is None else job.cost,
+                "error": shown(job.error),
+            }
+            if any(row[name] != value for name, value in new.items()):  # else nothing is written
+                transaction.run(_SEEN, id=row["id"], **new)
+
+        self.database.keep_or_raise(write)
+
+    def saved(self, job_id: str, files: Sequence[Path]) -> None:
+        """A job's results are in these files: its entry is done."""
+        digests = json.dumps({str(path.absolute()): digest_of(path) for path in files})
+
+        def write(transaction: Transaction) -> None:
+            row = self._of_job(transaction, job_id)
+            if row is not None and row["state"] in ("submitted", "ready", "done"):
+                transaction.run(_SAVED, id=row["id"], files=digests)
+
+        self.database.keep_or_raise(write)
+
+    def entries(self, *, unfinished: bool = False) -> list[Entry]:
+        """What is on record of this account, newest first."""
+        only = f"AND state IN ({_UNFINISHED})" if unfinished else ""
+        query = f"{ENTRY} WHERE account = :account {only} ORDER BY id DESC"
+        with self.database.transaction() as transaction:
+            rows = transaction.rows(query, account=self.account.id_in(transaction))
+        return [entry_of(row) for row in rows]
+
+    def with_targets(self, targets: Sequence[str]) -> list[Entry]:
+        """The entries whose results go to these places, oldest first."""
+        query = f"{ENTRY} WHERE account = :account AND target IN ITEMS ORDER BY id"
+        items = json.dumps([packed(target) for target in targets])
+        with self.database.transaction() as transaction:
+            account = self.account.id_in(transaction)
+            rows = transaction.rows(query, account=account, items=items)
+        return [entry_of(row) for row in rows]
+
+    # --- runs -------------------------------------------------------------------------------------
+
+    def begin_run(self, targets: Sequence[str], budget: float | None) -> int:
+        """The run of these targets, which may be another process's as well."""
+        items = json.dumps(sorted({packed(target) or "" for target in targets}))
+        digest = hashlib.sha256(items.encode()).hexdigest()
+        with self.database.transaction() as transaction:
+            account = self.account.id_in(transaction)
+            row = transaction.one(_BEGIN_RUN, account=account, targets=digest, budget=budget)
+            transaction.run(_JOIN_RUN, account=account, items=items, run=row["id"])
+        return int(row["id"])
+
+    def check_budget(self, run: int) -> None:
+        """Raise BudgetSpentError if nothing of a run's budget is left."""
+        with self.database.transaction() as transaction:
+            check_budget(transaction, run)
+
+    # --- uploads ----------------------------------------------------------------------------------
+
+    def asset_of(self, content: str) -> str | None:
+        """The asset that this content was uploaded as."""
+        return self._upload(content)[1]
+
+    def upload_of(self, content: str) -> str | None:
+        """The upload that this content was sent in, if it is not known what became of it."""
+        return self._upload(content)[0]
+
+    def sent(self, content: str, upload_id: str) -> None:
+        """All of this content was sent in that upload."""
+        self._keep_upload(content, upload_id=upload_id, asset_id=None)
+
+    def uploaded(self, content: str, asset_id: str) -> None:
+        """This content is on the server as that asset."""
+        self._keep_upload(content, upload_id=None, asset_id=asset_id)
+
+    def forget_upload(self, content: str) -> None:
+        """The server has it no more."""
+        self._keep_upload(content, upload_id=None, asset_id=None)
+
+    def _upload(self, content: str) -> tuple[str | None, str | None]:
+        query = """SELECT upload_id, asset_id FROM uploads
+            WHERE account = :account AND content = :content"""
+        with self.database.transaction() as transaction:
+            account = self.account.id_in(transaction)
+            row = transaction.row(query, account=account, content=content)
+        return (None, None) if row is None else (row["upload_id"], row["asset_id"])
+
+    def _keep_upload(self, content: str, **ids: str | None) -> None:
+        def write(transaction: Transaction) -> None:
+            account = self.account.id_in(transaction)
+            transaction.run(_KEEP_UPLOAD, account=account, content=content, **ids)
+
+        self.database.keep_or_raise(write)
+
+    def _of_job(self, transaction: Transaction, job_id: str) -> Row | None:
+        query = "SELECT * FROM entries WHERE account = :account AND job_id = :job_id"
+        return transaction.row(query, account=self.account.id_in(transaction), job_id=job_id)
