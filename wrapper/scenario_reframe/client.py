@@ -139,9 +139,10 @@ class ReframeClient(_Base):
 
     Credentials come from the arguments, else from SCENARIO_API_KEY and SCENARIO_API_SECRET;
     `base_url` from SCENARIO_BASE_URL, `project_id` from SCENARIO_PROJECT_ID. `timeout`: seconds
-    that one HTTP request may take. A given `http_client` is not closed, and none of its headers,
-    cookies or auth are used. `timing`: the client's own pauses, shorter ones for tests against a
-    local server. Raises ConfigurationError.
+    that one HTTP request may take. `ledger`: where it is kept what was paid for, a path, or True
+    for the place that the command line uses; with it, the same request is not bought twice. A given
+    `http_client` is not closed, and none of its headers, cookies or auth are used. `timing`: the
+    client's own pauses, shorter ones for tests against a local server. Raises ConfigurationError.
     """
 
     def __init__(
@@ -212,17 +213,20 @@ class ReframeClient(_Base):
         """Submit a job, and pay for it: at most one per call, whatever happens on the way.
 
         Settings that are not given take the server's defaults; a seed is drawn. `extra` holds
-        settings that this version does not know, under the names of the API. Raises
-        InvalidSettingsError or InvalidVideoError before anything is sent, ApiError when no job was
-        made, SubmissionUncertainError when that cannot be known.
+        settings that this version does not know, under the names of the API. `key` (it takes a
+        ledger): at most one job for all calls with this key, in any process; it stands for this
+        video and these settings. Raises InvalidSettingsError or InvalidVideoError before anything
+        is sent, InvalidInputError if the key stands for something else, ApiError when no job was
+        made, RateLimitedError when one may be submitted later, SubmissionUncertainError when
+        neither can be known, LedgerBusyError when another process is at the same.
         """
         return self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
 
     def find_job(self, submission: Submission) -> Job | None:
-        """Look again for the job of an uncertain submission; None if it is not listed.
+        """Look for the job of an uncertain submission; None if it is not listed.
 
-        That it is not listed does not prove that it was not made. Raises SubmissionUncertainError
-        if several jobs could be it.
+        That it is not listed does not prove that it was not made. A job that was found is found
+        again each time. Raises SubmissionUncertainError if several jobs are it.
         """
         return self._driver.run(self._pipeline.find_job(submission))
 
@@ -297,9 +301,12 @@ class ReframeClient(_Base):
         """Upload, submit, wait and download. `to=None` downloads nothing.
 
         `timeout` counts from this call, in seconds. `on_progress(done_bytes, total_bytes)` is told
-        of the upload, then of the download. Every error after the submit carries `.job`. With a
-        ledger, an unfinished run of the same video, settings and target is taken up, not bought
-        again.
+        of the upload, then of the download. Every error after the submit carries `.job`.
+
+        With a ledger, the same request is bought once: one that is unfinished is finished, and of
+        one that is done the result is returned, and downloaded again if the file is gone. The same
+        is what has the same video, settings and target, or the same `key`, which stands for a video
+        and settings. To buy anew, give another seed, key or target; `overwrite` is about the file.
         """
         options = Options(to, overwrite, timeout, on_update, on_progress)
         flow = self._pipeline.reframe(video, options, key, extra, settings)

@@ -99,9 +99,14 @@ class NotFoundError(ApiError):
 
 
 class RateLimitedError(ApiError):
-    """429: too many requests, or too many jobs side by side."""
+    """429: too many requests, or too many jobs side by side.
+
+    `limit`: how many jobs may run, if it says so. `submission`: what was refused, if it was a
+    submit; should it have made a job all the same, `client.find_job(error.submission)` finds it.
+    """
 
     limit: int | None = None
+    submission: "Submission | None" = None
 
 
 class ServerError(ApiError):

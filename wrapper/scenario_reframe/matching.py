@@ -8,9 +8,9 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -64,7 +64,8 @@ def verdict_on(job: Job, submission: Submission) -> Verdict:
 def contradicts(job: Job, submission: Submission) -> bool:
     """Whether what the server echoes of a job shows that it is another request's."""
     echoed, body = job.input, submission.body
-    keys = ["seed"] if submission.is_seed_drawn else [*body]
+    by_seed = submission.is_seed_drawn and "seed" in echoed
+    keys = ["seed"] if by_seed else [*body]
     return any(key in echoed and agreement(key, body[key], echoed[key]) is False for key in keys)
 
 
@@ -88,16 +89,17 @@ def agreement(key: str, sent: object, echoed: object) -> bool | None:
     return False if row is not None and row.choices and isinstance(echoed, str) else None
 
 
-def twin_of(submission: Submission) -> str | None:
-    """Equal for submissions that no echo is sure to tell apart; None if the seed does that."""
-    if submission.is_seed_drawn:
+def twin_of(settings: Mapping[str, Any], asset_id: str | None) -> str | None:
+    """Equal for requests whose jobs no echo is sure to tell apart; None if a drawn seed does.
+
+    Text does not count, since it may be rewritten; what is not sent has its default.
+    """
+    if "seed" not in settings:
         return None
     told = {key: row.default for key, row in _ROWS.items() if row.kind != "string" or row.choices}
-    told |= {
-        key: value for key, value in submission.body.items() if key in told or key == VIDEO_FIELD
-    }
-    plain = {key: _plain(told[key]) for key in sorted(told)}
-    return hashlib.sha256(json.dumps([submission.project_id, plain]).encode()).hexdigest()
+    told |= {key: value for key, value in settings.items() if key in told}
+    plain = [asset_id, *(_plain(told[key]) for key in sorted(told))]
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def is_custom(job: Job) -> bool:

@@ -312,9 +312,11 @@ class Pipeline(Submitting):
             return _on_record(entry, "unknown")
         if run.source is not None and not run.has_open_post:
             run.asset_id = yield from self.ensure_uploaded(run)
-            if run.left(self.timing.clock()) == 0.0:
+            if run.options.timeout and run.left(self.timing.clock()) == 0.0:
                 raise WaitTimeoutError("the upload took all the time; nothing was submitted")
         try:
+            if not run.has_open_post:
+                yield from self.wait_for_twin(run)
             return (yield from self.submit(run))
         finally:
             self.known.release_twins(run.token)

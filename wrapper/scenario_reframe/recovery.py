@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from . import retry
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
 from .flow import Do, Flow, Pause, repeat
-from .ledger.interface import Ledger, Post, TwinOpenError
+from .ledger.interface import Ledger, Post
 from .matching import Found, is_custom, sort_out
 from .models import Job, Submission
 from .operations import Operations, next_token
@@ -48,13 +48,9 @@ class Known:
     read: dict[str, Job] = field(factory=dict)
     twins: dict[str, str] = field(factory=dict)
 
-    def take_twin(self, twin: str, token: str) -> None:
-        """Hold the place of all equal submissions. Raises TwinOpenError if another does."""
-        if self.twins.setdefault(twin, token) != token:
-            raise TwinOpenError(
-                "another submission is on its way with the same seed, video and settings",
-                is_uncertain=False,
-            )
+    def take_twin(self, twin: str, token: str) -> bool:
+        """Hold the place of all equal submissions; False if another does."""
+        return self.twins.setdefault(twin, token) == token
 
     def release_twins(self, token: str) -> None:
         """Let an equal submission go."""
@@ -282,6 +278,14 @@ class Recovery:
             return write()
         written: T = yield Do(write)
         return written
+
+    def surely(self, write: Callable[[], T]) -> Flow[T]:
+        """The same; and if the caller is stopped in its place, here and now."""
+        try:
+            return (yield from self.record(write))
+        except BaseException:
+            write()
+            raise
 
     def note(self, write: Callable[[], None]) -> Flow[None]:
         """Put a fact on record; what is paid for is not given up because that fails."""

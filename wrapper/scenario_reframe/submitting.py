@@ -20,7 +20,6 @@ from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 from .errors import (
     ApiError,
     ConnectionFailedError,
-    LedgerBusyError,
     NotFoundError,
     RateLimitedError,
     ReframeError,
@@ -147,7 +146,7 @@ def submit(operations: Operations, submission: Submission, log: PostLog) -> Flow
             raise
         if handover.happened:
             outcome = proven_by(fault)
-            yield from log.recovery.record(lambda: log.end(outcome, str(fault)))  # noqa: B023 - done now
+            yield from log.recovery.surely(partial(log.end, outcome, str(fault)))
             return Ended(outcome, fault=fault)
         if attempt == CONNECT_ATTEMPTS:
             return Ended(None, fault=fault)
@@ -159,7 +158,7 @@ def _is_ours(job: Job, submission: Submission, log: PostLog) -> Flow[bool]:
     """Whether a reply's job is this submission's; then it is put on record."""
     if contradicts(job, submission):
         return False
-    is_ours: bool = yield from log.recovery.record(lambda: log.made(job))
+    is_ours: bool = yield from log.recovery.surely(partial(log.made, job))
     if is_ours:
         price = "" if job.cost is None else f", {job.cost:g} creative units"
         _LOG.info("job %s submitted%s", job.id, price)
@@ -205,14 +204,15 @@ class Submitting(Recovery):
 
     def submit(self, run: Run) -> Flow[Job]:
         """The job of a run, submitted once: the only place from which anything is paid for."""
-        while True:
-            if run.has_open_post:
-                job = yield from self.recovered(run)
-                if job is not None:
-                    return job
-            job = yield from self._posted(run)
+        for _ in range(MOST_POSTS):
+            job = (yield from self.recovered(run)) if run.has_open_post else None
+            job = job or (yield from self._posted(run))
             if job is not None:
                 return job
+        job = yield from self.recovered(run)
+        if job is None:
+            raise uncertain(run.first_open, Found(), run.fault)
+        return job
 
     def _posted(self, run: Run) -> Flow[Job | None]:
         """The job of one POST; None if it is not known whether it made one.
@@ -220,28 +220,15 @@ class Submitting(Recovery):
         Raises RateLimitedError if it may go again later, and what proves that there is no job.
         """
         submission = yield from self._submission(run)
-        while True:
-            yield from self._wait_for_twin(run, submission)
-            try:
-                log = PostLog(self, run, submission)
-                ended = yield from submit(self.operations, submission, log)
-                break
-            except TwinOpenError:
-                continue  # another was quicker
-        if ended.job is not None or ended.fault is None:
+        ended = yield from submit(self.operations, submission, PostLog(self, run, submission))
+        if ended.fault is None or ended.outcome == "uncertain":
+            run.fault = ended.fault
             return ended.job
         if isinstance(ended.fault, RateLimitedError):
             return (yield from self._refused_for_now(run, submission, ended.fault))
         if isinstance(ended.fault, NotFoundError):
             yield from self.forget_upload(run)
-        if ended.outcome == "uncertain" and len(run.posts) < MOST_POSTS:
-            run.fault = ended.fault
-            return None
-        raise (
-            ended.fault
-            if ended.outcome != "uncertain"
-            else uncertain(submission, Found(), ended.fault)
-        )
+        raise ended.fault
 
     def _refused_for_now(
         self, run: Run, submission: Submission, refusal: RateLimitedError
@@ -251,6 +238,7 @@ class Submitting(Recovery):
             found = yield from self.find(submission)
             if len(found.matches) == 1 and (yield from self.adopted(run, found.matches[0])):
                 return found.matches[0]
+        refusal.submission = submission
         raise refusal
 
     def forget_upload(self, run: Run) -> Flow[bool]:
@@ -272,23 +260,27 @@ class Submitting(Recovery):
             body[VIDEO_FIELD] = run.asset_id
         return new_submission(body, run.token, self.operations.project_id, server.last)
 
-    def _wait_for_twin(self, run: Run, submission: Submission) -> Flow[None]:
-        """Wait until no other submission is on its way that could not be told from this one."""
-        twin = twin_of(submission)
+    def wait_for_twin(self, run: Run) -> Flow[None]:
+        """Wait until no other request is on its way whose job could not be told from this one's.
+
+        Raises LedgerBusyError if another process's has no clear answer, or takes too long.
+        """
+        twin = twin_of(run.settings, run.asset_id)
         if twin is None:
+            return
+        while not self.known.take_twin(twin, run.token):
+            yield Pause(self.timing.busy_pause)
+        if self.ledger is None or run.claim is None:
             return
         run.terms = evolve(run.terms, twin=twin)
         started = self.timing.clock()
         while True:
             try:
-                self.known.take_twin(twin, run.token)
-                if self.ledger is not None and run.claim is not None:
-                    yield Do(partial(self.ledger.may_post, run.claim, run.terms))
+                yield Do(partial(self.ledger.may_post, run.claim, run.terms))
             except TwinOpenError as error:
-                self.known.release_twins(run.token)
                 late = self.timing.clock() - started >= self.timing.longest_busy
                 if error.is_uncertain or late:
-                    raise LedgerBusyError(f"{error}: nothing was submitted") from error
+                    raise
             else:
                 return
             yield Pause(self.timing.busy_pause)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from attrs import define, field, frozen
 
-from scenario_reframe.errors import ReframeError
+from scenario_reframe.errors import LedgerBusyError, ReframeError
 from scenario_reframe.models import Job, Submission
 from scenario_reframe.video import Video, VideoAsset, VideoFile, VideoUrl
 
@@ -49,7 +49,7 @@ class BudgetSpentError(ReframeError):
     """The next job would cost more than is left of the budget. Nothing was paid for it."""
 
 
-class TwinOpenError(ReframeError):
+class TwinOpenError(LedgerBusyError):
     """A submission of the same seed, given by the caller, could not be told from this one.
 
     Its POST is on its way, deferred or uncertain (`is_uncertain`).
