@@ -7,13 +7,16 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox_clips import GENERATE, Client
+from sandbox_clips import GENERATE, QUICK, Client, by_a_clock
 from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import answer
 from waiting import until
 
 
@@ -33,6 +36,35 @@ def test_requests_are_recorded(quiet: Client) -> None:
 def test_replies_carry_the_date(quiet: Client) -> None:
     """A client that looks for a lost job needs the server's clock."""
     assert quiet.get("/jobs").headers["date"].endswith("GMT")
+
+
+def test_the_date_goes_by_the_sandboxs_clock() -> None:
+    """So it agrees with `createdAt`, in whole seconds; it lies as much as a test says."""
+    with by_a_clock() as (client, clock):
+        for offset in (0, -3600, 90):
+            clock.forward(7200)
+            client.sandbox.date_offset = offset
+            got = client.post(GENERATE, json=QUICK).raise_for_status()
+            date = parsedate_to_datetime(got.headers["date"]).timestamp()
+            created = datetime.fromisoformat(got.json()["job"]["createdAt"]).timestamp()
+            assert date == int(created) + offset == int(clock.now) + offset
+
+
+def test_there_is_one_date_in_every_reply(fast: Client) -> None:
+    """Of the API, of the file host, of a refusal and of a fault, unless the fault has its own."""
+    root = fast.sandbox.base_url.removesuffix("/v1")
+    fast.sandbox.faults.add(answer(502), "/jobs$")
+    fast.sandbox.faults.add(answer(502, headers={"Date": "today"}), "/jobs$")
+    replies = [
+        *(fast.get("/jobs") for _ in range(3)),
+        fast.get("/nowhere"),
+        fast.files.get(fast.sandbox.base_url + "/jobs"),
+        fast.files.get(f"{root}/assets/none"),
+    ]
+    dates = [reply.headers.get_list("date") for reply in replies]
+    assert [reply.status_code for reply in replies] == [502, 502, 200, 404, 401, 403]
+    assert [len(found) for found in dates] == [1] * 6
+    assert dates[1] == ["today"]
 
 
 def test_closing_gives_up_the_work_and_deletes_the_files(

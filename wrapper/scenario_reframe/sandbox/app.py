@@ -1,12 +1,12 @@
 """The sandbox's web application: routes, the gate before them, errors as the vendor words them."""
 
-import base64
-import binascii
-import hmac
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Final
+from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from scenario_reframe.sandbox.accounts import Accounts, grant
 from scenario_reframe.sandbox.checking import RefusedError, refusal
 from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.files import Files
@@ -41,18 +42,21 @@ class RequestRecord:
 
 
 class Gate:
-    """Records each request, applies faults, and wants credentials for the API.
+    """Records each request, applies faults, dates replies, wants credentials for the API.
 
     The file host wants none: credentials that come to it count as leaked.
     """
 
-    def __init__(self, app: ASGIApp, faults: Faults, key: str, secret: str) -> None:
+    def __init__(
+        self, app: ASGIApp, faults: Faults, accounts: Accounts, date: Callable[[], float]
+    ) -> None:
         self.requests: deque[RequestRecord] = deque(maxlen=_RECORDS_KEPT)
         self.requests_made = 0
         self.credentials_leaked = 0
         self._app = app
         self._faults = faults
-        self._credentials = f"{key}:{secret}".encode()
+        self._accounts = accounts
+        self._date = date
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request (ASGI)."""
@@ -64,6 +68,7 @@ class Gate:
         async def recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
+                message = self._dated(message)
             await send(message)
 
         self._watch_credentials(scope)
@@ -73,24 +78,32 @@ class Gate:
         else:
             await fault(self._checked, scope, receive, recorded)
 
+    def _dated(self, message: Message) -> Message:
+        """Add the `Date` header, unless a fault has given one."""
+        headers = list(message.get("headers", []))
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.append((b"date", formatdate(self._date(), usegmt=True).encode()))
+        return {**message, "headers": headers}
+
     def _watch_credentials(self, scope: Scope) -> None:
         """Count a leak before any fault, which may keep the request from the application."""
         if not _is_api(scope) and _authorization(scope) is not None:
             self.credentials_leaked += 1
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_api(scope) and not self._is_known(_authorization(scope)):
-            await refusal(401, "Unauthorized")(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
+        refused = self._refusal(scope) if _is_api(scope) else None
+        await (refused or self._app)(scope, receive, send)
 
-    def _is_known(self, header: bytes | None) -> bool:
-        scheme, _, encoded = (header or b"").partition(b" ")
-        try:
-            given = base64.b64decode(encoded.strip(), validate=True)
-        except binascii.Error:
-            return False
-        return scheme.lower() == b"basic" and hmac.compare_digest(given, self._credentials)
+    def _refusal(self, scope: Scope) -> Response | None:
+        """Refuse an unknown key, or another's project; else note what the request may do."""
+        key = self._accounts.key_of(_authorization(scope))
+        if key is None:
+            return refusal(401, "Unauthorized")
+        access = self._accounts.access(key, _project_id(scope))
+        if access is None:
+            return refusal(403, "This key has no access to the project")
+        grant(scope, access)
+        return None
 
 
 def _is_api(scope: Scope) -> bool:
@@ -100,6 +113,11 @@ def _is_api(scope: Scope) -> bool:
 def _authorization(scope: Scope) -> bytes | None:
     found: bytes | None = dict(scope["headers"]).get(b"authorization")
     return found
+
+
+def _project_id(scope: Scope) -> str | None:
+    given = parse_qs(scope["query_string"].decode("latin-1")).get("projectId")
+    return given[-1] if given else None
 
 
 def build_app(state: State, engine: Engine, imports: Worker) -> ASGIApp:

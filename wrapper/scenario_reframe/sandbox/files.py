@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from scenario_reframe.sandbox.accounts import access_of
 from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
 from scenario_reframe.sandbox.state import State
 
@@ -40,14 +41,16 @@ class Files:
     async def _get(self, request: Request) -> Response:
         asset_id = request.path_params["asset_id"]
         asset = self._state.assets.get(asset_id)
-        if asset is None:
+        if asset is None or not access_of(request).sees(asset.owner):
             raise RefusedError(f"Asset {asset_id} not found", 404)
         return reply({"asset": self._state.asset_record(asset)})
 
     async def _bulk(self, request: Request) -> Response:
         given = await read_object(request, "AssetBulkRequest")
-        found = (self._state.assets.get(asset_id) for asset_id in given["assetIds"])
-        return reply({"assets": [self._state.asset_record(asset) for asset in found if asset]})
+        sees = access_of(request).sees
+        found = filter(None, (self._state.assets.get(asset_id) for asset_id in given["assetIds"]))
+        shown = [self._state.asset_record(asset) for asset in found if sees(asset.owner)]
+        return reply({"assets": shown})
 
     async def _serve(self, request: Request) -> Response:
         """Serve a file; Starlette sees to ranges, a strong ETag and `If-Range`."""

@@ -1,5 +1,6 @@
 """`POST /generate/custom/{modelId}` and `GET /models/{modelId}`."""
 
+import json
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from scenario_reframe.sandbox.accounts import Access, access_of
 from scenario_reframe.sandbox.checking import RefusedError, components, read_object, reply
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.engines import Engine
@@ -50,7 +52,8 @@ class Generating:
             raise RefusedError('"dryRun" must be one of [true, api, false]')
         given = await read_object(request, "ReframeRequest")
         _check_required(given)
-        cost = price(given, self._frames(given))
+        access = access_of(request)
+        cost = price(given, self._frames(given, access))
         costs = {
             "creativeUnitsCost": cost,
             "creativeUnitsDiscount": 0,
@@ -58,24 +61,24 @@ class Generating:
         }
         if dry_run != "false":
             return reply(costs, _PRICED)
-        self._check_parallel()
-        owner = request.query_params.get("projectId")
-        job = self._state.new_job("custom", owner, given, cost)
+        self._check_parallel(access.project_id)
+        job = self._state.new_job("custom", access.project_id, given, cost)
         self._engine.start(job)
-        return reply({"job": job.record()} | costs)
+        record = json.loads(self._state.job_text(job, "submit"))
+        return reply({"job": record} | costs)
 
-    def _frames(self, given: Mapping[str, Any]) -> int:
+    def _frames(self, given: Mapping[str, Any], access: Access) -> int:
         """How many frames are to be paid; the source's count may decide."""
         if VIDEO_FIELD not in given:
             return frames_to_make(given, SAMPLE_SECONDS * SAMPLE_RATE)
         asset = self._state.assets.get(given[VIDEO_FIELD])
-        if asset is None:
+        if asset is None or not access.sees(asset.owner):
             raise RefusedError(f"Asset {given[VIDEO_FIELD]} not found", 404)
         return frames_to_make(given, asset.source.frames)
 
-    def _check_parallel(self) -> None:
-        limit = self._state.limits.parallel_jobs
-        if limit is not None and self._state.running() >= limit:
+    def _check_parallel(self, project_id: str) -> None:
+        limit = self._state.behaviour.parallel_jobs
+        if limit is not None and self._state.running(project_id) >= limit:
             details = {"actionName": "parallel-custom-jobs", "actionLimit": limit}
             raise RefusedError("Too many parallel jobs", 429, details)
 

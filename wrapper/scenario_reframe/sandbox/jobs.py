@@ -11,9 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from scenario_reframe.sandbox.accounts import access_of
 from scenario_reframe.sandbox.checking import RefusedError, page_size, read_object
 from scenario_reframe.sandbox.paging import TOP, Place, Token
-from scenario_reframe.sandbox.records import PROJECT_ID, Job
+from scenario_reframe.sandbox.records import Job
 from scenario_reframe.sandbox.state import State
 
 _STATUSES: Final = (
@@ -44,29 +45,33 @@ class Jobs:
         ]
 
     async def _list(self, request: Request) -> Response:
-        query = request.query_params
+        query, owner = request.query_params, access_of(request).project_id
         _check_filters(query)
         size = page_size(query)
         token = _token(query)
-        held = [self._state.jobs[job_id] for job_id in token.held if job_id in self._state.jobs]
+        known = filter(None, map(self._state.jobs.get, token.held))
+        held = [job for job in known if job.owner == owner]
         if "updatedAfter" in query:
-            listed = self._by_update(query, token.place)
+            listed = self._by_update(owner, query, token.place)
         else:
-            listed = self._by_creation(query, token.place, size)
-        page = [job.text() for job in held] + [job.text() for _, job in listed[:size]]
+            listed = self._by_creation(owner, query, token.place, size)
+        shown = [*held, *(job for _, job in listed[:size])]
+        page = [self._state.job_text(job, "list") for job in shown]
         rest = ""
         if len(listed) > size:
             rest = f', "nextPaginationToken": {json.dumps(Token(listed[size - 1][0]).text())}'
         return Response(f'{{"jobs": [{", ".join(page)}]{rest}}}', media_type="application/json")
 
-    def _by_creation(self, query: QueryParams, before: Place, size: int) -> list[tuple[Place, Job]]:
+    def _by_creation(
+        self, owner: str, query: QueryParams, before: Place, size: int
+    ) -> list[tuple[Place, Job]]:
         """The newest jobs of a query after a place, and one more to tell that there are more.
 
         Nobody waits for the whole list: jobs are kept in this order, so only a page of it is read.
         """
         after = _moment(query, "createdAfter")
         listed: list[tuple[Place, Job]] = []
-        for job in self._shown(before[1]):
+        for job in self._shown(owner, before[1]):
             place = (_milliseconds(job.timeline.created), job.number)
             if place[0] <= after or len(listed) > size:
                 break
@@ -74,21 +79,21 @@ class Jobs:
                 listed.append((place, job))
         return listed
 
-    def _by_update(self, query: QueryParams, before: Place) -> list[tuple[Place, Job]]:
+    def _by_update(self, owner: str, query: QueryParams, before: Place) -> list[tuple[Place, Job]]:
         after = _moment(query, "updatedAfter")
-        jobs = [job for job in self._shown(TOP[1]) if _wanted(job, query)]
+        jobs = [job for job in self._shown(owner, TOP[1]) if _wanted(job, query)]
         places = [((_milliseconds(job.updated), job.number), job) for job in jobs]
         listed = [(place, job) for place, job in places if after < place[0] and place < before]
         return sorted(listed, key=itemgetter(0), reverse=True)
 
-    def _shown(self, before: int) -> list[Job]:
-        """The jobs with numbers under `before` that are listed by now, newest first."""
-        by = self._state.now() - self._state.limits.list_lag
-        jobs = self._state.newest_jobs(before)
+    def _shown(self, owner: str, before: int) -> list[Job]:
+        """A project's jobs with numbers under `before` that are listed by now, newest first."""
+        by = self._state.now() - self._state.behaviour.list_lag
+        jobs = [job for job in self._state.newest_jobs(before) if job.owner == owner]
         return list(dropwhile(lambda job: job.timeline.created > by, jobs))
 
     async def _get(self, request: Request) -> Response:
-        text = self._job(request).text()
+        text = self._state.job_text(self._job(request), "job")
         return Response(f'{{"job": {text}}}', media_type="application/json")
 
     async def _act(self, request: Request) -> Response:
@@ -101,7 +106,7 @@ class Jobs:
     def _job(self, request: Request) -> Job:
         job_id = request.path_params["job_id"]
         job = self._state.jobs.get(job_id)
-        if job is None:
+        if job is None or not access_of(request).sees(job.owner):
             raise RefusedError(f"Job {job_id} not found", 404)
         return job
 
@@ -119,8 +124,7 @@ def _check_filters(query: QueryParams) -> None:
 def _wanted(job: Job, query: QueryParams) -> bool:
     kinds = query["types"].split(",") if "types" in query else query.getlist("type")
     return (
-        job.owner == query.get("projectId", PROJECT_ID)
-        and (not kinds or job.kind in kinds)
+        (not kinds or job.kind in kinds)
         and ("status" not in query or query["status"] == job.status)
         and "workflowId" not in query
     )

@@ -1,37 +1,27 @@
 """Run the sandbox: a server on this machine, on a thread of its own."""
 
-import asyncio
 import atexit
 import contextlib
-import socket
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from types import TracebackType
 from typing import Final, Self
 
-import uvicorn
-from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
-
+from scenario_reframe.sandbox.accounts import Accounts
 from scenario_reframe.sandbox.app import Gate, RequestRecord, build_app
+from scenario_reframe.sandbox.echoing import Echo
 from scenario_reframe.sandbox.engines import FastEngine
-from scenario_reframe.sandbox.faults import TRANSPORT
 from scenario_reframe.sandbox.generating import VideoEngine
 from scenario_reframe.sandbox.records import MadeJob
 from scenario_reframe.sandbox.scheduling import Faults
+from scenario_reframe.sandbox.serving import STOP_SECONDS, listen, serve
 from scenario_reframe.sandbox.signing import Signer
-from scenario_reframe.sandbox.state import Limits, State
+from scenario_reframe.sandbox.state import Behaviour, State
 from scenario_reframe.sandbox.workers import Worker
 
 _WORKERS: Final = ("imports", "encodes")
-# For a very busy machine; neither takes a second on another.
-_STOP_SECONDS: Final = 60.0
-_START_SECONDS: Final = 60.0
-# Longer than clients keep idle connections: none is closed under a request on its way.
-_KEEP_ALIVE_SECONDS: Final = 75
 
 
 class Sandbox:
@@ -41,13 +31,13 @@ class Sandbox:
     long each status is shown at least, both in seconds. Files live in a temporary folder, or in
     `media_dir`, which is then left as it is.
 
-    `clock` gives Unix time in seconds. Statuses, the list's lag and signed URLs go by it, so that a
-    test may move it by hand instead of waiting.
+    `clock` gives Unix time in seconds. Statuses, the list's lag, signed URLs and the `Date` header
+    go by it, so that a test may move it by hand instead of waiting.
 
     For tests with many jobs: `fast` makes small files of meaningless bytes instead of videos, and
     takes whatever begins like one. `list_lag` is how many seconds a new job is missing from the
-    list of jobs. `parallel_jobs` is how many paid jobs may run; one more is refused with 429. While
-    `hold_jobs` is set, no paid job gets on.
+    list of jobs. `parallel_jobs` is how many paid jobs of a project may run; one more is refused
+    with 429. While `hold_jobs` is set, no paid job gets on.
 
         with Sandbox() as sandbox:
             client = ReframeClient(
@@ -72,12 +62,13 @@ class Sandbox:
         self.api_key = api_key
         self.api_secret = api_secret
         self.faults = Faults()
+        self._accounts = Accounts(api_key, api_secret)
         self._wanted_port = port
         self._url_lifetime = url_lifetime
         self._stage_seconds = stage_seconds
         self._media_dir = media_dir
         self._fast = fast
-        self._limits = Limits(list_lag, parallel_jobs)
+        self._behaviour = Behaviour(list_lag, parallel_jobs)
         self._clock = clock
         self._closing = contextlib.ExitStack()
 
@@ -88,7 +79,7 @@ class Sandbox:
     def __enter__(self) -> Self:
         """Start; when this returns, the server answers."""
         with contextlib.ExitStack() as stack:
-            sockets, port = _listen(self._wanted_port)
+            sockets, port = listen(self._wanted_port)
             for sock in sockets:
                 stack.callback(sock.close)
             folder = self._media_dir or Path(
@@ -96,16 +87,16 @@ class Sandbox:
             )
             self.base_url = f"http://127.0.0.1:{port}/v1"
             signer = Signer(f"http://localhost:{port}", self._url_lifetime, self._clock)
-            self._state = State(folder, signer, self._stage_seconds, self._limits, self._clock)
+            self._state = State(folder, signer, self._stage_seconds, self._behaviour, self._clock)
             imports, encodes = (Worker(name, self._state.stopping) for name in _WORKERS)
             engine = FastEngine(self._state) if self._fast else VideoEngine(self._state, encodes)
             app = build_app(self._state, engine, imports)
-            self._gate = Gate(app, self.faults, self.api_key, self.api_secret)
+            self._gate = Gate(app, self.faults, self._accounts, self._date)
             for worker in [imports] if self._fast else [imports, encodes]:
                 worker.start()
-                stack.callback(worker.join, _STOP_SECONDS)
+                stack.callback(worker.join, STOP_SECONDS)
             stack.callback(self._state.stopping.set)
-            stack.callback(_serve(self._gate, sockets))
+            stack.callback(serve(self._gate, sockets))
             # A program that ends without closing must neither hang nor leave files behind.
             atexit.register(self.close)
             stack.callback(atexit.unregister, self.close)
@@ -145,21 +136,24 @@ class Sandbox:
 
     @property
     def parallel_jobs(self) -> int | None:
-        """How many paid jobs may run side by side, None for any number; may be set at any time."""
-        return self._limits.parallel_jobs
+        """How many paid jobs of a project may run side by side, None for any number.
+
+        May be set at any time.
+        """
+        return self._behaviour.parallel_jobs
 
     @parallel_jobs.setter
     def parallel_jobs(self, most: int | None) -> None:
-        self._limits.parallel_jobs = most
+        self._behaviour.parallel_jobs = most
 
     @property
     def list_lag(self) -> float:
         """Seconds before a new job appears in the list of jobs; may be set at any time."""
-        return self._limits.list_lag
+        return self._behaviour.list_lag
 
     @list_lag.setter
     def list_lag(self, seconds: float) -> None:
-        self._limits.list_lag = seconds
+        self._behaviour.list_lag = seconds
 
     @property
     def hold_jobs(self) -> bool:
@@ -167,11 +161,48 @@ class Sandbox:
 
         So a test looks at jobs that are under way, however slow the machine is.
         """
-        return self._limits.held_since is not None
+        return self._behaviour.held_since is not None
 
     @hold_jobs.setter
     def hold_jobs(self, held: bool) -> None:
         self._state.hold_jobs(held=held)
+
+    @property
+    def echo(self) -> Echo | None:
+        """How a job's `metadata.input` is shown; None: as it was sent. May be set at any time.
+
+        It is called with a copy of the request's body, on the server's thread, and with where it is
+        shown: `submit` (the reply), `list` or `job` (by its id). It gives what is shown, None for
+        no input at all.
+        """
+        return self._behaviour.echo
+
+    @echo.setter
+    def echo(self, echo: Echo | None) -> None:
+        self._behaviour.echo = echo
+
+    @property
+    def date_offset(self) -> float:
+        """Seconds by which the `Date` header is ahead of the clock; may be set at any time."""
+        return self._behaviour.date_offset
+
+    @date_offset.setter
+    def date_offset(self, seconds: float) -> None:
+        self._behaviour.date_offset = seconds
+
+    def add_key(self, api_key: str, api_secret: str, project_id: str) -> None:
+        """Let another key act for a project from now on; a project may have several keys.
+
+        The first key (`api_key`) belongs to `records.PROJECT_ID`, and acts besides for each project
+        that is named in a request and has no key of its own. Of what belongs to another project a
+        key sees nothing: 404, and 403 if a request names that project. Raises ValueError if there
+        is such a key.
+        """
+        self._accounts.add(api_key, api_secret, project_id)
+
+    def revoke_key(self, api_key: str) -> None:
+        """Answer 401 to a key from now on. Raises KeyError if there is none."""
+        self._accounts.revoke(api_key)
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -192,67 +223,5 @@ class Sandbox:
         """Make every signed URL given so far answer 403, as if its time had come."""
         self._state.signer.forget()
 
-
-class _Protocol(H11Protocol):
-    """uvicorn's protocol, showing the application its connection so that a fault can break it."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        app = self.app
-
-        async def with_transport(scope: Scope, receive: Receive, send: Send) -> None:
-            scope["extensions"] = {TRANSPORT: transport}
-            await app(scope, receive, send)
-
-        self.app = with_transport
-
-
-def _listen(port: int) -> tuple[list[socket.socket], int]:
-    """Listen on this machine only; where `localhost` is IPv6 first, there too."""
-    first = _bound(socket.AF_INET, "127.0.0.1", port)
-    port = first.getsockname()[1]
-    try:
-        return [first, _bound(socket.AF_INET6, "::1", port)], port
-    except OSError:
-        return [first], port
-
-
-def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # Named by its protocol, for asyncio sends small replies at once (TCP_NODELAY) only then.
-    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((host, port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _serve(app: Gate, sockets: list[socket.socket]) -> Callable[[], None]:
-    """Run uvicorn on a thread; give what stops it."""
-    config = uvicorn.Config(
-        app,
-        http=_Protocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="critical",  # faults are wanted here; those of ours are logged by the application
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, args=(sockets,), name="sandbox", daemon=True)
-    thread.start()
-    deadline = time.monotonic() + _START_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("The sandbox's server did not start")
-        time.sleep(0.005)
-
-    def stop() -> None:
-        server.should_exit = server.force_exit = True
-        thread.join(_STOP_SECONDS)
-
-    return stop
+    def _date(self) -> float:
+        return self._state.now() + self._behaviour.date_offset

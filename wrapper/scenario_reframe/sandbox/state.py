@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
+from scenario_reframe.sandbox.echoing import Echo, EchoPlace, shown_text
 from scenario_reframe.sandbox.records import PROJECT_ID, Asset, Job, MadeJob, Upload
 from scenario_reframe.sandbox.reframing import Source
 from scenario_reframe.sandbox.sample import make_sample
@@ -18,16 +19,19 @@ from scenario_reframe.sandbox.workers import StoppedError
 
 
 @dataclass
-class Limits:
+class Behaviour:
     """What a test may change while the sandbox runs.
 
-    `list_lag`: seconds before a new job is listed. `parallel_jobs`: how many paid jobs may run.
-    `held_since`: Unix time in seconds from which on no paid job gets on.
+    `list_lag`: seconds before a new job is listed. `parallel_jobs`: how many paid jobs of a project
+    may run. `held_since`: Unix time in seconds from which on no paid job gets on. `echo`: how
+    inputs are shown. `date_offset`: seconds by which the `Date` header is wrong.
     """
 
     list_lag: float = 0.0
     parallel_jobs: int | None = None
     held_since: float | None = None
+    echo: Echo | None = None
+    date_offset: float = 0.0
 
 
 class State:
@@ -41,13 +45,13 @@ class State:
         folder: Path,
         signer: Signer,
         stage_seconds: float,
-        limits: Limits,
+        behaviour: Behaviour,
         clock: Callable[[], float],
     ) -> None:
         self.folder = folder
         self.signer = signer
         self.stage_seconds = stage_seconds
-        self.limits = limits
+        self.behaviour = behaviour
         self._clock = clock
         self.jobs: dict[str, Job] = {}
         self.assets: dict[str, Asset] = {}
@@ -87,11 +91,15 @@ class State:
             newest = reversed(self.jobs.values())
             return list(islice(newest, max(len(self.jobs) - max(before, 0), 0), None))
 
-    def running(self) -> int:
-        """How many paid jobs show that they are not done."""
+    def job_text(self, job: Job, place: EchoPlace) -> str:
+        """A job's record as JSON, as it is shown at a place."""
+        return shown_text(job, place, self.behaviour.echo)
+
+    def running(self, owner: str | None = None) -> int:
+        """How many paid jobs, of one project or of all, show that they are not done."""
         with self._lock:
             self._perhaps_running = [job for job in self._perhaps_running if not job.is_done]
-            return len(self._perhaps_running)
+            return sum(owner in {None, job.owner} for job in self._perhaps_running)
 
     def made(self) -> list[MadeJob]:
         """Every paid job so far, oldest first."""
@@ -175,11 +183,11 @@ class State:
 
     def hold_jobs(self, *, held: bool) -> None:
         """Let no paid job get on, or all."""
-        if held != (self.limits.held_since is not None):
-            self.limits.held_since = self.now() if held else None
+        if held != (self.behaviour.held_since is not None):
+            self.behaviour.held_since = self.now() if held else None
 
     def _job_time(self) -> float:
-        held_since = self.limits.held_since
+        held_since = self.behaviour.held_since
         return self.now() if held_since is None else held_since
 
     def now(self) -> float:

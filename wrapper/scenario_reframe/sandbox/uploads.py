@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from scenario_reframe.sandbox.accounts import access_of
 from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
 from scenario_reframe.sandbox.engines import Engine
 from scenario_reframe.sandbox.files import denied
@@ -46,7 +47,7 @@ class Uploads:
 
     async def _create(self, request: Request) -> Response:
         given = await read_object(request, "UploadRequest")
-        owner = request.query_params.get("projectId")
+        owner = access_of(request).project_id
         if given["kind"] != "video":
             raise RefusedError('"kind" must be one of [video]')
         if "url" in given:
@@ -89,7 +90,7 @@ class Uploads:
     def _upload(self, request: Request) -> Upload:
         upload_id = request.path_params["upload_id"]
         upload = self._state.uploads.get(upload_id)
-        if upload is None:
+        if upload is None or not access_of(request).sees(upload.owner):
             raise RefusedError(f"Upload {upload_id} not found", 404)
         return upload
 
