@@ -1,7 +1,8 @@
 """Faults drawn by chance, of kinds that suit the request.
 
 Each is something that the world does to a client that speaks the truth to it: a broken line, an
-overloaded gateway, a list that changes while it is read. None is a false refusal.
+overloaded gateway, a list that changes while it is read. None is a false refusal in the API's own
+words, but for 429: the word of a limit is no proof that there is no job.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -39,6 +40,10 @@ _NONSENSE: Final[Sequence[object]] = (
 )
 _STATUSES_UNKNOWN: Final = ("paused", "post-processing", "SUCCESS?")
 _TIMEOUT, _CONFLICT, _TOO_MANY = 408, 409, 429
+# Each makes httpx raise InvalidURL, though a whole reply has come.
+_LOCATIONS: Final = ("urn:job:1", "mailto:x", "https:x")
+_ACTION: Final = "parallel-custom-jobs"
+_HIGH_LIMITS: Final = (20, 60)  # far from what a client that minds them would wait for
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,28 @@ def _answer(status: int, chance: Chance, *, after: bool = False) -> Fault:
     if status == 502:  # noqa: PLR2004
         return answer(status, _HTML.format("502 Bad Gateway"), after=after)
     headers = {"Retry-After": chance.random.choice("01")} if status == 503 else None  # noqa: PLR2004
-    return answer(status, {"message": f"Gateway: {status}"}, headers, after=after)
+    message = "Too Many Requests" if status == _TOO_MANY else f"Gateway: {status}"
+    return answer(status, {"message": message}, headers, after=after)
+
+
+def _limited(chance: Chance, *, after: bool = False) -> Fault:
+    """Answer 429 as the application does, which names its limit."""
+    details = {"actionName": _ACTION, "actionLimit": chance.random.randint(*_HIGH_LIMITS)}
+    body = {"reason": "Too many parallel jobs", "details": details}
+    return answer(_TOO_MANY, body, after=after)
+
+
+def _late(chance: Chance, fault: Fault) -> Fault:
+    return late(chance.random.uniform(0, chance.late_seconds), fault)
+
+
+def _late_429(chance: Chance) -> Fault:
+    words = chance.random.choice((_limited, partial(_answer, _TOO_MANY)))
+    return _late(chance, words(chance))
+
+
+def _redirect(status: int, chance: Chance) -> Fault:
+    return answer(status, "", {"Location": chance.random.choice(_LOCATIONS)}, after=True)
 
 
 def _nonsense(chance: Chance) -> Fault:
@@ -108,10 +134,14 @@ _POST: Final = {
 _SUITABLE: Final[Mapping[str, Mapping[str, Make]]] = {
     "generate": {
         **_POST,
-        "late 504": lambda chance: late(
-            chance.random.uniform(0, chance.late_seconds), _answer(504, chance)
-        ),
-        "late drop": lambda chance: late(chance.random.uniform(0, chance.late_seconds), drop()),
+        "late 504": lambda chance: _late(chance, _answer(504, chance)),
+        "late drop": lambda chance: _late(chance, drop()),
+        "late 429": _late_429,
+        "429 limit after": partial(_limited, after=True),
+        "303 after": partial(_redirect, 303),
+        "307 after": partial(_redirect, 307),
+        "402": lambda _chance: answer(402, {"reason": "Not enough creative units"}),
+        "403 after": lambda _chance: answer(403, _HTML.format("403 Forbidden"), after=True),
     },
     "post": _POST,
     "read": _READ,
@@ -130,7 +160,11 @@ _SUITABLE: Final[Mapping[str, Mapping[str, Make]]] = {
 }
 
 KINDS: Final = tuple(dict.fromkeys(name for kinds in _SUITABLE.values() for name in kinds))
-"""The names of all kinds of faults that can be drawn. `after` means: when the work is done."""
+"""The names of all kinds of faults that can be drawn.
+
+`after` means: when the work is done; `late`: the work is done some time after the answer. `429
+limit` is worded as the application's, which names its limit, a plain `429` as a gateway's.
+"""
 
 
 class Drawing:

@@ -56,8 +56,8 @@ class Faults:
         The n-th request from now meets what `seed` says of n: one of those `kinds` that suit it.
         Requests and replies are held up to `slow_seconds` (a reply that trickles, at most 1 s); a
         late submit is accepted up to `late_seconds` after its answer. No drawn fault is a lie that
-        a client has to believe, such as a 400 for a submit that made a job. Raises ValueError for
-        a rate or a kind that cannot be.
+        a client has to believe, such as a 400 for a submit that made a job; 429 is to be believed
+        of none. Raises ValueError for a rate or a kind that cannot be.
         """
         drawing = Drawing(seed, rate, slow_seconds, late_seconds, kinds) if rate else None
         with self._lock:
