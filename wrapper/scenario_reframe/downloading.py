@@ -161,12 +161,12 @@ class PartFile:
                 raise DownloadError(f"{self.asset.id} is longer than the {limit} bytes promised")
 
     def close(self) -> None:
-        """Put the bytes on the disk."""
+        """Put the bytes on the disk. Closed even if that fails: nothing may be written later."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            with file:
+                file.flush()
+                os.fsync(file.fileno())
 
     def is_whole(self) -> bool:
         """Whether as many bytes are there as the reply and the asset's record say."""
