@@ -1,17 +1,23 @@
 """Download results: streamed, resumed, whole or not at all.
 
 Bytes go to `NAME.part` beside the target, with a note in `NAME.part.json` of what they are a part
-of; only a whole file gets the final name. Decisions are pure functions; `PartFile` does the disk.
+of; only a whole file gets the final name. While one download writes there, another of the same
+target takes `NAME.2.part`. Decisions are pure functions; `PartFile` does the disk.
 """
 
 import errno
+import filecmp
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
+from io import FileIO
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 
 from attrs import frozen
@@ -22,6 +28,11 @@ from .models import Asset, Job
 from .operations import Operations, checked_id
 from .reading import number
 
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
 Destination = str | os.PathLike[str]
 
 FRUITLESS_ATTEMPTS = 5
@@ -29,6 +40,8 @@ _EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".
 _OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
 _STALE = frozenset({401, 403, 404, 410})
 _PASSING = frozenset({408, 425, 429})
+_PLACES = ("", ".2", ".3", ".4")
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class Plan(Enum):
@@ -114,26 +127,47 @@ def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
 
 
 class PartFile:
-    """A target that is on its way: its bytes, and the note of what they belong to."""
+    """A target that is on its way: bytes that this download alone writes, and a note about them.
+
+    The note is locked until the end, and a lock ends with its process: what is free is a leftover.
+    """
 
     def __init__(self, target: Path, asset: Asset) -> None:
         self.target = target
         self.asset = asset
-        self.part = target.with_name(target.name + ".part")
-        self.note = target.with_name(target.name + ".part.json")
+        self.note = self._place("." + token_hex(8))  # nobody else's, should no note be ours to lock
         self.verdict = Verdict(Plan.TRY_AGAIN)
+        self._etag = ""
+        self._lock: FileIO | None = None
         self._file: BinaryIO | None = None
+
+    @property
+    def part(self) -> Path:
+        """Where the bytes go."""
+        return _part_of(self.note)
+
+    def take(self) -> None:
+        """Choose a part file that nobody writes, the longest leftover first; remove the others."""
+        places = [self._place(name) for name in _PLACES]
+        for note in sorted(places, key=lambda note: _size(_part_of(note)), reverse=True):
+            if self._lock is not None and not note.exists():
+                continue
+            lock = _locked(note)
+            if lock is not None and self._lock is None:
+                self.note, self._lock = note, lock
+                self._etag = self._noted(lock)
+            elif lock is not None:
+                _remove(note, lock)
 
     def have(self) -> int:
         """Bytes that are there and belong to this asset."""
-        return self.part.stat().st_size if self._etag() else 0
+        return _size(self.part) if self._etag else 0
 
     def request_headers(self) -> dict[str, str]:
         """Ask for the rest, on condition that the file is still the same."""
         headers = {"Accept-Encoding": "identity"}
-        have, etag = self.have(), self._etag()
-        if have and etag:
-            headers |= {"Range": f"bytes={have}-", "If-Range": etag}
+        if have := self.have():
+            headers |= {"Range": f"bytes={have}-", "If-Range": self._etag}
         return headers
 
     def accept(self, status: int, headers: Mapping[str, str]) -> bool:
@@ -145,11 +179,10 @@ class PartFile:
             self._file = self.part.open("ab")
         elif self.verdict.plan is Plan.RESTART:
             self.discard()
-            self._file = self.part.open("wb")
+            self._file = self.part.open("xb")
             etag = headers.get("etag", "")
             if etag.startswith('"'):  # a weak one does not promise the same bytes
-                note = {"asset": self.asset.id, "size": self.asset.size, "etag": etag}
-                self.note.write_text(json.dumps(note), "utf-8")
+                self._remember(etag)
         return self._file is not None
 
     def write(self, chunk: bytes) -> None:
@@ -170,29 +203,114 @@ class PartFile:
 
     def is_whole(self) -> bool:
         """Whether as many bytes are there as the reply and the asset's record say."""
-        size = self.part.stat().st_size if self.part.exists() else 0
+        size = _size(self.part)
         wanted = {self.verdict.total, self.asset.size} - {None}
         return size > 0 and wanted <= {size}
 
     def finish(self, *, overwrite: bool) -> None:
-        """Give the whole file its final name."""
-        if self.target.exists() and not overwrite:
-            raise FileExistsError(errno.EEXIST, "is there already", str(self.target))
-        self.part.replace(self.target)
-        self.note.unlink(missing_ok=True)
+        """Give the whole file its final name, unless another download of it has just done so."""
+        etag = self._etag
+        self._remember("")  # were this process killed, the next would add to the finished file
+        try:
+            if overwrite:
+                self.part.replace(self.target)
+            elif not _linked(self.part, self.target) and not _same(self.part, self.target):
+                raise FileExistsError(errno.EEXIST, "is there already", str(self.target))
+        except OSError:
+            self._remember(etag)
+            raise
 
     def discard(self) -> None:
         """Forget what is there."""
+        self._remember("")
         self.part.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
 
-    def _etag(self) -> str | None:
+    def release(self) -> None:
+        """Leave to the next call what it can build on, and nothing else."""
+        if self._lock is not None and self.have():
+            self._lock.close()
+        else:
+            _remove(self.note, self._lock)
+
+    def _place(self, name: str) -> Path:
+        return self.target.with_name(f"{self.target.name}{name}.part.json")
+
+    def _remember(self, etag: str) -> None:
+        self._etag = etag
+        if self._lock is not None:
+            note = {"asset": self.asset.id, "size": self.asset.size, "etag": etag}
+            self._lock.truncate(0)
+            self._lock.write(json.dumps(note).encode() if etag else b"")
+
+    def _noted(self, lock: FileIO) -> str:
         try:
-            note = json.loads(self.note.read_text("utf-8"))
+            lock.seek(0)
+            note = json.loads(lock.read())
             known = note["asset"] == self.asset.id and note["size"] == self.asset.size
-            return str(note["etag"]) if known and self.part.is_file() else None
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
+            return str(note["etag"]) if known else ""
+        except (ValueError, LookupError, TypeError):
+            return ""
+
+
+def _part_of(note: Path) -> Path:
+    return note.with_suffix("")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _locked(path: Path) -> FileIO | None:
+    """A file that is open and locked; None if another has it, or if files cannot be locked here."""
+    try:
+        file = path.open("a+b", buffering=0)
+    except OSError:
+        return None
+    try:
+        if sys.platform == "win32":
+            file.seek(0)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                raise FileNotFoundError(path)  # it was removed before it was locked
+    except OSError as fault:
+        file.close()
+        if fault.errno in _NO_LOCKS:
+            path.unlink(missing_ok=True)
+        return None
+    return file
+
+
+def _remove(note: Path, lock: FileIO | None) -> None:
+    """Remove a part file and its note, and only then let go of the note, where that can be done."""
+    with suppress(OSError):
+        _part_of(note).unlink(missing_ok=True)
+        if lock is not None and sys.platform == "win32":
+            lock.close()
+        note.unlink(missing_ok=True)
+    if lock is not None:
+        lock.close()
+
+
+def _linked(part: Path, target: Path) -> bool:
+    """Give a file another name; False if that is taken. A rename would replace what is there."""
+    try:
+        os.link(part, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a disk without hard links
+        if os.path.lexists(target):
+            return False
+        part.rename(target)
+    return True
+
+
+def _same(part: Path, target: Path) -> bool:
+    return target.is_file() and filecmp.cmp(part, target, shallow=False)
 
 
 def fetch(
@@ -200,6 +318,18 @@ def fetch(
 ) -> Flow[Path]:
     """One asset into one file. Raises DownloadError after several attempts without progress."""
     part = PartFile(target, asset)
+    try:
+        yield Do(part.take)
+        yield from _fill(operations, part, progress)
+        yield Do(partial(part.finish, overwrite=overwrite))
+    finally:
+        part.release()  # no step: under asyncio none begins once the caller is cancelled
+    return target
+
+
+def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[None]:
+    """Attempts until all bytes are there."""
+    asset = part.asset
     url, fruitless, most = asset.url, 0, 0
     while True:
         headers = yield Do(part.request_headers)
@@ -210,8 +340,7 @@ def fetch(
         plan = part.verdict.plan if isinstance(answer, Reply) else Plan.TRY_AGAIN
         if plan in {Plan.APPEND, Plan.RESTART, Plan.COMPLETE}:
             if (yield Do(part.is_whole)):
-                yield Do(partial(part.finish, overwrite=overwrite))
-                return target
+                return
             yield Do(part.discard)
         attempt.undo()
         if plan is Plan.GIVE_UP:
@@ -259,7 +388,9 @@ def download(
     paths = targets(path, into_folder=into_folder, assets=assets)
     there = (yield Do(partial(_sizes, paths))) if not overwrite else {}
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
-    kept = {path for path, size in there.items() if keep_whole and size == sizes[path]}
+    fitting = {target for target, size in there.items() if size == sizes[target]}
+    # `path` was not there a moment ago: another download of the same was faster.
+    kept = fitting if keep_whole or path in fitting else set[Path]()
     if taken := [str(path) for path in there if path not in kept]:
         raise InvalidInputError(f"to: {', '.join(taken)}: there already; say overwrite")
     known = [size for size in sizes.values() if size is not None]

@@ -1,0 +1,585 @@
+"""Several downloads of one result into one file: side by side, stopped, killed."""
+
+import asyncio
+import errno
+import fcntl
+import gc
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+from typing import Any, cast
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ledger_sessions import held
+from scenario_reframe import (
+    Asset,
+    AsyncReframeClient,
+    DownloadError,
+    InvalidInputError,
+    Job,
+    ReframeClient,
+)
+from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, PartFile, download
+from scenario_reframe.flow import Pull
+from scenario_reframe.operations import Operations
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import Fault
+from stepping import Answer, File, Stepper, asset_reply, lost
+from timings import SOON
+from waiting import until
+
+DATA = bytes(range(100))
+JOB = Job(id="job_1", status="success", asset_ids=("asset_1",))
+ASSET = asset_reply(size=100)
+STRONG = '"v1"'
+ETAGS = pytest.mark.parametrize("etag", [STRONG, ""], ids=["with an ETag", "without"])
+
+
+def answer(
+    etag: str, between: Callable[[], object] = lambda: None, data: bytes = DATA, start: int = 0
+) -> File:
+    """A file's host gives what is missing; something happens between the bytes."""
+
+    def chunks() -> Iterator[bytes]:
+        yield data[start : start + 10]
+        between()
+        yield data[start + 10 :]
+
+    span = {"content-range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if start else {}
+    headers = {"content-length": str(len(data) - start), "etag": etag, **span}
+    return File(206 if start else 200, headers, cast("Sequence[bytes]", chunks()))
+
+
+def broken(count: int, etag: str = STRONG) -> list[Answer]:
+    """A file's host gives some bytes, and is not there any more."""
+    first = File(200, {"content-length": "100", "etag": etag}, [DATA[:count]], OSError("cut"))
+    return [ASSET, first, *[lost()] * FRUITLESS_ATTEMPTS]
+
+
+def downloaded(to: Path, *answers: Answer, overwrite: bool = False) -> Stepper:
+    """Download by hand into a file, and what was done."""
+    stepper = Stepper(*answers)
+    flow = download(Operations(), JOB, to, overwrite=overwrite, on_progress=None)
+    assert stepper.run(flow) == [to]
+    return stepper
+
+
+def given_up(to: Path, *answers: Answer) -> None:
+    """Download by hand in vain."""
+    flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
+    with pytest.raises(DownloadError):
+        Stepper(*answers).run(flow)
+
+
+def listed(folder: Path) -> list[str]:
+    """The names in a folder."""
+    return sorted(path.name for path in folder.iterdir())
+
+
+def seen(path: Path) -> tuple[int, int, bytes]:
+    """Which file it is, when it was written, and what it holds."""
+    there = path.stat()
+    return there.st_ino, there.st_mtime_ns, path.read_bytes()
+
+
+@ETAGS
+def test_a_file_that_another_download_finished_is_not_touched(tmp_path: Path, etag: str) -> None:
+    """The slower one goes on in a file of its own, finds the same bytes there, and takes them."""
+    to = tmp_path / "out.mp4"
+    finished: list[object] = []
+
+    def another() -> None:
+        stepper = downloaded(to, ASSET, answer(etag))
+        assert "Range" not in stepper.pulls[0].headers
+        finished.append(seen(to))
+
+    downloaded(to, ASSET, answer(etag, another))
+    assert [seen(to)] == finished
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+@ETAGS
+def test_many_downloads_of_one_file_each_have_their_own_part(tmp_path: Path, etag: str) -> None:
+    """Six within each other: the innermost is the first to be done."""
+    to = tmp_path / "out.mp4"
+    parts: list[int] = []
+
+    def nest(depth: int) -> None:
+        parts.append(sum(path.suffix == ".part" for path in tmp_path.iterdir()))
+        if depth:
+            downloaded(to, ASSET, answer(etag, lambda: nest(depth - 1)))
+
+    nest(6)
+    assert parts == [0, 1, 2, 3, 4, 5, 6]
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+@ETAGS
+def test_a_download_that_breaks_beside_another_goes_on_with_its_own_bytes(
+    tmp_path: Path, etag: str
+) -> None:
+    """Neither takes up what the other writes."""
+    to = tmp_path / "out.mp4"
+    ranges: list[str | None] = []
+
+    def another() -> None:
+        breaks = File(200, {"etag": etag}, [b"\xff" * 30], OSError("cut"))
+        stepper = downloaded(to, ASSET, breaks, answer(etag, data=DATA, start=30 if etag else 0))
+        ranges.extend(pull.headers.get("Range") for pull in stepper.pulls)
+
+    def other_bytes() -> None:
+        with pytest.raises(DownloadError, match="there already"):
+            downloaded(to, ASSET, answer(etag, another))
+
+    if etag:
+        other_bytes()  # what the host sent is not the same
+        assert to.read_bytes() == b"\xff" * 30 + DATA[30:]
+    else:
+        downloaded(to, ASSET, answer(etag, another))
+        assert to.read_bytes() == DATA
+    assert ranges == [None, "bytes=30-" if etag else None]
+
+
+def test_the_later_of_two_that_overwrite_replaces_the_whole(tmp_path: Path) -> None:
+    """As both were told to."""
+    to = tmp_path / "out.mp4"
+    to.write_bytes(b"old")
+
+    def another() -> None:
+        downloaded(to, ASSET, answer(STRONG, data=b"y" * 100), overwrite=True)
+        assert to.read_bytes() == b"y" * 100
+
+    downloaded(to, ASSET, answer(STRONG, another), overwrite=True)
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_a_result_that_came_there_since_the_call_began_is_taken(tmp_path: Path) -> None:
+    """Another download was done while this one read the asset: no byte is fetched again."""
+    to = tmp_path / "out.mp4"
+
+    def script(step: Any) -> Answer:
+        assert not isinstance(step, Pull)
+        downloaded(to, ASSET, answer(STRONG))
+        return ASSET
+
+    flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
+    assert Stepper(script=script).run(flow) == [to]
+
+
+@pytest.mark.parametrize("asset", [ASSET, asset_reply()], ids=["known size", "unknown size"])
+def test_another_file_that_came_there_since_the_call_began_is_kept(
+    tmp_path: Path, asset: Answer
+) -> None:
+    """It has not the asset's size, or that is not known."""
+    to = tmp_path / "out.mp4"
+
+    def script(step: Any) -> Answer:
+        to.write_bytes(b"theirs")
+        return asset
+
+    flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
+    with pytest.raises(InvalidInputError, match="there already"):
+        Stepper(script=script).run(flow)
+    assert to.read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_another_file_of_the_same_size_is_kept_and_so_are_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """It is no result for having a result's size. A call that overwrites needs only the rest."""
+    if not links:
+        monkeypatch.setattr(os, "link", unsupported)
+    to = tmp_path / "out.mp4"
+    given_up(to, ASSET, answer(STRONG, lambda: to.write_bytes(b"x" * 100)))
+    assert to.read_bytes() == b"x" * 100
+    all_there = File(416, {"content-range": "bytes */100"})
+    stepper = downloaded(to, ASSET, all_there, overwrite=True)
+    assert stepper.pulls[0].headers["Range"] == "bytes=100-"
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def unsupported(*_: object, **__: object) -> None:
+    """As a disk answers that has no locks, or no hard links."""
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+@ETAGS
+def test_a_disk_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
+) -> None:
+    """The part is renamed instead, and a file that is there is looked at first."""
+    monkeypatch.setattr(os, "link", unsupported)
+    test_a_file_that_another_download_finished_is_not_touched(tmp_path, etag)
+
+
+@ETAGS
+def test_a_disk_without_locks_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
+) -> None:
+    """Names that nobody else has keep downloads apart, and nothing is left of them."""
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    test_a_file_that_another_download_finished_is_not_touched(tmp_path, etag)
+    given_up(tmp_path / "other.mp4", *broken(40, etag))
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_what_others_left_is_taken_up_or_removed(tmp_path: Path) -> None:
+    """Two were cut off side by side: the next call goes on with the longer part."""
+    to = tmp_path / "out.mp4"
+    given_up(to, ASSET, answer_then_cut(lambda: given_up(to, *broken(60))), *lasting())
+    notes = ["out.mp4.2.part.json", "out.mp4.part.json"]
+    assert listed(tmp_path) == ["out.mp4.2.part", notes[0], "out.mp4.part", notes[1]]
+    stepper = downloaded(to, ASSET, answer(STRONG, start=60))
+    assert stepper.pulls[0].headers["Range"] == "bytes=60-"
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def answer_then_cut(between: Callable[[], object]) -> File:
+    """Ten bytes, something happens, ten more, and the connection breaks."""
+
+    def chunks() -> Iterator[bytes]:
+        yield DATA[:10]
+        between()
+        yield DATA[10:20]
+
+    headers = {"content-length": "100", "etag": STRONG}
+    return File(200, headers, cast("Sequence[bytes]", chunks()), OSError("cut"))
+
+
+def lasting() -> list[Answer]:
+    """The host does not come back."""
+    return [lost()] * FRUITLESS_ATTEMPTS
+
+
+def test_a_part_that_is_written_is_not_removed(tmp_path: Path) -> None:
+    """The first of two has given up, and the second is still at it when a third begins."""
+    to, asset = tmp_path / "out.mp4", Asset(id="asset_1", url="https://cdn.test")
+    first, second, third = (PartFile(to, asset) for _ in range(3))
+    first.take()
+    second.take()
+    second.accept(200, {"etag": STRONG})
+    first.release()
+    third.take()
+    second.close()
+    third.release()
+    assert third.part.name == "out.mp4.part"
+    assert listed(tmp_path) == ["out.mp4.2.part", "out.mp4.2.part.json"]
+    second.release()
+    assert listed(tmp_path) == []
+
+
+def test_a_note_is_removed_while_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or another download might have locked it in between, and a third the next one."""
+    to = tmp_path / "out.mp4"
+    removed: list[str] = []
+    unlink = Path.unlink
+
+    def watched(self: Path, missing_ok: bool = False) -> None:
+        if self.suffix == ".json":
+            with self.open("ab") as file, pytest.raises(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            removed.append(self.name)
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", watched)
+    downloaded(to, ASSET, answer(STRONG))
+    assert removed == ["out.mp4.part.json"]
+
+
+def test_nothing_is_added_to_a_finished_file_that_still_has_its_part_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed between giving the one name and removing the other leaves that."""
+    to = tmp_path / "out.mp4"
+    left: list[tuple[Path, bytes]] = []
+    link = os.link
+
+    def noted(part: Path, target: Path) -> None:
+        link(part, target)
+        left.extend((path, path.read_bytes()) for path in tmp_path.glob("*.json"))
+
+    monkeypatch.setattr(os, "link", noted)
+    downloaded(to, ASSET, answer(STRONG))
+    link(to, tmp_path / "keep.mp4")
+    link(to, tmp_path / "out.mp4.part")
+    for path, content in left:
+        path.write_bytes(content)
+    stepper = downloaded(to, ASSET, answer(STRONG, data=b"y" * 100), overwrite=True)
+    assert "Range" not in stepper.pulls[0].headers
+    assert (tmp_path / "keep.mp4").read_bytes() == DATA
+    assert listed(tmp_path) == ["keep.mp4", "out.mp4"]
+
+
+def test_a_note_that_was_removed_before_it_was_locked_holds_nobody_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The download that it belonged to has just ended; its lock would be on no file."""
+    to = tmp_path / "out.mp4"
+    lock = fcntl.flock
+
+    def late(file: Any, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", lock)
+        (tmp_path / "out.mp4.part.json").unlink()
+        lock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    downloaded(to, ASSET, answer(STRONG, lambda: downloaded(to, ASSET, answer(STRONG))))
+    assert to.read_bytes() == DATA
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_bytes_that_a_full_disk_refused_are_not_written_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call that could not write them may live on in its error, when the next is done."""
+    to = tmp_path / "out.mp4"
+    space = [10]
+
+    class Disk(io.FileIO):
+        def write(self, data: Any) -> int:
+            if not space[0]:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            written = super().write(data[: space[0]])
+            space[0] -= written
+            return written
+
+    real = Path.open
+
+    def opened(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if self.suffix != ".part":
+            return real(self, mode, *args, **kwargs)
+        return io.BufferedWriter(Disk(self, mode))
+
+    monkeypatch.setattr(Path, "open", opened)
+    flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
+    with pytest.raises(DownloadError, match="No space left") as caught:
+        Stepper(ASSET, answer(STRONG, data=DATA[:10] + b"z" * 90)).run(flow)
+    space[0] = 1000
+    downloaded(to, ASSET, answer(STRONG, start=10))
+    del caught, flow
+    gc.collect()
+    assert to.read_bytes() == DATA
+
+
+ASSET_FILE = r"^/assets/"
+BIG = 3_000_000
+PROGRAM = """
+import sys
+from scenario_reframe import ReframeClient
+key, secret, url, asset, to = sys.argv[1:]
+with ReframeClient(key, secret, base_url=url) as client:
+    print(*client.download(asset, to))
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for the module."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def content(short_clip: Path) -> bytes:
+    """A video of some megabytes, most of it an empty box."""
+    box = BIG.to_bytes(4, "big") + b"free" + os.urandom(BIG - 8)
+    return short_clip.read_bytes() + box
+
+
+@pytest.fixture(scope="module")
+def asset(sandbox: Sandbox, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Asset:
+    """It on the server."""
+    path = tmp_path_factory.mktemp("clips") / "big.mp4"
+    path.write_bytes(content)
+    with ReframeClient(sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url) as client:
+        return client.upload(path)
+
+
+@pytest.fixture
+def go_on(sandbox: Sandbox) -> Iterator[Event]:
+    """Lets go what is held."""
+    event = Event()
+    yield event
+    event.set()
+    sandbox.faults.clear()
+
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
+    """Download with either client."""
+    keys = (sandbox.api_key, sandbox.api_secret)
+
+    def sync(*args: Any) -> Any:
+        with ReframeClient(*keys, base_url=sandbox.base_url, timing=SOON) as client:
+            return client.download(*args)
+
+    async def later(*args: Any) -> Any:
+        async with AsyncReframeClient(*keys, base_url=sandbox.base_url, timing=SOON) as client:
+            return await client.download(*args)
+
+    return sync if request.param == "sync" else lambda *args: asyncio.run(later(*args))
+
+
+def from_host(fault: Fault | None, etag: str) -> Fault:
+    """A fault of the file's host, which tells no ETag if that is empty."""
+
+    async def changed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        async def without(message: Message) -> None:
+            if message["type"] == "http.response.start" and not etag:
+                told = [pair for pair in message["headers"] if pair[0] != b"etag"]
+                message = {**message, "headers": told}
+            await send(message)
+
+        await (fault(app, scope, receive, without) if fault else app(scope, receive, without))
+
+    return changed
+
+
+def hold_the_first(sandbox: Sandbox, go_on: Event, etag: str) -> None:
+    """Hold one transfer after its first million bytes; the next ones go through."""
+    stuck = held(go_on, after=True, sent=1_000_000)
+    sandbox.faults.add(from_host(stuck, etag), ASSET_FILE, method="GET")
+    sandbox.faults.add(from_host(None, etag), ASSET_FILE, method="GET", times=9)
+
+
+def begun(to: Path) -> bool:
+    """Whether some bytes of a first download are there."""
+    part = to.with_name(to.name + ".part")
+    return part.exists() and part.stat().st_size > 0
+
+
+@ETAGS
+def test_two_threads_download_one_file(
+    sandbox: Sandbox,
+    call: Call,
+    asset: Asset,
+    content: bytes,
+    tmp_path: Path,
+    go_on: Event,
+    etag: str,
+) -> None:
+    """The second is done while the first is held; the first finds it done."""
+    to = tmp_path / "out.mp4"
+    hold_the_first(sandbox, go_on, etag)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(call, asset, to)
+        try:
+            until(lambda: begun(to))
+            assert call(asset, to) == [to]
+            finished = seen(to)
+        finally:
+            go_on.set()
+        assert first.result(60) == [to]
+    assert seen(to) == finished
+    assert to.read_bytes() == content
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+@pytest.fixture
+def process(sandbox: Sandbox, asset: Asset, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that downloads the same."""
+    given = (sandbox.api_key, sandbox.api_secret, sandbox.base_url, asset.id, tmp_path / "out.mp4")
+    command = [sys.executable, "-c", PROGRAM, *map(str, given)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as running:
+        yield running
+        running.kill()
+
+
+@ETAGS
+def test_a_process_that_was_stopped_does_not_touch_what_another_finished(
+    sandbox: Sandbox,
+    call: Call,
+    asset: Asset,
+    content: bytes,
+    tmp_path: Path,
+    go_on: Event,
+    etag: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    """It wakes amid its bytes, when the file is there whole, and takes that for its result."""
+    to = tmp_path / "out.mp4"
+    hold_the_first(sandbox, go_on, etag)
+    first = request.getfixturevalue("process")
+    until(lambda: begun(to))
+    first.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
+    assert call(asset, to) == [to]
+    finished = seen(to)
+    go_on.set()
+    first.send_signal(signal.SIGCONT)
+    out, err = first.communicate(timeout=60)
+    assert (out, err, first.returncode) == (f"{to}\n", "", 0)
+    assert seen(to) == finished
+    assert to.read_bytes() == content
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+@ETAGS
+def test_what_a_killed_process_left_is_taken_up(
+    sandbox: Sandbox,
+    call: Call,
+    asset: Asset,
+    content: bytes,
+    tmp_path: Path,
+    go_on: Event,
+    etag: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Its lock ended with it: with an ETag only the rest is fetched, without one all of it."""
+    to = tmp_path / "out.mp4"
+    hold_the_first(sandbox, go_on, etag)
+    first = request.getfixturevalue("process")
+    until(lambda: begun(to))
+    first.kill()
+    first.communicate(timeout=60)
+    before = len(sandbox.requests)
+    assert call(asset, to) == [to]
+    assert sandbox.requests[before:][-1].status == (206 if etag else 200)
+    assert to.read_bytes() == content
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_a_download_that_was_cancelled_leaves_its_part_to_the_next(
+    sandbox: Sandbox, call: Call, asset: Asset, content: bytes, tmp_path: Path, go_on: Event
+) -> None:
+    """Though the cancelled task is still there, its lock is not."""
+    to = tmp_path / "out.mp4"
+    hold_the_first(sandbox, go_on, STRONG)
+    keys = (sandbox.api_key, sandbox.api_secret)
+
+    async def cancelled() -> BaseException:
+        async with AsyncReframeClient(*keys, base_url=sandbox.base_url, timing=SOON) as client:
+            task = asyncio.ensure_future(client.download(asset, to))
+            await asyncio.to_thread(until, lambda: begun(to))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError) as caught:
+                await task
+        return caught.value
+
+    kept = asyncio.run(cancelled())
+    before = len(sandbox.requests)
+    assert call(asset, to) == [to]
+    assert sandbox.requests[before:][-1].status == 206
+    assert to.read_bytes() == content
+    assert listed(tmp_path) == ["out.mp4"]
+    assert kept.__traceback__ is not None
