@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import pytest
 from pytest_httpx import HTTPXMock
@@ -33,6 +34,12 @@ def _no_scenario_environment(
         if name.startswith("SCENARIO_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("SCENARIO_LEDGER", str(tmp_path_factory.mktemp("state") / "ledger.db"))
+
+
+@pytest.fixture(autouse=True)
+def _clients_know_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client knows jobs of another test's, though it may have the same address and key."""
+    monkeypatch.setattr("scenario_reframe.recovery._KNOWN", WeakValueDictionary())
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,16 @@ class File:
     cut: Exception | None = None
 
 
-Answer = Reply | NoReply | File | BaseException
+@frozen
+class Unsent:
+    """This is raised before the body is handed over, and after its check if `is_checked`."""
+
+    error: BaseException
+    is_checked: bool = False
+
+
+Answer = Reply | NoReply | File | BaseException | Unsent | Callable[[], Reply | NoReply]
+"""A function is the server: it is called once the body has been handed over."""
 Script = Callable[[Send | Pull | Push], Answer]
 
 
@@ -56,7 +65,7 @@ def reply(payload: Any, status: int = 200, **headers: str) -> Reply:
 
 
 def lost(*, sent: bool = True) -> NoReply:
-    """No reply: the connection broke after sending, or was never opened."""
+    """No reply: the connection broke after sending, or nothing was handed over to be sent."""
     return NoReply(OSError("broken"), sent=sent)
 
 
@@ -85,7 +94,8 @@ class Stepper:
     """Performs a flow's steps, and keeps them.
 
     Answers to Send, Pull and Push come from a script: a function of the step, or a sequence. An
-    answer that is an exception is thrown into the flow.
+    answer that is an exception is thrown into the flow. A body is handed over as the drivers do it:
+    it is checked right before, and not sent if that raises.
     """
 
     def __init__(self, *answers: Answer, script: Script | None = None, took: float = 0.0) -> None:
@@ -173,9 +183,13 @@ class Stepper:
         else:
             assert self.left, f"no answer is left for {step}"
             answer = self.left.popleft()
+        if isinstance(step, Send) and step.request.body is not None:
+            _hand_over(step, answer)
+        if isinstance(answer, Unsent):
+            raise answer.error
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return answer() if callable(answer) else answer
 
     def _pull(self, step: Pull) -> Reply | NoReply:
         answer = self._answer(step)
@@ -192,3 +206,14 @@ class Stepper:
         if answer.cut:
             return NoReply(answer.cut, sent=True)
         return Reply(answer.status, answer.headers, b"")
+
+
+def _hand_over(step: Send, answer: Answer) -> None:
+    """Hand over a request's body, unless nothing is sent. Raises what keeps it from being sent."""
+    if isinstance(answer, NoReply) and not answer.sent:
+        return
+    if isinstance(answer, Unsent) and not answer.is_checked:
+        return
+    if step.handover.check is not None:
+        step.handover.check()
+    step.handover.happened = not isinstance(answer, Unsent)

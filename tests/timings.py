@@ -11,9 +11,11 @@ SOON = Timing(
     first_back_off=0.01,
     longest_back_off=0.01,
     look_ups=(0.0, 0.01, 0.02),
+    refusal_settled=0.05,
     look_up_pause=0.02,
     busy_pause=0.05,
     slot_pause=0.02,
     refused_pauses=(0.02,),
     database_lock=600.0,
+    last_check=600.0,
 )
