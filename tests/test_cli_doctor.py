@@ -13,12 +13,10 @@ import httpx
 import pytest
 
 from commands import point_to
-from scenario_reframe import Job, Submission
+from ledger_rows import claimed, end, open_ledger, posting, submitted
 from scenario_reframe.cli import doctor, findings, ledger_health, main, server_health
 from scenario_reframe.cli.findings import Finding, completed, exit_code, unreachable
 from scenario_reframe.cli.flags import HERE
-from scenario_reframe.ledger import Ledger
-from scenario_reframe.recording import Wanted
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, drop, rewrite
 from scenario_reframe_api.settings import MODEL_ID
@@ -94,7 +92,7 @@ def sql(path: Path, statement: str, *values: Any) -> None:
 
 def test_all_is_fine(sandbox: Sandbox, path: Path, examined: Doctor, capsys: Output) -> None:
     """Exit code 0, every check is ok, one line each on stdout, and two GETs were sent."""
-    Ledger(path, base_url=sandbox.base_url).close()
+    open_ledger(path, base_url=sandbox.base_url).close()
     before = len(sandbox.requests)
     code, checks = examined()
     assert code == 0
@@ -430,17 +428,14 @@ def test_unfinished_and_uncertain_entries_are_counted(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """Those of this server and project, with the command that finishes them."""
-    for number, base_url in enumerate([sandbox.base_url] * 3 + ["https://other.test/v1"]):
-        ledger = Ledger(path, base_url=base_url)
-        hold = ledger.take(Wanted(key=f"wish {number}"))
-        if number:
-            started = datetime.now(UTC)
-            hold.begin_post(Submission(seed=number, body={"seed": number}, started_at=started))
-        if number == 1:
-            hold.uncertain()
-        elif number == 2:
-            hold.posted(Job(id="job_1", status="success"))
-            ledger.saved("job_1", [])
+    key = sandbox.api_key
+    for base_url in (sandbox.base_url, "https://other.test/v1"):
+        ledger = open_ledger(path, base_url=base_url, project_id=None, api_key=key)
+        claim = posting(ledger, 1)
+        end(ledger, claim, "uncertain")
+        claimed(ledger, 2)
+        submitted(ledger, 3)
+        ledger.saved("job_3", [])
         ledger.close()
     code, checks = examined()
     assert code == 0
@@ -456,7 +451,7 @@ def test_a_ledger_that_others_can_read_is_warned_of(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """With the command that mends it."""
-    Ledger(path).close()
+    open_ledger(path).close()
     path.chmod(0o644)
     code, checks = examined()
     assert code == 0
@@ -468,7 +463,7 @@ def test_a_newer_ledger_is_told_and_left_alone(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """The package is what is too old."""
-    Ledger(path).close()
+    open_ledger(path).close()
     sql(path, "INSERT INTO schema_version VALUES (99)")
     before = path.read_bytes()
     code, checks = examined()
@@ -493,10 +488,10 @@ def test_a_damaged_ledger_is_told(
     damage: Callable[[bytes], bytes], sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
     """Exit code 1; the file stays as it is."""
-    Ledger(path).close()
+    open_ledger(path).close()
     for number in range(20):
         content = f"{number:02}" * 1000
-        sql(path, "INSERT INTO uploads (base_url, project_id, content) VALUES ('', '', ?)", content)
+        sql(path, "INSERT INTO uploads (account, content) VALUES (1, ?)", content)
     spoilt = damage(path.read_bytes())
     path.write_bytes(spoilt)
     code, checks = examined()
@@ -513,7 +508,7 @@ def test_a_ledger_that_another_program_locks_is_told(
 ) -> None:
     """After some patience; it can be read all the same."""
     monkeypatch.setattr(ledger_health, "_PATIENCE", 0.02)
-    Ledger(path).close()
+    open_ledger(path).close()
     lock = sqlite3.connect(path)
     try:
         lock.execute("BEGIN IMMEDIATE")

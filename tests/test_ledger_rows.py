@@ -1,37 +1,58 @@
-"""The ledger alone, on SQLite files: rows, leases, fences, and files that are none."""
+"""The ledger alone, on SQLite files: entries, POSTs, leases, fences, accounts, and its file."""
 
+import hashlib
+import json
+import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from ledger_rows import BASE, SLOW, Make, hearts, lapse, ledgers, sql
+from ledger_rows import (
+    BASE,
+    KEY,
+    SLOW,
+    Make,
+    claimed,
+    end,
+    job,
+    lapse,
+    ledgers,
+    locked,
+    open_ledger,
+    outcomes,
+    posting,
+    renewers,
+    request,
+    sql,
+    state_of,
+    submission,
+    submitted,
+)
 from scenario_reframe import (
     ConfigurationError,
     InvalidInputError,
-    Job,
     LedgerBusyError,
-    Submission,
-    UnexpectedResponseError,
-    ledger_tables,
+    ReframeError,
+    SubmissionUncertainError,
 )
-from scenario_reframe.ledger import Ledger
-from scenario_reframe.ledger_holds import Hold
-from scenario_reframe.recording import Entry, Wanted
-from waiting import until
+from scenario_reframe.ledger.interface import Claim, Entry, Ledger, Post, Terms
+from scenario_reframe.ledger.store import SqlLedger
+from scenario_reframe.ledger.tables import VERSION
+from waiting import Clock, until
 
-WISH = Wanted(
-    key="a wish", content="sha256:00", source="/clips/a.mp4", settings={"a": 1}, output="/out/a.mp4"
-)
-SENT = Submission(seed=7, body={"seed": 7, "video": "asset_1"}, started_at=datetime.now(UTC))
+HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
+"""Waits for nobody."""
 
 
 @pytest.fixture
@@ -47,579 +68,729 @@ def make(path: Path) -> Iterator[Make]:
         yield opener
 
 
-def row(of: Ledger) -> Entry:
-    """The only entry."""
-    (entry,) = of.entries()
-    return entry
+# --- entries ---------------------------------------------------------------------------------
 
 
-def job(job_id: str = "job_1", status: str = "queued", **more: Any) -> Job:
-    """A job as the server tells of it."""
-    return Job(id=job_id, status=status, **more)
-
-
-# --- the road of one entry ---------------------------------------------------------------------
-
-
-def test_a_new_wish_is_leased_with_what_was_wanted(make: Make) -> None:
-    """take() writes the wish down before anything is sent."""
-    one, before = make(project_id="proj"), time.time()
-    one.take(WISH)
-    entry = row(one)
-    assert (entry.state, entry.source, entry.content) == ("leased", WISH.source, WISH.content)
-    assert (entry.settings, entry.output, entry.project_id) == ({"a": 1}, WISH.output, "proj")
-    assert (entry.body, entry.job_id, entry.files, entry.posted_at) == (None, None, (), None)
-    assert entry.base_url == BASE
-    assert before - 1 <= entry.created_at <= time.time() + 1
-    assert not entry.is_finished
-
-
-def test_an_intent_is_on_disk_with_its_body_when_begin_post_returns(make: Make, path: Path) -> None:
-    """Another connection sees body, seed and times before the POST can begin."""
-    make(patience=90.0).take(WISH).begin_post(SENT)
-    ((state, body, seed, posted, settled),) = sql(
-        path, "SELECT state, body, seed, posted_at, settled_at FROM entries"
-    )
-    assert (state, seed) == ("intent", 7)
-    assert '"video": "asset_1"' in body
-    assert settled - posted == pytest.approx(90.0, abs=0.01)
-
-
-def test_a_job_passes_through_its_states_to_done(make: Make, tmp_path: Path) -> None:
-    """posted, seen, saved: submitted, ready, done, with cost, assets and file digests."""
-    one, target = make(), tmp_path / "a.mp4"
-    target.write_bytes(b"film")
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job(cost=4.0))
-    assert (row(one).state, row(one).job_id, row(one).cost) == ("submitted", "job_1", 4.0)
-    one.seen(job(status="in-progress"))
-    assert row(one).state == "submitted"
-    one.seen(job(status="success", asset_ids=("asset_9",)))
-    assert (row(one).state, row(one).asset_ids, row(one).cost) == ("ready", ("asset_9",), 4.0)
-    one.saved("job_1", [target])
-    assert (row(one).state, row(one).files) == ("done", (str(target),))
-    assert row(one).is_finished
-    assert one.entries(unfinished=True) == []
+def test_a_request_goes_through_its_states_to_done(make: Make, tmp_path: Path) -> None:
+    """Each is on disk when the call returns, and another ledger of the file sees it."""
+    ledger, other, file = make(), make(), tmp_path / "1.mp4"
+    file.write_bytes(b"video")
+    as_protocol: Ledger = ledger
+    claim = claimed(ledger)
+    (entry,) = other.entries()
+    assert (entry.state, entry.source, entry.content) == ("claimed", "/clips/1.mp4", "sha256:01")
+    assert (entry.settings, entry.target, entry.seed) == ({"n": 1}, "/out/1.mp4", None)
+    assert abs(entry.created_at - time.time()) < 60
+    ledger.open_post(claim, submission(7), Terms())
+    assert (state_of(other), other.entries()[0].seed) == ("posting", 7)
+    assert ledger.made(claim.token, job(cost=4.0))
+    assert (state_of(other), other.entries()[0].cost) == ("submitted", 4.0)
+    as_protocol.seen(job(status="in-progress"))
+    assert state_of(other) == "submitted"
+    ledger.seen(job(status="success", asset_ids=("asset_9",)))
+    assert (state_of(other), other.entries()[0].asset_ids) == ("ready", ("asset_9",))
+    ledger.saved("job_1", [file])
+    (entry,) = other.entries()
+    assert (entry.state, [*entry.files], entry.cost) == ("done", [str(file)], 4.0)
+    assert entry.files[str(file)] == hashlib.sha256(b"video").hexdigest()
+    ledger.seen(job(status="failure"))
+    assert other.entries(unfinished=True) == []
+    found = other.claim(request())
+    assert found == entry, "a finished request is not bought again"
 
 
 @pytest.mark.parametrize("status", ["failure", "canceled"])
-def test_a_job_that_failed_closes_its_entry(make: Make, status: str) -> None:
-    """The entry says why, and the wish may be bought again."""
-    one = make()
-    first = one.take(WISH)
-    first.begin_post(SENT)
-    first.posted(job())
-    one.seen(job(status=status, error="no frames"))
-    assert (row(one).state, row(one).error) == ("failed", "no frames")
-    assert one.take(WISH).entry.id != first.entry.id
+def test_a_request_whose_job_failed_is_begun_anew(make: Make, status: str) -> None:
+    """The old entry says why, without a signed URL; only a caller's key stays with it."""
+    ledger = make()
+    for key in (False, True):
+        claim = ledger.claim(request(int(key), is_callers_key=key))
+        assert isinstance(claim, Claim)
+        ledger.open_post(claim, submission(), Terms())
+        ledger.made(claim.token, job(int(key)))
+        ledger.seen(job(int(key), status, error="see https://s.test/x?Signature=1"))
+        ledger.release(claim)
+    assert {entry.error for entry in ledger.entries()} == {"see https://s.test/x"}
+    assert claimed(ledger, 0).entry.id == 3
+    failed = ledger.claim(request(1, is_callers_key=True))
+    assert isinstance(failed, Entry)
+    assert (failed.state, failed.job_id) == ("failed", "job_1")
 
 
-def test_a_refusal_closes_the_entry(make: Make) -> None:
-    """not_made() leaves a failed entry with the reason, and no job."""
-    one = make()
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    hold.not_made(UnexpectedResponseError("400: no"))
-    assert (row(one).state, row(one).error, row(one).job_id) == ("failed", "400: no", None)
+def test_an_unfinished_request_is_claimed_and_not_begun_again(make: Make) -> None:
+    """Each state short of the end, with all that is known of its POSTs."""
+    ledger = make()
+    server = datetime(2026, 1, 1, tzinfo=UTC)
+    sent = submission(7, is_seed_drawn=True, server_time=server)
+
+    def refused(claim: Claim) -> None:
+        ledger.open_post(claim, sent, Terms())
+        end(ledger, claim, "refused")
+
+    def lost(claim: Claim) -> None:
+        ledger.open_post(claim, sent, Terms())
+        claim.posts[-1].server_ended = server
+        end(ledger, claim, "uncertain")
+
+    steps: list[tuple[Callable[[Claim], Any], str]] = [
+        (lambda _: None, "claimed"),
+        (refused, "claimed"),
+        (lambda claim: ledger.open_post(claim, sent, Terms()), "uncertain"),
+        (lost, "uncertain"),
+        (lambda claim: ledger.made(claim.token, job()), "submitted"),
+        (lambda _: ledger.seen(job(status="success")), "ready"),
+    ]
+    claim = claimed(ledger)
+    for step, state in steps:
+        step(claim)
+        ledger.release(claim)
+        claim = claimed(ledger)
+        assert (claim.entry.id, claim.entry.state) == (1, state)
+    found = [(post.outcome, post.submission) for post in claim.posts]
+    kept = evolve(found[0][1], token=claim.token, body={"seed": 7}, server_time=server)
+    assert [outcome for outcome, _ in found] == ["refused", "uncertain", "made"]
+    assert all(evolve(one, started_at=kept.started_at) == kept for _, one in found)
+    assert kept.is_seed_drawn
+    assert claim.posts[-1].server_ended == server
+    assert len(ledger.entries()) == 1
 
 
-def test_a_refusal_is_kept_though_the_lease_lapsed_with_nobody_else_at_it(
+def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
+    """It is asked while nobody else can write, and sees an unfinished or done entry."""
+    ledger, asked = make(), []
+
+    def check(entry: Entry | None) -> None:
+        asked.append(entry and entry.state)
+        beside = sqlite3.connect(path, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            beside.execute("BEGIN IMMEDIATE")
+        beside.close()
+        raise InvalidInputError("taken")
+
+    for _ in range(3):
+        with pytest.raises(InvalidInputError, match="taken"):
+            ledger.claim(request(), check)
+        ledger.release(submitted(ledger) if asked == [None, "new"] else claimed(ledger))
+        if len(asked) == 2:
+            ledger.saved("job_1", [])
+            with pytest.raises(InvalidInputError, match="taken"):
+                ledger.claim(request(), check)
+            break
+    assert asked == [None, "new", "done"]
+
+
+def test_a_callers_key_binds_video_and_settings_but_not_the_target(make: Make) -> None:
+    """The same key for something else is an error that says what differs."""
+    ledger = make()
+    mine = request(key="mine\udcff", is_callers_key=True)
+    claim = ledger.claim(mine)
+    assert isinstance(claim, Claim)
+    ledger.release(claim)
+    for change, what in [
+        ({"content": None}, "other video"),
+        ({"settings": {}}, "other settings"),
+        ({"settings": {}, "content": "x"}, "other video and settings"),
+    ]:
+        with pytest.raises(InvalidInputError, match=f"{what}; nothing was submitted"):
+            ledger.claim(evolve(mine, **change))
+    again = ledger.claim(evolve(mine, target="/elsewhere.mp4"))
+    assert isinstance(again, Claim)
+    assert again.entry.id == claim.entry.id
+    assert ledger.claim(evolve(mine, is_callers_key=False)) != again, "keys of two kinds"
+    assert "mine" not in ledger.entries()[0].key
+
+
+def test_the_database_itself_refuses_two_unfinished_entries_of_a_key(
     make: Make, path: Path
 ) -> None:
-    """A machine that slept during the POST: the proof that no job was made is not lost."""
-    one = make()
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    lapse(path)
-    hold.not_made(UnexpectedResponseError("400: no"))
-    assert row(one).state == "failed"
-
-
-def test_a_later_word_of_a_finished_job_changes_nothing(make: Make, tmp_path: Path) -> None:
-    """A poll that is told late, of a job whose files are there, does not reopen the entry."""
-    one = make()
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    one.saved("job_1", [])
-    one.seen(job(status="in-progress"))
-    one.seen(job(status="success"))
-    assert row(one).state == "done"
-
-
-def test_a_job_id_that_comes_late_does_not_reopen_a_finished_entry(make: Make, path: Path) -> None:
-    """The reply reaches a stopped owner after another has found the same job and finished."""
-    one = make()
-    slow = one.take(WISH)
-    slow.begin_post(SENT)
-    lapse(path)
-    quick = make().take(WISH)
-    quick.posted(job(cost=4.0))
-    one.saved("job_1", [])
-    slow.posted(job())
-    assert row(one).state == "done"
-    assert row(one).cost == 4.0
-
-
-def test_a_wish_whose_entry_is_finished_may_be_bought_again(make: Make) -> None:
-    """A new entry of the same key; the old one stays."""
-    one = make()
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    one.saved("job_1", [])
-    hold.released()
-    again = one.take(WISH)
-    assert again.entry.state == "leased"
-    assert [entry.state for entry in one.entries()] == ["leased", "done"]
-
-
-def test_an_unfinished_wish_is_taken_up_and_not_begun_again(make: Make) -> None:
-    """Every state short of the end: the same entry, with what is known of it."""
-    one = make()
-    steps: list[tuple[Callable[[Hold], None], str]] = [
-        (lambda _hold: None, "leased"),
-        (lambda hold: hold.begin_post(SENT), "uncertain"),
-        (lambda hold: hold.uncertain(), "uncertain"),
-        (lambda hold: hold.posted(job()), "submitted"),
-        (lambda _hold: one.seen(job(status="success")), "ready"),
-    ]
-    hold = one.take(WISH)
-    for step, state in steps:
-        step(hold)
-        hold.released()
-        hold = one.take(WISH)
-        assert (hold.entry.id, hold.entry.state) == (row(one).id, state)
-    assert len(one.entries()) == 1
-
-
-def test_the_database_itself_refuses_two_unfinished_rows_of_a_key(make: Make, path: Path) -> None:
-    """Even a program that is wrong cannot begin a wish twice."""
-    make().take(WISH)
-    columns = "key, state, lease_until, fence, base_url, settings, asset_ids, files"
-    copied = f"INSERT INTO entries ({columns}, created_at, updated_at) SELECT {columns}, 0, 0"
+    """Even a program that is wrong cannot begin a request twice; it would read 'busy'."""
+    ledger = make()
+    claimed(ledger)
+    copied = """INSERT INTO entries (account, key, token, state, settings, created_at, updated_at)
+        SELECT account, key, 'x', 'new', settings, 0, 0 FROM entries"""
     with pytest.raises(sqlite3.IntegrityError):
-        sql(path, f"{copied} FROM entries")
+        sql(path, copied)
+    with pytest.raises(LedgerBusyError), ledger.database.transaction() as transaction:
+        transaction.run(copied)
 
 
-def test_a_job_that_another_entry_has_is_refused(make: Make) -> None:
-    """One job answers one wish."""
-    one = make()
-    first, second = one.take(WISH), one.take(Wanted(key="another"))
-    for hold in (first, second):
-        hold.begin_post(SENT)
-    first.posted(job())
-    with pytest.raises(LedgerBusyError, match="job_1 belongs to another entry"):
-        second.posted(job())
-    assert sorted(str(entry.job_id) for entry in one.entries()) == ["None", "job_1"]
-    assert one.claimed() == {"job_1"}
+@pytest.mark.parametrize(
+    ("error", "outcome", "state"),
+    [
+        (None, None, "new"),
+        (ReframeError("no\x1b[1m https://s.test/?Signature=1"), None, "failed"),
+        (KeyboardInterrupt(), None, "failed"),
+        (KeyboardInterrupt(), "refused", "failed"),
+        (KeyboardInterrupt(), "deferred", "new"),
+        (SubmissionUncertainError("?", submission=submission()), "deferred", "uncertain"),
+        (ReframeError("no"), "uncertain", "uncertain"),
+        (ReframeError("no"), "open", "posting"),
+    ],
+)
+def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
+    make: Make, error: BaseException | None, outcome: Any, state: str
+) -> None:
+    """Who has read that nothing was paid does not want a later run to pay."""
+    ledger = make()
+    claim = claimed(ledger)
+    if outcome is not None:
+        ledger.open_post(claim, submission(), Terms())
+    if outcome not in (None, "open"):
+        end(ledger, claim, outcome)
+    ledger.release(claim, error)
+    (entry,) = ledger.entries()
+    assert entry.state == state
+    assert (entry.error is not None) == (state == "failed")
+    assert "Signature" not in str(entry.error)
+    assert "\x1b" not in str(entry.error)
+    assert claimed(make()).entry.id == (2 if state == "failed" else 1), "and nobody waits for it"
 
 
-def test_entries_of_other_servers_and_projects_are_apart(make: Make) -> None:
-    """One file may serve many; the same wish elsewhere is another, and is not shown."""
-    places: list[dict[str, Any]] = [
-        {}, {"base_url": "https://other.test/v1"}, {"project_id": "p"}, {"project_id": "q"},
-    ]  # fmt: skip
-    ledgers = [make(**place) for place in places]
-    ids = {one.take(WISH).entry.id for one in ledgers}
-    assert len(ids) == len(places)
-    for one in ledgers[1:]:
-        assert len(one.entries()) == 1
-    assert len(ledgers[0].entries()) == 1, "a client without a project sees those of projects"
+def test_entries_are_listed_newest_first_and_found_by_their_targets(make: Make) -> None:
+    """Twelve thousand of them; nothing of another account."""
+    ledger = make()
+    with ledger.database.transaction() as transaction:
+        for number in range(12_000):
+            transaction.run(
+                """INSERT INTO entries (account, key, token, state, settings, target, created_at,
+                updated_at) VALUES (1, :key, :key, :state, '{}', :target, 0, 0)""",
+                key=str(number),
+                state="new" if number % 3 else "done",
+                target=f"/out/{number}.mp4",
+            )
+    claimed(make(project_id="proj_2"))
+    assert [entry.id for entry in ledger.entries()] == [*range(12_000, 0, -1)]
+    assert len(ledger.entries(unfinished=True)) == 8_000
+    targets = [f"/out/{number}.mp4" for number in range(20_000)]
+    assert [entry.id for entry in ledger.with_targets(targets)] == [*range(1, 12_001)]
+    assert ledger.with_targets([]) == []
 
 
-@pytest.mark.parametrize("other", [{"base_url": "https://other.test/v1"}, {"project_id": "p"}])
-def test_an_entry_of_elsewhere_is_not_taken_up(make: Make, other: dict[str, Any]) -> None:
-    """Looked for at the wrong server or project, its job would seem never to have been made."""
-    hold = make(**other).take(WISH)
-    hold.released()
+def test_names_that_are_no_utf8_are_kept(make: Make) -> None:
+    """And those that look like what they are kept as."""
+    ledger, places = make(), ["/out/\udcff.mp4", 'json:"x"', "/out/ä\n.mp4"]
+    run = ledger.begin_run(places, None)
+    for number, place in enumerate(places):
+        claim = ledger.claim(request(number, target=place, source=place), run=run)
+        assert isinstance(claim, Claim)
+    assert [entry.target for entry in ledger.with_targets(places)] == places
+    assert [entry.source for entry in ledger.with_targets(places)] == places
+    assert make().begin_run(places[::-1], None) == run
     with pytest.raises(ConfigurationError):
-        make().take_up(hold.entry)
-
-
-def test_an_entry_of_another_file_is_not_taken_up(make: Make, tmp_path: Path) -> None:
-    """The number of an entry means something in its own file only."""
-    elsewhere = make(tmp_path / "other.db").take(Wanted(key="elsewhere"))
-    mine = make().take(WISH)
-    mine.released()
-    assert mine.entry.id == elsewhere.entry.id
-    with pytest.raises(ConfigurationError):
-        make().take_up(elsewhere.entry)
-
-
-def test_a_finished_entry_is_not_taken_up(make: Make) -> None:
-    """Nothing of it is left to do."""
-    one = make()
-    hold = one.take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    one.saved("job_1", [])
-    hold.released()
-    with pytest.raises(ConfigurationError, match="finished"):
-        one.take_up(row(one))
-
-
-def test_an_entry_that_is_not_there_is_told_plainly(make: Make, path: Path) -> None:
-    """An entry that somebody deleted."""
-    one = make()
-    hold = one.take(WISH)
-    hold.released()
-    sql(path, "DELETE FROM entries")
-    with pytest.raises(ConfigurationError) as caught:
-        one.take_up(hold.entry)
-    assert "NoResultFound" not in str(caught.value)
-
-
-def test_entries_come_newest_first(make: Make) -> None:
-    """As many as are asked for."""
-    one = make()
-    for number in range(4):
-        one.take(Wanted(key=f"wish {number}", source=str(number)))
-    assert [entry.source for entry in one.entries()] == ["3", "2", "1", "0"]
-    assert [entry.source for entry in one.entries(most=2)] == ["3", "2"]
+        ledger.uploaded("sha256:01", "asset_\ud800")
+    ledger.uploaded("sha256:01", "asset_1")
+    assert ledger.asset_of("sha256:01") == "asset_1", "it stands in nobody's way"
 
 
 def test_uploads_are_kept_replaced_and_forgotten(make: Make) -> None:
-    """By content, and apart for every server and project."""
-    one, other = make(), make(project_id="p")
+    """By content, and apart for every account."""
+    one, other = make(), make(project_id="proj_2")
     assert one.asset_of("sha256:00") is None
+    one.sent("sha256:00", "upload_1")
+    assert (one.asset_of("sha256:00"), one.upload_of("sha256:00")) == (None, "upload_1")
     one.uploaded("sha256:00", "asset_1")
-    one.uploaded("sha256:00", "asset_2")
-    assert one.asset_of("sha256:00") == "asset_2"
+    assert (one.asset_of("sha256:00"), one.upload_of("sha256:00")) == ("asset_1", None)
     assert other.asset_of("sha256:00") is None
     other.uploaded("sha256:00", "asset_3")
     one.forget_upload("sha256:00")
     assert (one.asset_of("sha256:00"), other.asset_of("sha256:00")) == (None, "asset_3")
 
 
-def test_another_process_finds_everything_as_it_was(make: Make) -> None:
-    """A ledger that is closed and opened again."""
-    first = make()
-    hold = first.take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    hold.released()
-    before = first.entries()
-    first.close()
-    assert make().entries() == before
-
-
-# --- leases and fences -------------------------------------------------------------------------
+# --- leases ----------------------------------------------------------------------------------
 
 
 def test_a_living_owner_keeps_others_off(make: Make) -> None:
-    """take() and take_up() say that somebody is at it, and which job it is."""
-    hold = make().take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
-        make().take(WISH)
-    with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
-        make().take_up(hold.entry)
+    """Another ledger, and this one: claim and reclaim say that somebody is at it, with the job."""
+    ledger = make()
+    claim = submitted(ledger)
+    for other in (ledger, make()):
+        with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
+            other.claim(request())
+        with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
+            other.reclaim(claim.entry)
 
 
-def test_the_same_process_is_kept_off_too(make: Make) -> None:
-    """Two threads of one program cannot hold one wish."""
-    one = make()
-    one.take(WISH)
-    with pytest.raises(LedgerBusyError):
-        one.take(WISH)
+def test_many_who_claim_at_once_get_it_once(make: Make) -> None:
+    """Whoever is first has it; the others are told so."""
+    made = [make() for _ in range(4)]
+
+    def one(number: int) -> bool:
+        try:
+            made[number % 4].claim(request())
+        except LedgerBusyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        assert sum(pool.map(one, range(16))) == 1
 
 
-def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
-    """It is asked while nobody else can write, and sees the unfinished entry."""
-    seen: list[Entry | None] = []
-
-    def check(entry: Entry | None) -> None:
-        seen.append(entry)
-        beside = sqlite3.connect(path, timeout=0)
-        with pytest.raises(sqlite3.OperationalError, match="locked"):
-            beside.execute("BEGIN IMMEDIATE")
-        beside.close()
-        raise InvalidInputError("no")
-
-    one = make()
-    for take in (one.take, one.take_once):
-        with pytest.raises(InvalidInputError):
-            take(WISH, check)
-    assert one.entries() == []
-    one.take(WISH).released()
-    with pytest.raises(InvalidInputError):
-        one.take(WISH, check)
-    assert [entry and entry.state for entry in seen] == [None, None, "leased"]
-    one.take(WISH)
-
-
-def test_a_released_entry_may_be_taken_at_once(make: Make) -> None:
-    """Nobody waits for a lease that its owner gave back."""
-    hold = make().take(WISH)
-    hold.released()
-    assert make().take(WISH).entry.id == hold.entry.id
-
-
-def test_released_hearts_stop(make: Make) -> None:
-    """No thread is left behind, and no lease."""
-    one = make()
-    before = len(hearts())
-    hold = one.take(WISH)
-    assert len(hearts()) == before + 1
-    hold.released()
-    until(lambda: len(hearts()) == before)
-
-
-def test_a_lease_ends_by_the_clock_of_the_database(
+def test_a_lease_ends_by_the_clock_of_the_database_or_with_its_owner(
     make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process whose own clock is a day ahead takes nothing from anybody."""
-    make().take(WISH)
+    """A process whose clock is a day ahead takes nothing; nobody waits for a process that ended."""
+    ledger = make()
+    claim = claimed(ledger)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     with pytest.raises(LedgerBusyError):
-        make().take(WISH)
+        make().claim(request())
     lapse(path)
-    assert make().take(WISH).entry.state == "leased"
-
-
-def test_an_owner_whose_lease_was_taken_cannot_begin_a_post(make: Make, path: Path) -> None:
-    """The fence: whoever wakes up finds that the entry is another's, and sends nothing."""
-    slept = make().take(WISH)
-    lapse(path)
-    other = make().take(WISH)
-    with pytest.raises(LedgerBusyError, match="nothing was submitted"):
-        slept.begin_post(SENT)
-    assert row(make()).state == "leased"
-    other.begin_post(SENT)
-    assert row(make()).state == "intent"
-
-
-def test_an_owner_whose_lease_lapsed_cannot_begin_a_post(make: Make, path: Path) -> None:
-    """Another might take it up at any moment."""
-    slept = make().take(WISH)
-    lapse(path)
+    assert claimed(make()).fence == claim.fence + 1
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(60)
+    ((owner,),) = sql(path, "SELECT owner FROM entries")
+    machine = owner.rsplit(":", 2)[0]
+    sql(path, "UPDATE entries SET owner = ?", f"{machine}:{ended.pid}:x")
+    assert claimed(make()).fence == claim.fence + 2
+    sql(path, "UPDATE entries SET owner = ?", f"other-machine:{ended.pid}:x")
     with pytest.raises(LedgerBusyError):
-        slept.begin_post(SENT)
-    assert row(make()).state == "leased"
+        make().claim(request())
 
 
-def test_an_owner_that_lost_the_entry_writes_nothing_into_it(make: Make, path: Path) -> None:
-    """not_made, uncertain and released of the old owner do not touch the new one's row."""
-    slept = make().take(WISH)
-    lapse(path)
-    make().take(WISH).begin_post(SENT)
-    before = sql(path, "SELECT * FROM entries")
-    slept.not_made(UnexpectedResponseError("400"))
-    slept.uncertain()
-    slept.released()
-    assert sql(path, "SELECT * FROM entries") == before
-
-
-def test_a_lease_that_is_renewed_goes_on(make: Make, path: Path) -> None:
-    """Every owner's thread renews, again and again, what is its own."""
-    one = make(timing=evolve(SLOW, renewal=0.01))
-    hold = one.take(WISH)
-    for _ in range(3):
-        ((end,),) = sql(path, "SELECT lease_until FROM entries")
-        until(lambda end=end: sql(path, "SELECT lease_until FROM entries")[0][0] > end)  # type: ignore[misc]
-    with pytest.raises(LedgerBusyError):
-        make().take(WISH)
-    hold.released()
-
-
-def test_an_owner_that_lost_the_entry_renews_nothing(make: Make, path: Path) -> None:
-    """Neither nobody's lease, once it lapsed, nor another's."""
-    one = make()
-    hold = one.take(WISH)
-    sql(path, "UPDATE entries SET fence = fence + 1, owner = 'another', lease_until = 9e9")
-    one.beat([hold.entry.id])
-    assert sql(path, "SELECT lease_until FROM entries") == [(9e9,)]
-    sql(path, "UPDATE entries SET owner = ?, lease_until = 1", one._owner)
-    one.beat([hold.entry.id])
-    assert sql(path, "SELECT lease_until FROM entries") == [(1,)]
-    hold.released()
-
-
-def test_one_thread_renews_all(make: Make, path: Path) -> None:
-    """A batch with hundreds of jobs has one thread for their leases, and loses none."""
-    one = make(timing=evolve(SLOW, renewal=0.2))
-    before = len(hearts())
-    holds = [one.take(Wanted(key=f"wish {number}")) for number in range(600)]
-    assert len(hearts()) == before + 1
-    ((last,),) = sql(path, "SELECT max(lease_until) FROM entries")
-    until(lambda: sql(path, "SELECT min(lease_until) FROM entries")[0][0] > last)
-    for hold in holds:
-        hold.released()
-    until(lambda: len(hearts()) == before)
-
-
-def test_the_thread_of_an_owner_that_was_forgotten_stops(make: Make) -> None:
-    """A call that was cancelled while it claimed the entry: the lease lapses by itself."""
-    one = make(timing=evolve(SLOW, renewal=0.01))
-    before = len(hearts())
-    hold = one.take(WISH)
-    assert len(hearts()) == before + 1
-    del hold
-    until(lambda: len(hearts()) == before)
-
-
-def test_the_fence_grows_with_every_owner(make: Make, path: Path) -> None:
-    """Also when an owner comes back to its own entry."""
-    one = make()
-    fences = []
-    for _ in range(3):
-        hold = one.take(WISH)
-        fences.append(hold.fence)
-        hold.released()
-    assert fences == sorted(set(fences))
-
-
-def test_the_id_of_a_job_paid_by_an_owner_that_lost_the_entry_is_kept(
+def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
     make: Make, path: Path
 ) -> None:
-    """Nobody has found a job meanwhile: it is the entry's, whoever owns it."""
-    slept = make().take(WISH)
-    slept.begin_post(SENT)
+    """The fence: whoever wakes up to find another owner sends nothing and writes nothing."""
+    slept = make()
+    claim = claimed(slept)
     lapse(path)
-    other = make().take(WISH)
-    slept.posted(job("job_slow"))
-    assert (row(make()).state, row(make()).job_id) == ("submitted", "job_slow")
+    slept.open_post(claim, submission(), Terms())
     with pytest.raises(LedgerBusyError):
-        other.begin_post(SENT)
-
-
-def test_a_second_job_of_one_entry_is_kept_beside_the_first(make: Make, path: Path) -> None:
-    """What was paid for is on record, even where it should not have been bought."""
-    one = make()
-    slept = one.take(WISH)
-    slept.begin_post(SENT)
+        make().claim(request())
+    end(slept, claim, "refused")
     lapse(path)
-    other = make().take(WISH)
-    other.posted(job("job_new"))
-    slept.posted(job("job_slow", cost=4.0))
-    beside, first = one.entries(unfinished=True)
-    assert (first.job_id, beside.job_id) == ("job_new", "job_slow")
-    assert (beside.state, beside.cost, beside.source) == ("submitted", 4.0, WISH.source)
-    assert one.take_up(beside).entry.job_id == "job_slow"
-    one.seen(job("job_slow", "success"))
-    one.saved("job_slow", [])
-    assert {entry.job_id: entry.state for entry in one.entries()} == {
-        "job_new": "submitted", "job_slow": "done",
-    }  # fmt: skip
+    quick = make()
+    posting(quick)
+    before = sql(path, "SELECT * FROM entries")
+    for attempt in (slept.open_post, lambda *given: slept.may_post(given[0], given[2])):
+        with pytest.raises(LedgerBusyError, match="nothing was submitted"):
+            attempt(claim, submission(), Terms())
+    slept.withdraw_post(claim)
+    slept.release(claim, ReframeError("no"))
+    assert sql(path, "SELECT * FROM entries") == before
+    assert outcomes(path) == ["refused", "open"]
 
 
-def test_a_job_id_that_comes_after_its_wish_was_begun_anew_is_kept(make: Make, path: Path) -> None:
-    """The entry was closed meanwhile, and another of its key is open: both are on record."""
-    one = make()
-    slept = one.take(WISH)
-    slept.begin_post(SENT)
-    sql(path, "UPDATE entries SET state = 'failed', lease_until = 0")
-    one.take(WISH)
-    slept.posted(job("job_slow"))
-    assert "job_slow" in one.claimed()
-
-
-def test_the_intent_of_a_lapsed_owner_becomes_uncertain(make: Make, path: Path) -> None:
-    """Nobody knows whether it was posted; what was to be posted is known."""
-    make().take(WISH).begin_post(SENT)
-    lapse(path)
-    entry = make().take(WISH).entry
-    assert (entry.state, entry.body, entry.seed) == ("uncertain", SENT.body, 7)
-
-
-def test_an_uncertain_entry_may_be_posted_again_by_its_owner(make: Make, path: Path) -> None:
-    """Whether it should be is not the ledger's to decide."""
-    make().take(WISH).begin_post(SENT)
-    lapse(path)
-    hold = make().take(WISH)
-    hold.begin_post(SENT)
-    assert row(make()).state == "intent"
-
-
-def test_an_entry_with_a_job_cannot_be_posted_again(make: Make) -> None:
+@pytest.mark.parametrize("state", ["submitted", "ready", "done", "failed", "posting"])
+def test_what_was_submitted_is_not_submitted_again(make: Make, path: Path, state: str) -> None:
     """Even by its owner."""
-    hold = make().take(WISH)
-    hold.begin_post(SENT)
-    hold.posted(job())
-    with pytest.raises(LedgerBusyError):
-        hold.begin_post(SENT)
+    ledger = make()
+    claim = submitted(ledger)
+    sql(path, "UPDATE entries SET state = ?", state)
+    with pytest.raises(LedgerBusyError, match="nothing was submitted again"):
+        ledger.open_post(claim, submission(), Terms())
+    assert outcomes(path) == ["made"]
 
 
-def test_many_threads_at_one_wish_get_it_once(make: Make) -> None:
-    """Whoever is first has it; the others are told so."""
-    one, got = make(), []
-
-    def take() -> None:
-        try:
-            got.append(one.take(WISH).entry.state)
-        except LedgerBusyError:
-            got.append("busy")
-
-    threads = [threading.Thread(target=take) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert sorted(got) == ["busy"] * 7 + ["leased"]
-
-
-# --- the file ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("change", ["state = 'done'", "key = 'x'", "created_at = 1", "account = 9"])
+def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
+    make: Make, path: Path, change: str
+) -> None:
+    """Of another file or account, finished, or gone."""
+    ledger = make()
+    claim = claimed(ledger)
+    ledger.release(claim)
+    sql(path, f"UPDATE entries SET {change}")
+    with pytest.raises(ConfigurationError, match="is finished, or of another"):
+        ledger.reclaim(claim.entry)
+    sql(path, "DELETE FROM entries")
+    with pytest.raises(ConfigurationError, match="is finished, or of another"):
+        ledger.reclaim(claim.entry)
+    assert renewers() == []
 
 
-def test_the_ledger_is_open_to_its_owner_alone(make: Make, path: Path) -> None:
-    """The file, and what SQLite puts beside it."""
-    one = make()
-    one.take(WISH)
-    files = list(path.parent.glob("ledger.db*"))
-    assert path in files
-    for file in files:
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+def test_one_thread_renews_what_is_ours(make: Make, path: Path) -> None:
+    """All of it in time, also what was slept through, but neither another's nor a slept POST."""
+    ledger = make(timing=evolve(SLOW, renewal=0.05))
+    claims = [claimed(ledger, number) for number in range(600)]
+    claims.append(posting(ledger, 600))
+    assert len(renewers()) == 1
+    sql(path, "UPDATE entries SET lease_until = 1 WHERE id <> 2")
+    sql(path, "UPDATE entries SET owner = 'x', lease_until = 9e9 WHERE id = 2")
+    until(lambda: sql(path, "SELECT count(*) FROM entries WHERE lease_until > 1000") == [(600,)])
+    assert sql(path, "SELECT id FROM entries WHERE lease_until = 1") == [(601,)]
+    assert sql(path, "SELECT lease_until FROM entries WHERE id = 2") == [(9e9,)]
+    for claim in claims:
+        ledger.release(claim)
+    until(lambda: renewers() == [])
+    claim = claimed(ledger, 700)
+    assert len(renewers()) == 1
+    del claim, claims
+    until(lambda: renewers() == [])
 
 
-def test_a_folder_that_is_not_there_is_made(make: Make, tmp_path: Path) -> None:
-    """Open to its owner alone."""
-    make(tmp_path / "new" / "ledger.db")
+# --- POSTs -----------------------------------------------------------------------------------
+
+
+def test_a_later_post_hides_nothing_of_an_earlier_one(make: Make, path: Path) -> None:
+    """An entry with an uncertain POST stays uncertain, however a later one ends."""
+    ledger = make()
+    claim = claimed(ledger)
+    for outcome in ("uncertain", "refused", "deferred"):
+        ledger.open_post(claim, submission(), Terms())
+        end(ledger, claim, outcome)  # type: ignore[arg-type]
+        assert state_of(ledger) == "uncertain"
+    ledger.open_post(claim, submission(), Terms())
+    ledger.withdraw_post(claim)
+    assert state_of(ledger) == "uncertain"
+    ledger.release(claim, ReframeError("no"))
+    assert state_of(ledger) == "uncertain"
+    assert outcomes(path) == ["uncertain", "refused", "deferred"]
+    assert [post.outcome for post in claim.posts] == outcomes(path)
+
+
+def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make: Make, path: Path) -> None:
+    """Its entry is what it was before."""
+    ledger = make()
+    claim = posting(ledger)
+    ledger.withdraw_post(claim)
+    ledger.withdraw_post(claim)
+    assert (outcomes(path), claim.posts, state_of(ledger)) == ([], [], "claimed")
+    ledger.open_post(claim, submission(), Terms())
+    assert outcomes(path) == ["open"]
+
+
+def test_the_end_of_a_post_is_kept_by_the_clock(make: Make, path: Path) -> None:
+    """What was measured by the process is the same moment for the next one."""
+    clock, later = Clock(), Clock()
+    later.forward(5000)
+    ledger = make(timing=evolve(SLOW, clock=clock))
+    claim = posting(ledger)
+    clock.forward(100)
+    claim.posts[-1].ended = clock() - 30
+    end(ledger, claim, "deferred", "slow down https://s.test/?Signature=1")
+    ledger.release(claim)
+    ((ago, reason),) = sql(
+        path, "SELECT (julianday('now') - 2440587.5) * 86400 - ended_at, reason FROM posts"
+    )
+    assert ago == pytest.approx(30, abs=5)
+    assert reason == "slow down https://s.test/"
+    (post,) = claimed(make(timing=evolve(SLOW, clock=later))).posts
+    assert post.ended == pytest.approx(later() - 30, abs=5)
+
+
+def test_the_post_of_an_owner_that_is_gone_is_uncertain_and_may_go_on(
+    make: Make, path: Path
+) -> None:
+    """It ended at the latest so long after the lease as its own client lets a POST last."""
+    dead = make(longest_post=100.0)
+    posting(dead)
+    sql(path, "UPDATE entries SET lease_until = lease_until - 3610")  # 10 s ago
+    (post,) = claimed(make(timing=evolve(SLOW, clock=lambda: 1000.0))).posts
+    assert (post.outcome, state_of(dead)) == ("uncertain", "uncertain")
+    assert post.ended == pytest.approx(1090, abs=5)
+
+
+@pytest.mark.parametrize("outcome", ["refused", "uncertain", "deferred"])
+def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
+    make: Make, path: Path, outcome: Any
+) -> None:
+    """A machine that slept during the POST; that it ended so late is marked."""
+    slept = make()
+    claim = posting(slept)
+    lapse(path)
+    end(slept, claim, outcome)
+    assert sql(path, "SELECT outcome, overslept FROM posts") == [(outcome, 1)]
+    assert state_of(slept) == ("uncertain" if outcome == "uncertain" else "claimed")
+    slept.open_post(claim, submission(), Terms())
+    lapse(path)
+    other = claimed(make())
+    slept.end_post(claim, Post(submission=submission(), outcome=outcome), "why")
+    assert sql(path, "SELECT outcome, overslept FROM posts") == [(outcome, 1)] * 2
+    assert (other.entry.state, state_of(slept)) == ("uncertain", "uncertain")
+    other_posts = [post.outcome for post in other.posts]
+    assert other_posts == [outcome, "uncertain"], "as it was when it was claimed"
+
+
+def test_a_job_is_kept_whoever_has_its_entry(make: Make, path: Path) -> None:
+    """Whoever has claimed it meanwhile sends nothing."""
+    slept = make()
+    claim = posting(slept)
+    lapse(path)
+    other = make()
+    theirs = claimed(other)
+    assert slept.made(claim.token, job())
+    assert slept.made(claim.token, job()), "the same again"
+    assert (state_of(slept), outcomes(path)) == ("submitted", ["made"])
+    assert sql(path, "SELECT job_id FROM posts") == [("job_1",)]
+    with pytest.raises(LedgerBusyError, match="as job job_1"):
+        other.open_post(theirs, submission(), Terms())
+
+
+def test_a_second_job_of_an_entry_is_kept_beside_it(make: Make, path: Path) -> None:
+    """What was paid for is on record, even where it should not have been bought."""
+    ledger = make()
+    claim = submitted(ledger, 1)
+    ledger.saved("job_1", [])
+    assert ledger.made(claim.token, job(2, cost=4.0))
+    assert ledger.made(claim.token, job(2, cost=4.0)), "the same again"
+    beside, first = ledger.entries()
+    assert (first.job_id, first.state) == ("job_1", "done")
+    assert (beside.job_id, beside.state, beside.cost) == ("job_2", "submitted", 4.0)
+    assert beside.key == f"{first.key}:job_2"
+    again = ledger.reclaim(beside)
+    assert again.token != claim.token
+    ledger.saved("job_2", [])
+    assert [entry.state for entry in ledger.entries()] == ["done", "done"]
+
+
+def test_one_job_answers_one_request(make: Make, path: Path) -> None:
+    """The second that takes it for its own is told so; other accounts may have the same id."""
+    ledger = make()
+    first, second = submitted(ledger, 1), posting(ledger, 2)
+    assert not ledger.made(second.token, job(1))
+    assert state_of(ledger, 2) == "posting"
+    assert ledger.owned_by_others(second.token, ["job_1", "job_2"]) == {"job_1"}
+    assert ledger.owned_by_others(first.token, ["job_1", "job_2"]) == frozenset()
+    assert make(project_id="proj_2").owned_by_others("", ["job_1"]) == frozenset()
+    assert submitted(make(project_id="proj_2"), 1).token != first.token
+
+
+# --- what cannot be written now --------------------------------------------------------------
+
+
+def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
+    """All that has happened."""
+    ledger.made(claims[0].token, job(1))
+    for fact in (
+        lambda: ledger.seen(job(1, "success")),
+        lambda: ledger.uploaded("sha256:01", "asset_1"),
+        lambda: ledger.saved("job_1", []),
+    ):
+        with pytest.raises(ConfigurationError, match="is locked by another program"):
+            fact()
+    end(ledger, claims[1], "refused")
+    ledger.withdraw_post(claims[2])
+    ledger.release(claims[0])
+
+
+@pytest.mark.parametrize("writes", ["next", "close"])
+def test_what_cannot_be_written_now_is_written_later(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture, writes: str
+) -> None:
+    """With the next transaction, or when the ledger is closed."""
+    ledger = make(timing=HURRIED)
+    claims = [posting(ledger, number) for number in (1, 2, 3)]
+    with locked(path):
+        write_all(ledger, claims)
+        assert "is tried again" in caplog.text
+    ledger.close() if writes == "close" else ledger.entries()
+    rows = sql(path, "SELECT state, job_id, owner IS NULL FROM entries ORDER BY id")
+    assert rows == [("done", "job_1", 1), ("claimed", None, 0), ("claimed", None, 0)]
+    assert outcomes(path) == ["made", "refused"]
+    assert make().asset_of("sha256:01") == "asset_1"
+    ledger.made(claims[1].token, job(2))
+    assert state_of(make(), 2) == "submitted", "even after it was closed"
+
+
+def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
+    """After a short wait, also for a thread of this very process."""
+    ledger = make(timing=evolve(SLOW, last_check=0.05))
+    claim = claimed(ledger)
+    with locked(path), pytest.raises(ConfigurationError, match="is locked by another program"):
+        ledger.open_post(claim, submission(), Terms())
+    inside, done = threading.Event(), threading.Event()
+
+    def long_check(_: Entry | None) -> None:
+        inside.set()
+        assert done.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ledger.claim, request(2), long_check)
+        assert inside.wait(60)
+        with pytest.raises(ConfigurationError, match="is locked"):
+            ledger.open_post(claim, submission(), Terms())
+        done.set()
+        assert isinstance(slow.result(60), Claim)
+    assert (outcomes(path), claim.posts) == ([], [])
+
+
+def test_a_last_check_that_took_too_long_sends_nothing(make: Make, path: Path) -> None:
+    """Nobody knows what has happened meanwhile."""
+    clock = Clock()
+    ledger = make(timing=evolve(SLOW, clock=clock))
+    claim = claimed(ledger)
+    terms = Terms(check_target=lambda: clock.forward(10))
+    with pytest.raises(ConfigurationError, match="took too long: nothing was submitted"):
+        ledger.open_post(claim, submission(), terms)
+    assert (outcomes(path), claim.posts, state_of(ledger)) == ([], [], "claimed")
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_ledger_whose_file_was_removed_sends_nothing(
+    make: Make, path: Path, is_replaced: bool
+) -> None:
+    """Another process would find nothing of what is written into a file that has no name."""
+    ledger = make()
+    claim = claimed(ledger)
+    for file in path.parent.glob("ledger.db*"):
+        file.unlink()
+    if is_replaced:
+        make()
+    for attempt in (
+        lambda: ledger.may_post(claim, Terms()),
+        lambda: ledger.open_post(claim, submission(), Terms()),
+    ):
+        with pytest.raises(ConfigurationError, match="was removed or replaced while it was in use"):
+            attempt()
+
+
+# --- accounts --------------------------------------------------------------------------------
+
+
+def test_accounts_are_apart(make: Make) -> None:
+    """One file may serve many servers, projects, and keys of projects that are not known."""
+    made = [
+        make(),
+        make(base_url="https://other.test/v1"),
+        make(project_id="proj_2"),
+        make(project_id=None, api_key="key-2"),
+        make(project_id=None, api_key="key-3"),
+        make(project_id=None, api_key="key-2", base_url="https://other.test/v1"),
+    ]
+    claims = [claimed(ledger) for ledger in made]
+    assert {claim.entry.id for claim in claims} == {1, 2, 3, 4, 5, 6}
+    assert all(len(ledger.entries()) == 1 for ledger in made)
+    assert [ledger.is_project_known for ledger in made] == [True] * 3 + [False] * 3
+    for ledger in made[1:]:
+        with pytest.raises(ConfigurationError):
+            ledger.reclaim(claims[0].entry)
+
+
+def test_a_rotated_key_keeps_its_rows(make: Make, path: Path) -> None:
+    """Once its project is known; the rows that it made before join those of the old one."""
+    old = make(project_id=None, api_key="old-key")
+    old.learn_project("proj_9")
+    submitted(old, 1)
+    new = make(project_id=None, api_key="new-key")
+    other = make(project_id=None, api_key="new-key")
+    assert not new.is_project_known
+    claim = posting(new, 2)
+    new.uploaded("sha256:02", "asset_2")
+    new.learn_project("proj_9")
+    assert new.is_project_known
+    assert other.is_project_known, "another process learns it from the rows"
+    for ledger in (old, new, other, make(project_id="proj_9", api_key="third")):
+        assert [entry.target for entry in ledger.entries()] == ["/out/2.mp4", "/out/1.mp4"]
+        assert ledger.asset_of("sha256:02") == "asset_2"
+    assert other.made(claim.token, job(2))
+    assert make(project_id=None, api_key="new-key").is_project_known
+    new.learn_project("proj_10")
+    assert sql(path, "SELECT project FROM accounts") == [("proj_9",)]
+
+
+def test_a_project_is_learnt_from_a_job(make: Make) -> None:
+    """Its record names it."""
+    ledger = make(project_id=None)
+    claim = posting(ledger)
+    assert ledger.made(claim.token, job(raw={"ownerId": "proj_9"}))
+    assert ledger.is_project_known
+    assert len(make(project_id="proj_9").entries()) == 1
+
+
+def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make: Make) -> None:
+    """What is sent without a project may go to any of them, until a record names it."""
+    for project in ("proj_1", "proj_2"):
+        claimed(make(project_id=project))
+    ledger = make(project_id=None)
+    assert (ledger.is_project_known, ledger.entries()) == (False, [])
+    ledger.learn_project("proj_2")
+    assert ledger.is_project_known
+    assert [entry.id for entry in ledger.entries()] == [2]
+
+
+def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(make: Make, path: Path) -> None:
+    """Of two entries of one request the one that is done keeps its key, else the older one."""
+    old, new = make(), make(project_id=None, api_key="new")
+    states = [("done", "done"), ("done", "new"), ("claimed", "done"), ("new", "uncertain"),
+              ("failed", "new")]  # fmt: skip
+    for number, pair in enumerate(states):
+        for ledger, state in zip((old, new), pair, strict=True):
+            claim = claimed(ledger, number)
+            ledger.release(claim)
+            sql(path, "UPDATE entries SET state = ? WHERE id = ?", state, claim.entry.id)
+    keys = dict(sql(path, "SELECT id, key FROM entries"))
+    runs = [ledger.begin_run(["/out/0.mp4"], 5.0) for ledger in (old, new)]
+    runs.append(new.begin_run(["/out/1.mp4"], None))
+    for ledger in (old, new):
+        ledger.uploaded("sha256:00", f"asset_{ledger.entries()[0].id}")
+    new.learn_project("proj_1")
+    assert len(old.entries()) == 10
+    now = sql(path, "SELECT id, key FROM entries ORDER BY id")
+    renamed = [entry_id for entry_id, key in now if keys[entry_id] != key]
+    assert renamed == [1, 4, 5, 8]
+    assert sql(path, "SELECT id FROM runs ORDER BY id") == [(runs[0],), (runs[2],)]
+    assert sql(path, "SELECT run FROM entries WHERE id IN (1, 2, 4)") == [(1,), (1,), (3,)]
+    assert sql(path, "SELECT account, asset_id FROM uploads") == [(1, "asset_9")]
+
+
+def test_a_job_that_both_of_two_accounts_had_stays_with_one(make: Make, path: Path) -> None:
+    """The other is uncertain again, and nothing is bought for it unasked."""
+    old, new = make(), make(project_id=None, api_key="new")
+    submitted(old, 1)
+    claim = posting(new, 2)
+    new.made(claim.token, job(1))
+    new.learn_project("proj_1")
+    rows = sql(path, "SELECT state, job_id FROM entries ORDER BY id")
+    assert rows == [("submitted", "job_1"), ("uncertain", None)]
+
+
+def test_no_credential_is_in_the_file(make: Make, path: Path) -> None:
+    """Not even a hash that another ledger would have too."""
+    make(project_id=None).close()
+    elsewhere = path.with_name("other.db")
+    make(elsewhere, project_id=None).close()
+    assert KEY.encode() not in path.read_bytes()
+    prints = [sql(place, "SELECT fingerprint FROM keys") for place in (path, elsewhere)]
+    assert prints[0] != prints[1]
+    assert KEY not in repr(make())
+
+
+# --- the file --------------------------------------------------------------------------------
+
+
+def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
+    """Of this object alone, and gone with it."""
+    ledger, other = open_ledger(None), open_ledger(None)
+    submitted(ledger)
+    assert (len(ledger.entries()), len(other.entries())) == (1, 0)
+    assert "memory" in repr(ledger)
+    for one in (ledger, other):
+        one.close()
+    with pytest.raises(ConfigurationError, match="not there any more"):
+        ledger.entries()
+
+
+def test_the_ledger_is_open_to_its_owner_alone(make: Make, tmp_path: Path) -> None:
+    """The file, what SQLite puts beside it, and a folder that was made for it."""
+    claimed(make(tmp_path / "new" / "ledger.db"))
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    files = [*(tmp_path / "new").iterdir()]
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
 def test_every_commit_reaches_the_disk(make: Make) -> None:
-    """Write-ahead log, synchronous in full: an intent survives a loss of power."""
-    with make()._transaction() as connection:
-        pragma = connection.exec_driver_sql
-        assert pragma("PRAGMA journal_mode").scalar() == "wal"
-        assert pragma("PRAGMA synchronous").scalar() == 2
+    """Write-ahead log, synchronous in full: a POST's row survives a loss of power."""
+    with make().database.transaction() as transaction:
+        assert transaction.one("PRAGMA journal_mode")[0] == "wal"
+        assert transaction.one("PRAGMA synchronous")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["a b.db", "a?mode=ro.db", "a#b.db", "a%20b.db", "ä.db"])
 def test_a_path_with_odd_letters_is_that_very_file(make: Make, tmp_path: Path, name: str) -> None:
-    """Nothing in a path is read as a part of a URL."""
-    make(tmp_path / name).take(WISH)
-    assert (tmp_path / name).read_bytes().startswith(b"SQLite format 3")
+    """Nothing in a path is read as a part of a URL, nor in that of an SQLite URL."""
+    for place in (tmp_path / name, f"sqlite:///{tmp_path}/url-{name}"):
+        make(place)
+    for file in (tmp_path / name, tmp_path / f"url-{name}"):
+        assert file.read_bytes().startswith(b"SQLite format 3")
 
 
-def test_an_empty_file_is_a_new_ledger(make: Make, path: Path) -> None:
-    """As mktemp leaves it."""
-    path.touch()
-    assert make().take(WISH).entry.state == "leased"
-
-
-def test_a_sqlite_url_is_as_careful_as_a_path(make: Make, path: Path) -> None:
-    """The same mode, the same log, and one writer at a time."""
-    one = make(f"sqlite:///{path}")
-    one.take(WISH)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert sql(path, "PRAGMA journal_mode") == [("wal",)]
-    beside = sqlite3.connect(path, timeout=0)
-    try:
-        with one._transaction(), pytest.raises(sqlite3.OperationalError, match="locked"):
-            beside.execute("BEGIN IMMEDIATE")
-    finally:
-        beside.close()
-
-
-def refused(make: Callable[[str | Path], Ledger], where: str | Path, told: str) -> None:
+def refused(make: Make, where: str | Path, words: str) -> None:
     """Opening it raises one clear line that names it."""
     with pytest.raises(ConfigurationError) as caught:
-        make(where)
-    assert told in str(caught.value)
+        make(where, timing=HURRIED)
+    assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "ledger" in str(caught.value)
 
@@ -631,72 +802,136 @@ def test_a_place_that_cannot_be_written_is_refused(make: Make, tmp_path: Path, w
     """Under a file, in a folder that takes nothing, a folder itself."""
     file = tmp_path / "file"
     file.write_text("here")
-    place = where.format(file=file, folder=tmp_path)
-    refused(make, place, "choose another place")
+    refused(make, where.format(file=file, folder=tmp_path), "choose another place")
 
 
-def test_a_path_that_no_file_can_have_is_refused(make: Make, tmp_path: Path) -> None:
-    """A NUL in it."""
-    refused(make, f"{tmp_path}/a\0b", "a")
+@pytest.mark.parametrize(
+    "where",
+    ["mysql://a:pw-in-url@h/x", "://", "", ":memory:", "sqlite:///", "a\0b",
+     "postgresql://a:pw-in-url@127.0.0.1:1/x", "postgresql+x://a:pw-in-url@127.0.0.1:1/x"],
+)  # fmt: skip
+def test_what_is_no_place_for_a_ledger_is_refused(make: Make, where: str) -> None:
+    """One line, without the password."""
+    refused(make, where, "ledger")
+    with pytest.raises(ConfigurationError) as caught:
+        make(where)
+    assert "pw-in-url" not in str(caught.value)
 
 
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(make: Make, path: Path) -> None:
-    """Text, where a database should be."""
+    """Text, a page that is not what it was, a newer version; an empty file is a new ledger."""
     path.write_text("Dear diary, " * 1000)
     refused(make, path, "is no ledger, or is damaged")
     assert path.read_text() == "Dear diary, " * 1000
-
-
-def test_a_damaged_ledger_is_refused(make: Make, path: Path) -> None:
-    """Its first page is there, and the rest of it is not what it was."""
-    one = make()
-    one.take(WISH).released()
-    one.close()
+    path.write_bytes(b"")
+    claimed(make())
+    make.close()
     whole = path.read_bytes()
+    sql(path, "INSERT INTO schema_version VALUES (?)", VERSION + 1)
+    before = sql(path, "SELECT * FROM sqlite_schema")
+    refused(make, path, f"version {VERSION + 1}")
+    refused(make, path, "newer scenario-reframe")
+    assert sql(path, "SELECT * FROM sqlite_schema") == before
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
     refused(make, path, "is no ledger, or is damaged")
 
 
-def test_a_ledger_of_a_newer_version_is_refused_and_left_alone(make: Make, path: Path) -> None:
-    """It says which version it is of, and what to do."""
-    make().close()
-    sql(path, "INSERT INTO schema_version VALUES (?)", ledger_tables.SCHEMA_VERSION + 1)
-    before = sql(path, "SELECT * FROM sqlite_schema")
-    refused(make, path, f"version {ledger_tables.SCHEMA_VERSION + 1}")
-    refused(make, path, "newer scenario-reframe")
-    assert sql(path, "SELECT * FROM sqlite_schema") == before
-
-
-def test_a_ledger_knows_its_version_and_is_migrated_once(make: Make, path: Path) -> None:
-    """Opening it again changes nothing."""
-    make()
-    make()
-    assert sql(path, "SELECT version FROM schema_version") == [(ledger_tables.SCHEMA_VERSION,)]
-
-
 def test_a_ledger_that_another_program_locks_is_told_so(make: Make, path: Path) -> None:
     """After some patience, when it is opened and when it is used."""
-    hurried = evolve(SLOW, database_lock=0.02)
-    one = make(timing=hurried)
-    lock = sqlite3.connect(path)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-        refused(partial(make, timing=hurried), path, "is locked by another program")
+    ledger = make(timing=HURRIED)
+    with locked(path):
+        refused(make, path, "is locked by another program")
         with pytest.raises(ConfigurationError, match="is locked by another program"):
-            one.take(WISH)
-    finally:
-        lock.close()
-    assert one.take(WISH).entry.state == "leased"
+            ledger.claim(request())
+    assert isinstance(ledger.claim(request()), Claim)
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["nonsense://here", "mysql://a:pw-in-url@127.0.0.1/x", "oracle://a:pw-in-url@h/x", "://",
-     "postgresql+nodriver://a:pw-in-url@127.0.0.1:1/x", "postgresql://a:pw-in-url@127.0.0.1:1/x"],
-)  # fmt: skip
-def test_a_database_that_is_not_known_is_refused(make: Make, url: str) -> None:
-    """One line, without the password."""
-    with pytest.raises(ConfigurationError) as caught:
-        make(url)
-    assert "\n" not in str(caught.value)
-    assert "pw-in-url" not in str(caught.value)
+# --- processes -------------------------------------------------------------------------------
+
+_PROGRAM = """
+import sys
+from ledger_rows import claimed, open_ledger, posting
+sys.stdin.readline()
+ledger = open_ledger(sys.argv[1])
+claimed(ledger, int(sys.argv[2]))
+"""
+
+
+def test_processes_that_open_a_new_ledger_at_once_all_can_use_it(path: Path) -> None:
+    """The tables are made once, and nobody is told that the file is locked."""
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for number in range(3)
+    ]
+    for program in programs:
+        assert program.stdin is not None
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+    for program in programs:
+        program.communicate(timeout=60)
+        assert program.returncode == 0
+    assert len(sql(path, "SELECT * FROM entries")) == 3
+    assert sql(path, "SELECT version FROM schema_version") == [(VERSION,)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, path: Path) -> None:
+    """It has its own connection and owner; leases and POSTs stay the parent's."""
+    ledger, memory = make(), open_ledger(None)
+    mine, sent = claimed(ledger, 1), posting(ledger, 2)
+    told = path.with_name("told")
+    child = os.fork()
+    if child == 0:
+        found: list[str] = []
+        for act in (
+            lambda: ledger.open_post(mine, submission(), Terms()),
+            lambda: ledger.claim(request(1)),
+            lambda: end(ledger, sent, "uncertain"),
+            lambda: ledger.release(mine, ReframeError("no")),
+            lambda: memory.entries(),
+            lambda: claimed(ledger, 3),
+        ):
+            try:
+                act()
+                found.append("ok")
+            except BaseException as error:  # noqa: BLE001 - it must not get any further
+                found.append(type(error).__name__)
+        told.write_text(json.dumps(found))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    memory.close()
+    busy, unusable = "LedgerBusyError", "ConfigurationError"
+    assert json.loads(told.read_text()) == [busy, busy, "ok", "ok", unusable, "ok"]
+    assert [state_of(ledger, number) for number in (1, 2, 3)] == ["claimed", "uncertain", "claimed"]
+    ledger.open_post(mine, submission(), Terms())
+    ledger.made(mine.token, job())
+    assert claimed(make(), 3).fence == 2, "the child has ended"
+    assert [entry.state for entry in make().entries()] == ["claimed", "uncertain", "submitted"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_waits_for_a_transaction_of_another_thread(make: Make, path: Path) -> None:
+    """Else the child would think for ever that somebody writes."""
+    ledger, inside, done = make(), threading.Event(), threading.Event()
+
+    def slow(_: Entry | None) -> None:
+        inside.set()
+        done.wait(0.2)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ledger.claim, request(1), slow)
+        assert inside.wait(60)
+        child = os.fork()
+        if child == 0:
+            try:
+                claimed(ledger, 2)
+            finally:
+                os._exit(len(ledger.entries()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert (BASE, len(ledger.entries())) == (BASE, 2)

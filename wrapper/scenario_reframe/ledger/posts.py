@@ -31,9 +31,12 @@ _END = """
 """
 _ENTRY_OF = """
     SELECT e.*, CLOCK AS now, (
-        SELECT count(*) FROM posts o WHERE o.entry = e.id AND o.id <> p.id
-        AND o.outcome IN ('open', 'uncertain')
-    ) AS others FROM posts p JOIN entries e ON e.id = p.entry WHERE p.id = :id
+        SELECT count(*) FROM posts o
+        WHERE o.entry = e.id AND o.id <> p.id AND o.outcome = 'open'
+    ) AS others_open, (
+        SELECT count(*) FROM posts o
+        WHERE o.entry = e.id AND o.id <> p.id AND o.outcome = 'uncertain'
+    ) AS others_uncertain FROM posts p JOIN entries e ON e.id = p.entry WHERE p.id = :id
 """
 _SET_STATE = "UPDATE entries SET state = :state, updated_at = CLOCK WHERE id = :id"
 _SET_JOB = """
@@ -156,10 +159,10 @@ def _state_after(row: Row, post: Post, *, is_ours: bool) -> str:
     state = str(row["state"])
     if state not in ("new", "claimed", "posting", "uncertain"):
         return state
-    if not is_ours and state == "posting":  # somebody else's POST
+    if row["others_open"]:  # somebody else's, who has claimed it meanwhile
         return state
     if post.outcome == "made":  # its job is kept by `keep_job`
         return state
-    if row["others"] or post.outcome in ("open", "uncertain"):
+    if row["others_uncertain"] or post.outcome in ("open", "uncertain"):
         return "uncertain"
     return "claimed" if is_ours else state

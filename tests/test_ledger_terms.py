@@ -1,0 +1,314 @@
+"""What must hold in the moment of a POST: twins, slots, and a budget, over all processes."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger_rows import (
+    Make,
+    claimed,
+    end,
+    job,
+    ledgers,
+    outcomes,
+    posting,
+    request,
+    sql,
+    state_of,
+    submission,
+    submitted,
+)
+from scenario_reframe import InvalidInputError
+from scenario_reframe.ledger.interface import (
+    BudgetSpentError,
+    Claim,
+    NoSlotError,
+    Terms,
+    TwinOpenError,
+)
+from scenario_reframe.ledger.store import SqlLedger
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
+
+
+def test_a_target_that_is_taken_keeps_the_post_back(make: Make, path: Path) -> None:
+    """What the check raises leaves no row; may_post raises the same."""
+    ledger = make()
+    claim = claimed(ledger)
+
+    def taken() -> None:
+        raise InvalidInputError("taken")
+
+    with pytest.raises(InvalidInputError, match="taken"):
+        ledger.may_post(claim, Terms(check_target=taken))
+    with pytest.raises(InvalidInputError, match="taken"):
+        ledger.open_post(claim, submission(), Terms(check_target=taken))
+    ledger.may_post(claim, Terms())
+    assert (outcomes(path), state_of(ledger)) == ([], "claimed")
+
+
+# --- twins -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "is_uncertain"), [("open", False), ("deferred", False), ("uncertain", True)]
+)
+def test_two_that_could_not_be_told_apart_are_never_open_at_once(
+    make: Make, path: Path, outcome: Any, is_uncertain: bool
+) -> None:
+    """The second is told whether waiting helps; nothing of it is on record."""
+    first, second = make(), make()
+    claim = posting(first, 1, twin="t")
+    if outcome != "open":
+        end(first, claim, outcome)
+    other = claimed(second, 2)
+    for attempt in (
+        lambda: second.may_post(other, Terms(twin="t")),
+        lambda: second.open_post(other, submission(), Terms(twin="t")),
+    ):
+        with pytest.raises(TwinOpenError, match="/out/1.mp4") as caught:
+            attempt()
+        assert caught.value.is_uncertain is is_uncertain
+    for free in (Terms(twin="u"), Terms()):
+        second.may_post(other, free)
+    posting(make(project_id="proj_2"), 1, twin="t")
+    if outcome != "open":
+        first.open_post(claim, submission(), Terms(twin="t"))
+    sql(path, "UPDATE entries SET lease_until = 1 WHERE id = 1")
+    with pytest.raises(TwinOpenError) as caught:
+        second.open_post(other, submission(), Terms(twin="t"))
+    assert caught.value.is_uncertain, "its owner is gone: waiting does not help"
+
+
+@pytest.mark.parametrize("how", ["made", "refused", "failed"])
+def test_a_twin_that_is_settled_stands_in_nobodys_way(make: Make, path: Path, how: str) -> None:
+    """Its job is known, or there is none."""
+    ledger = make()
+    claim = posting(ledger, 1, twin="t")
+    end(ledger, claim, "uncertain")
+    if how == "made":
+        ledger.made(claim.token, job(1))
+    elif how == "refused":
+        end(ledger, claim, "refused")
+    else:
+        sql(path, "UPDATE entries SET state = 'failed'")
+    posting(ledger, 2, twin="t")
+
+
+# --- slots -----------------------------------------------------------------------------------
+
+
+def test_slots_are_counted_over_all_processes(make: Make) -> None:
+    """Two of one process and one of another: no third may post, and a fourth slot lets it."""
+    first, second = make(), make()
+    submitted(first, 1)
+    posting(first, 2)
+    submitted(second, 3)
+    claim = claimed(second, 4)
+    with pytest.raises(NoSlotError) as caught:
+        second.open_post(claim, submission(), Terms(slots=3))
+    assert sorted(caught.value.jobs) == ["job_1", "job_3"]
+    assert (state_of(second, 4), claim.posts) == ("claimed", [])
+    second.open_post(claim, submission(), Terms(slots=4))
+    end(second, claim, "uncertain")
+    second.open_post(claim, submission(), Terms(slots=4))
+
+
+def success(ledger: SqlLedger, _: Claim) -> None:
+    """Somebody sees that it is done."""
+    ledger.seen(job(1, "success"))
+
+
+def failure(ledger: SqlLedger, _: Claim) -> None:
+    """That it failed."""
+    ledger.seen(job(1, "failure"))
+
+
+def files(ledger: SqlLedger, _: Claim) -> None:
+    """Its results are saved."""
+    ledger.saved("job_1", [])
+
+
+@pytest.mark.parametrize("ended", [success, failure, files])
+def test_a_job_that_ended_gives_its_slot_back(
+    make: Make, ended: Callable[[SqlLedger, Claim], None]
+) -> None:
+    """Whoever saw it end, its owner or another process."""
+    dead, living = make(), make()
+    claim, waiting = submitted(dead, 1), claimed(living, 2)
+    with pytest.raises(NoSlotError):
+        living.may_post(waiting, Terms(slots=1))
+    ended(living, claim)
+    living.open_post(waiting, submission(), Terms(slots=1))
+
+
+@pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
+def test_a_post_that_ended_holds_no_slot(make: Make, outcome: Any) -> None:
+    """Its own entry's neither."""
+    ledger = make()
+    end(ledger, posting(ledger, 1, slots=1), outcome)
+    posting(ledger, 2, slots=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_free"),
+    [
+        ("UPDATE entries SET lease_until = lease_until - 3610", False),
+        ("UPDATE entries SET lease_until = lease_until - 3670", True),
+        ("UPDATE entries SET state = 'uncertain'", True),
+        ("UPDATE entries SET state = 'submitted'", False),
+        ("UPDATE posts SET opened_at = opened_at - 3601", False),
+    ],
+)
+def test_what_cannot_run_any_more_holds_no_slot(
+    make: Make, path: Path, change: str, is_free: bool
+) -> None:
+    """A POST may go on for a while after its lease; a job of an hour ago has ended."""
+    posting(make(longest_post=60.0), 1)
+    sql(path, change)
+    claim, ledger = claimed(ledger := make(), 2), ledger
+    if is_free:
+        ledger.open_post(claim, submission(), Terms(slots=1))
+        return
+    with pytest.raises(NoSlotError):
+        ledger.may_post(claim, Terms(slots=1))
+    sql(path, "UPDATE entries SET state = 'submitted' WHERE id = 1")
+    sql(path, "UPDATE posts SET opened_at = opened_at - 3601")
+    ledger.may_post(claim, Terms(slots=1))
+
+
+def test_no_slot_leaves_an_uncertain_entry_uncertain(make: Make) -> None:
+    """It was posted once: that is not forgotten because it cannot go out again now."""
+    ledger = make()
+    claim = posting(ledger, 1)
+    end(ledger, claim, "uncertain")
+    submitted(ledger, 2)
+    with pytest.raises(NoSlotError) as caught:
+        ledger.open_post(claim, submission(), Terms(slots=1))
+    ledger.release(claim, caught.value)
+    assert state_of(ledger, 1) == "uncertain"
+
+
+def test_many_threads_do_not_pass_slots_or_budget(make: Make, path: Path) -> None:
+    """Twenty at once, of four ledgers: as many post as may."""
+    made = [make() for _ in range(4)]
+    run = made[0].begin_run([f"/out/{number}.mp4" for number in range(20)], 0.7)
+
+    def one(number: int, terms: Terms) -> bool:
+        ledger = made[number % 4]
+        claim = claimed(ledger, number, run=run)
+        try:
+            ledger.open_post(claim, submission(), terms)
+        except (NoSlotError, BudgetSpentError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sum(pool.map(lambda number: one(number, Terms(slots=5)), range(20))) == 5
+    sql(path, "DELETE FROM posts")
+    sql(path, "DELETE FROM entries")
+    with ThreadPoolExecutor(20) as pool:
+        # 0.1 seven times is a little more than 0.7.
+        assert sum(pool.map(lambda number: one(number, Terms(price=0.1)), range(20))) == 7
+    ((reserved,),) = sql(path, "SELECT sum(cost) FROM entries WHERE state = 'posting'")
+    assert reserved == pytest.approx(0.7)
+
+
+# --- runs and budgets ------------------------------------------------------------------------
+
+
+def test_a_run_is_its_set_of_targets(make: Make, path: Path) -> None:
+    """Two processes with the same batch share it; its entries of before belong to it."""
+    first, second = make(), make()
+    submitted(first, 1, price=4.0)
+    run = first.begin_run(["/out/1.mp4", "/out/2.mp4"], 10.0)
+    assert second.begin_run(["/out/2.mp4", "/out/1.mp4", "/out/1.mp4"], 5.0) == run
+    assert make(project_id="proj_2").begin_run(["/out/1.mp4", "/out/2.mp4"], 1.0) != run
+    assert second.begin_run(["/out/1.mp4"], None) != run
+    claim = claimed(second, 2, run=run)
+    sql(path, "UPDATE entries SET run = ?", run)
+    with pytest.raises(BudgetSpentError, match="the budget of 5 creative units does not allow it"):
+        second.open_post(claim, submission(), Terms(price=1.5))
+    second.open_post(claim, submission(), Terms(price=1.0))
+    with pytest.raises(BudgetSpentError, match="the budget of 5 creative units is spent"):
+        first.check_budget(run)
+    end(second, claim, "refused")
+    first.check_budget(run)
+
+
+@pytest.mark.parametrize(
+    ("how", "spent"),
+    [
+        ("open", True),
+        ("deferred", True),
+        ("uncertain", True),
+        ("refused", False),
+        ("withdrawn", False),
+        ("made", True),
+        ("failed", True),
+        ("cheaper", False),
+    ],
+)
+def test_what_may_have_been_bought_counts(make: Make, how: Any, spent: bool) -> None:
+    """At its price, until the server names a cost; a job that failed was paid for, too."""
+    ledger = make()
+    run = ledger.begin_run(["/out/1.mp4", "/out/2.mp4"], 6.0)
+    claim = claimed(ledger, 1, run=run)
+    ledger.open_post(claim, submission(), Terms(price=4.0))
+    if how in ("refused", "deferred", "uncertain"):
+        end(ledger, claim, how)
+    elif how == "withdrawn":
+        ledger.withdraw_post(claim)
+    elif how != "open":
+        ledger.made(claim.token, job(1))
+        assert ledger.entries()[0].cost == 4.0
+        if how == "failed":
+            ledger.seen(job(1, "failure"))
+        elif how == "cheaper":
+            ledger.seen(job(1, "success", cost=3.0))
+    second = claimed(ledger, 2, run=run)
+    if spent:
+        with pytest.raises(BudgetSpentError):
+            ledger.may_post(second, Terms(price=3.0))
+    else:
+        ledger.may_post(second, Terms(price=3.0))
+    ledger.may_post(second, Terms(price=2.0))
+    if how in ("deferred", "uncertain"):
+        ledger.may_post(claim, Terms(price=6.0))  # its own price is not counted twice
+
+
+def test_a_job_kept_beside_its_entry_counts(make: Make) -> None:
+    """It was paid for in the same run."""
+    ledger = make()
+    run = ledger.begin_run(["/out/1.mp4"], 6.0)
+    found = ledger.claim(request(1), run=run)
+    assert isinstance(found, Claim)
+    ledger.open_post(found, submission(), Terms(price=4.0))
+    ledger.made(found.token, job(1))
+    ledger.check_budget(run)
+    ledger.made(found.token, job(2))
+    with pytest.raises(BudgetSpentError):
+        ledger.check_budget(run)
+
+
+def test_without_a_budget_or_a_price_nothing_is_held_back(make: Make) -> None:
+    """Nor without a run."""
+    ledger = make()
+    run = ledger.begin_run(["/out/1.mp4"], None)
+    ledger.check_budget(run)
+    ledger.may_post(claimed(ledger, 1, run=run), Terms(price=1e9))
+    ledger.may_post(claimed(ledger, 2), Terms(price=1e9))
