@@ -1,4 +1,4 @@
-"""Import time, and time and memory of large transfers over loopback, beside plain httpx.
+"""Import time, the cost of a ledger, and large transfers over loopback, beside plain httpx.
 
 Every figure comes from a fresh process, and all from one run: compare the ratios.
 """
@@ -40,6 +40,19 @@ TRANSFERS = {
     "download, this": 'work = lambda: client.download("asset_1", folder + "/this", overwrite=True)',
     "upload, this": 'work = lambda: client.upload(folder + "/plain.mp4")',
 }
+
+CLIENTS = """
+import sys, time
+from scenario_reframe import ReframeClient
+def seconds(**options):
+    started = time.perf_counter()
+    client = ReframeClient("key", "secret", base_url="http://127.0.0.1:9/v1", **options)
+    made = time.perf_counter() - started
+    client.close()
+    return made
+pairs = [(seconds(), seconds(ledger=sys.argv[1] + "/ledger.db")) for _ in range(21)][1:]
+print(*(sorted(column)[len(column) // 2] for column in zip(*pairs)))
+"""
 
 
 class Server(BaseHTTPRequestHandler):
@@ -104,6 +117,13 @@ def transfer(code: str, base: str, folder: str) -> tuple[float, float]:
     return float(told[0]), float(told[1])
 
 
+def clients(folder: str) -> tuple[float, float]:
+    """Median seconds to make a client without a ledger, and one with it, in turns."""
+    command = [sys.executable, "-c", CLIENTS, folder]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(told[0]), float(told[1])
+
+
 def main() -> None:
     """Print the figures."""
     Server.size = int(sys.argv[1] if len(sys.argv) > 1 else 500) * MIB
@@ -113,6 +133,8 @@ def main() -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     with tempfile.TemporaryDirectory() as folder:
+        plain, kept = clients(folder)
+        print(f"make a client: {plain * 1000:.1f} ms; with a ledger: {kept / plain:.2f} of that")
         with (Path(folder) / "plain.mp4").open("wb") as file:
             file.write(b"\0\0\0\x18ftypmp42")
             file.truncate(Server.size)
