@@ -91,7 +91,7 @@ def test_errors_load_without_httpx() -> None:
 
 def test_client_loads_no_extra() -> None:
     """What the client needs is what the package depends on."""
-    extras = "'cyclopts', 'starlette', 'uvicorn', 'av', 'jsonschema', 'sqlalchemy'"
+    extras = "'cyclopts', 'starlette', 'uvicorn', 'av', 'jsonschema', 'sqlite3'"
     code = (
         "import sys; from scenario_reframe import ReframeClient; ReframeClient('k', 's').close(); "
         f"print([m for m in ({extras}) if m in sys.modules])"

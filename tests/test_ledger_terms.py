@@ -76,11 +76,12 @@ def test_two_that_could_not_be_told_apart_are_never_open_at_once(
     if outcome != "open":
         end(first, claim, outcome)
     other = claimed(second, 2)
-    for attempt in (
+    attempts: list[Callable[[], None]] = [
         lambda: second.may_post(other, Terms(twin="t")),
         lambda: second.open_post(other, submission(), Terms(twin="t")),
-    ):
-        with pytest.raises(TwinOpenError, match="/out/1.mp4") as caught:
+    ]
+    for attempt in attempts:
+        with pytest.raises(TwinOpenError, match=r"/out/1\.mp4") as caught:
             attempt()
         assert caught.value.is_uncertain is is_uncertain
     for free in (Terms(twin="u"), Terms()):
@@ -180,7 +181,8 @@ def test_what_cannot_run_any_more_holds_no_slot(
     """A POST may go on for a while after its lease; a job of an hour ago has ended."""
     posting(make(longest_post=60.0), 1)
     sql(path, change)
-    claim, ledger = claimed(ledger := make(), 2), ledger
+    ledger = make()
+    claim = claimed(ledger, 2)
     if is_free:
         ledger.open_post(claim, submission(), Terms(slots=1))
         return

@@ -30,8 +30,7 @@ from .server_health import health as server_health
 _SERVER = ("server", "latency", "clock", "accepted", "model", "inputs")
 _LEDGER = ("ledger", "integrity", "private", "entries", "writable")
 _EXTRAS: dict[str, tuple[Status, tuple[str, ...]]] = {
-    "cli": ("fail", ("cyclopts", "platformdirs", "rich")),
-    "ledger": ("fail", ("sqlalchemy",)),
+    "cli": ("fail", ("cyclopts", "rich")),
     "sandbox": ("warn", ("av", "jsonschema", "starlette", "uvicorn")),
 }
 """What each extra brings, and what its absence is: the sandbox is not needed for real work."""
@@ -57,7 +56,7 @@ def examine(
         *_checked(("versions",), _versions()),
         found,
         *_checked(_SERVER, server_health(connection, credentials, now)),
-        *_checked(_LEDGER, _ledger(connection)),
+        *_checked(_LEDGER, _ledger(connection, credentials)),
         *_checked([f"extra-{name}" for name in _EXTRAS], _extras()),
     ]
     return [_discreet(finding, credentials) for finding in findings]
@@ -115,21 +114,19 @@ def _variable(names: Sequence[str]) -> str | None:
     return next((name for name in names if os.environ.get(name)), None)
 
 
-def _ledger(connection: Connection) -> Iterator[Finding]:
+def _ledger(connection: Connection, credentials: Credentials | None) -> Iterator[Finding]:
     place = connection.place()
     if place is None:
         yield from (Finding(name, "skip", "no ledger is kept") for name in _LEDGER)
         return
-    if _is_missing("sqlalchemy"):
-        yield from (Finding(name, "skip", "sqlalchemy is not installed") for name in _LEDGER)
-        return
-    from .ledger_health import Scope, health  # noqa: PLC0415 - SQLAlchemy, if it is there
+    from .ledger_health import Scope, health  # noqa: PLC0415 - sqlite3, if it is asked for
 
     try:
         base_url = find_base_url(connection.base_url)
     except ConfigurationError:
         base_url = None
-    scope = Scope(base_url, find_project_id(connection.project_id))
+    api_key = None if credentials is None else credentials.key
+    scope = Scope(base_url, find_project_id(connection.project_id), api_key)
     yield from health(place, scope, command("resume", connection=connection))
 
 

@@ -22,7 +22,13 @@ from .tables import spelled
 _LOG = logging.getLogger("scenario_reframe")
 _MOMENT = 0.01
 # What only a value can be at fault for: the same write would fail for ever.
-_BAD_VALUES = (sqlite3.IntegrityError, sqlite3.InterfaceError, UnicodeEncodeError, OverflowError)
+_BAD_VALUES = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    UnicodeEncodeError,
+    OverflowError,
+)
 
 Row = sqlite3.Row
 T = TypeVar("T")
@@ -152,7 +158,8 @@ class Database:
         try:
             connection = self._connected()
             left = max(0.0, deadline - time.monotonic())
-            connection.execute(f"PRAGMA busy_timeout = {int(left * 1000)}")
+            # Rounded: each other text would be a statement of its own in the connection's cache.
+            connection.execute(f"PRAGMA busy_timeout = {round(left * 100) * 10}")
             yield connection
         finally:
             if self._is_closed:
@@ -204,8 +211,7 @@ class Database:
             yield
         except sqlite3.IntegrityError as fault:
             raise LedgerBusyError(
-                "another process was at the same at the same moment: nothing was submitted. "
-                "Try again"
+                "another process did the same at the same moment: nothing was submitted. Try again"
             ) from fault
         except (sqlite3.Error, UnicodeEncodeError, OverflowError) as fault:
             raise ConfigurationError(f"the ledger {self.shown} {told(fault)}") from fault

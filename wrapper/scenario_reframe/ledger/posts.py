@@ -1,7 +1,6 @@
 """The rows of POSTs, and what their ends make of an entry."""
 
 import json
-import logging
 import secrets
 
 from scenario_reframe.models import Job, Submission
@@ -10,7 +9,6 @@ from .database import Row, Transaction
 from .interface import UNFINISHED, Claim, Post, Terms
 from .rows import PostRow, seconds_of, shown
 
-_LOG = logging.getLogger("scenario_reframe")
 _OPEN = """
     INSERT INTO posts (
         entry, body, seed, is_seed_drawn, twin, server_before, opened_at, longest, outcome
@@ -123,18 +121,17 @@ def keep_end(
         transaction.run(renewed, id=row["id"], lease=lease)
 
 
-def keep_job(transaction: Transaction, token: str, job: Job) -> bool:
+def keep_job(transaction: Transaction, account: int, token: str, job: Job) -> bool:
     """A request's job, in its entry or in one beside it; False if it is another entry's."""
     row = transaction.row("SELECT * FROM entries WHERE token = :token", token=token)
-    if row is None:
-        _LOG.warning("job %s: its entry of the ledger was deleted", job.id)
-        return True
-    beside = f"{row['key']}:{job.id}"
     holder = transaction.row(
         "SELECT id, key FROM entries WHERE account = :account AND job_id = :job_id",
-        account=row["account"],
+        account=account if row is None else row["account"],
         job_id=job.id,
     )
+    if row is None:  # a request that is not on record
+        return holder is None
+    beside = f"{row['key']}:{job.id}"
     if holder is not None:
         return bool(holder["id"] == row["id"] or holder["key"] == beside)
     of_job = {"job_id": job.id, "cost": job.cost}

@@ -34,7 +34,7 @@ _UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
 # A caller's key names its request even after that failed; there is one entry of it then.
 _FOUND = f"""
     {ENTRY} WHERE account = :account AND key = :key
-    AND (state <> 'failed' OR :with_failed = 1) ORDER BY id DESC LIMIT 1
+    AND (state <> 'failed' OR (:with_failed = 1 AND job_id IS NOT NULL)) ORDER BY id DESC LIMIT 1
 """
 _BEGIN = """
     INSERT INTO entries (
@@ -170,7 +170,7 @@ class SqlLedger(Records):
     def withdraw_post(self, claim: Claim) -> None:
         """Nothing of the POST that was opened last was sent."""
         post, owner = _last(claim), self._leases.owner
-        if post is None:
+        if post is None or post.outcome != "open":
             return
         claim.posts.remove(post)
         self.database.keep(lambda tx: drop_post(tx, claim, post, owner), None)
@@ -192,7 +192,11 @@ class SqlLedger(Records):
 
     def made(self, token: str, job: Job) -> bool:
         """Keep the job of a request, whoever has its entry by now; False if it is another's."""
-        is_its = self.database.keep(lambda tx: keep_job(tx, token, job), otherwise=True)
+
+        def write(transaction: Transaction) -> bool:
+            return keep_job(transaction, self.account.id_in(transaction), token, job)
+
+        is_its = self.database.keep(write, otherwise=True)
         project = job.raw.get("ownerId")
         if isinstance(project, str) and project and not self.account.is_known:
             with suppress(ReframeError):

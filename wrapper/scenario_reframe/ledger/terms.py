@@ -19,7 +19,8 @@ _TWINS = f"""
     ORDER BY is_uncertain DESC, p.id LIMIT 1
 """  # noqa: S608
 _RUNNING = """
-    SELECT e.job_id FROM entries e WHERE e.account = :account AND e.id <> :id AND (
+    SELECT e.job_id FROM entries e WHERE e.account = :account AND e.id <> :id
+    AND e.state IN ('posting', 'submitted') AND (
         (e.state = 'posting' AND EXISTS (
             SELECT 1 FROM posts p WHERE p.entry = e.id AND p.outcome = 'open'
             AND e.lease_until + p.longest > CLOCK))

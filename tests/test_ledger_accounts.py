@@ -1,0 +1,141 @@
+"""Whose rows are whose in a ledger, and how a key finds those of its project."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger_rows import (
+    KEY,
+    Make,
+    claimed,
+    job,
+    ledgers,
+    posting,
+    sql,
+    submitted,
+)
+from scenario_reframe import (
+    ConfigurationError,
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
+
+
+def test_accounts_are_apart(make: Make) -> None:
+    """One file may serve many servers, projects, and keys of projects that are not known."""
+    made = [
+        make(),
+        make(base_url="https://other.test/v1"),
+        make(project_id="proj_2"),
+        make(project_id=None, api_key="key-2"),
+        make(project_id=None, api_key="key-3"),
+        make(project_id=None, api_key="key-2", base_url="https://other.test/v1"),
+    ]
+    claims = [claimed(ledger) for ledger in made]
+    assert {claim.entry.id for claim in claims} == {1, 2, 3, 4, 5, 6}
+    assert all(len(ledger.entries()) == 1 for ledger in made)
+    assert [ledger.is_project_known for ledger in made] == [True] * 3 + [False] * 3
+    for ledger in made[1:]:
+        with pytest.raises(ConfigurationError):
+            ledger.reclaim(claims[0].entry)
+
+
+def test_a_rotated_key_keeps_its_rows(make: Make, path: Path) -> None:
+    """Once its project is known; the rows that it made before join those of the old one."""
+    old = make(project_id=None, api_key="old-key")
+    old.learn_project("proj_9")
+    submitted(old, 1)
+    new = make(project_id=None, api_key="new-key")
+    other = make(project_id=None, api_key="new-key")
+    assert not new.is_project_known
+    claim = posting(new, 2)
+    new.uploaded("sha256:02", "asset_2")
+    new.learn_project("proj_9")
+    assert new.is_project_known
+    assert other.is_project_known, "another process learns it from the rows"
+    for ledger in (old, new, other, make(project_id="proj_9", api_key="third")):
+        assert [entry.target for entry in ledger.entries()] == ["/out/2.mp4", "/out/1.mp4"]
+        assert ledger.asset_of("sha256:02") == "asset_2"
+    assert other.made(claim.token, job(2))
+    assert make(project_id=None, api_key="new-key").is_project_known
+    new.learn_project("proj_10")
+    assert sql(path, "SELECT project FROM accounts") == [("proj_9",)]
+
+
+def test_a_project_is_learnt_from_a_job(make: Make) -> None:
+    """Its record names it."""
+    ledger = make(project_id=None)
+    claim = posting(ledger)
+    assert ledger.made(claim.token, job(raw={"ownerId": "proj_9"}))
+    assert ledger.is_project_known
+    assert len(make(project_id="proj_9").entries()) == 1
+
+
+def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make: Make) -> None:
+    """What is sent without a project may go to any of them, until a record names it."""
+    for project in ("proj_1", "proj_2"):
+        claimed(make(project_id=project))
+    ledger = make(project_id=None)
+    assert (ledger.is_project_known, ledger.entries()) == (False, [])
+    ledger.learn_project("proj_2")
+    assert ledger.is_project_known
+    assert [entry.id for entry in ledger.entries()] == [2]
+
+
+def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(make: Make, path: Path) -> None:
+    """Of two entries of one request the one that is done keeps its key, else the older one."""
+    old, new = make(), make(project_id=None, api_key="new")
+    states = [("done", "done"), ("done", "new"), ("claimed", "done"), ("new", "uncertain"),
+              ("failed", "new")]  # fmt: skip
+    for number, pair in enumerate(states):
+        for ledger, state in zip((old, new), pair, strict=True):
+            claim = claimed(ledger, number)
+            ledger.release(claim)
+            sql(path, "UPDATE entries SET state = ? WHERE id = ?", state, claim.entry.id)
+    keys = dict(sql(path, "SELECT id, key FROM entries"))
+    runs = [ledger.begin_run(["/out/0.mp4"], 5.0) for ledger in (old, new)]
+    runs.append(new.begin_run(["/out/1.mp4"], None))
+    for ledger in (old, new):
+        ledger.uploaded("sha256:00", f"asset_{ledger.entries()[0].id}")
+    new.learn_project("proj_1")
+    assert len(old.entries()) == 10
+    now = sql(path, "SELECT id, key FROM entries ORDER BY id")
+    renamed = [entry_id for entry_id, key in now if keys[entry_id] != key]
+    assert renamed == [1, 4, 5, 8]
+    assert sql(path, "SELECT id FROM runs ORDER BY id") == [(runs[0],), (runs[2],)]
+    assert sql(path, "SELECT run FROM entries WHERE id IN (1, 2, 4)") == [(1,), (1,), (3,)]
+    assert sql(path, "SELECT account, asset_id FROM uploads") == [(1, "asset_9")]
+
+
+def test_a_job_that_both_of_two_accounts_had_stays_with_one(make: Make, path: Path) -> None:
+    """The other is uncertain again, and nothing is bought for it unasked."""
+    old, new = make(), make(project_id=None, api_key="new")
+    submitted(old, 1)
+    claim = posting(new, 2)
+    new.made(claim.token, job(1))
+    new.learn_project("proj_1")
+    rows = sql(path, "SELECT state, job_id FROM entries ORDER BY id")
+    assert rows == [("submitted", "job_1"), ("uncertain", None)]
+
+
+def test_no_credential_is_in_the_file(make: Make, path: Path) -> None:
+    """Not even a hash that another ledger would have too."""
+    make(project_id=None).close()
+    elsewhere = path.with_name("other.db")
+    make(elsewhere, project_id=None).close()
+    assert KEY.encode() not in path.read_bytes()
+    prints = [sql(place, "SELECT fingerprint FROM keys") for place in (path, elsewhere)]
+    assert prints[0] != prints[1]
+    assert KEY not in repr(make())

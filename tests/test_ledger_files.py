@@ -1,0 +1,336 @@
+"""The ledger's file: where it may be, who shares it, and when it is locked or gone."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from ledger_rows import (
+    SLOW,
+    Make,
+    claimed,
+    end,
+    job,
+    ledgers,
+    locked,
+    open_ledger,
+    outcomes,
+    posting,
+    request,
+    sql,
+    state_of,
+    submission,
+    submitted,
+)
+from scenario_reframe import (
+    ConfigurationError,
+    ReframeError,
+)
+from scenario_reframe.ledger.interface import Claim, Entry, Terms
+from scenario_reframe.ledger.store import SqlLedger
+from scenario_reframe.ledger.tables import VERSION
+from waiting import Clock
+
+HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
+"""Waits for nobody."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the ledger is."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
+
+
+# --- what cannot be written now --------------------------------------------------------------
+
+
+def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
+    """All that has happened."""
+    ledger.made(claims[0].token, job(1))
+    facts: list[Callable[[], None]] = [
+        lambda: ledger.seen(job(1, "success")),
+        lambda: ledger.uploaded("sha256:01", "asset_1"),
+        lambda: ledger.saved("job_1", []),
+    ]
+    for fact in facts:
+        with pytest.raises(ConfigurationError, match="is locked by another program"):
+            fact()
+    end(ledger, claims[1], "refused")
+    ledger.withdraw_post(claims[2])
+    ledger.release(claims[0])
+
+
+@pytest.mark.parametrize("writes", ["next", "close"])
+def test_what_cannot_be_written_now_is_written_later(
+    make: Make, path: Path, caplog: pytest.LogCaptureFixture, writes: str
+) -> None:
+    """With the next transaction, or when the ledger is closed."""
+    ledger = make(timing=HURRIED)
+    claims = [posting(ledger, number) for number in (1, 2, 3)]
+    with locked(path):
+        write_all(ledger, claims)
+        assert "is tried again" in caplog.text
+    ledger.close() if writes == "close" else ledger.entries()
+    rows = sql(path, "SELECT state, job_id, owner IS NULL FROM entries ORDER BY id")
+    assert rows == [("done", "job_1", 1), ("claimed", None, 0), ("claimed", None, 0)]
+    assert outcomes(path) == ["made", "refused"]
+    assert make().asset_of("sha256:01") == "asset_1"
+    ledger.made(claims[1].token, job(2))
+    assert state_of(make(), 2) == "submitted", "even after it was closed"
+
+
+def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
+    """After a short wait, also for a thread of this very process."""
+    ledger = make(timing=evolve(SLOW, last_check=0.05))
+    claim = claimed(ledger)
+    with locked(path), pytest.raises(ConfigurationError, match="is locked by another program"):
+        ledger.open_post(claim, submission(), Terms())
+    inside, done = threading.Event(), threading.Event()
+
+    def long_check(_: Entry | None) -> None:
+        inside.set()
+        assert done.wait(60)
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(ledger.claim, request(2), long_check)
+        assert inside.wait(60)
+        with pytest.raises(ConfigurationError, match="is locked"):
+            ledger.open_post(claim, submission(), Terms())
+        done.set()
+        assert isinstance(slow.result(60), Claim)
+    assert (outcomes(path), claim.posts) == ([], [])
+
+
+def test_a_last_check_that_took_too_long_sends_nothing(make: Make, path: Path) -> None:
+    """Nobody knows what has happened meanwhile."""
+    clock = Clock()
+    ledger = make(timing=evolve(SLOW, clock=clock))
+    claim = claimed(ledger)
+    terms = Terms(check_target=lambda: clock.forward(10))
+    with pytest.raises(ConfigurationError, match="took too long: nothing was submitted"):
+        ledger.open_post(claim, submission(), terms)
+    assert (outcomes(path), claim.posts, state_of(ledger)) == ([], [], "claimed")
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_ledger_whose_file_was_removed_sends_nothing(
+    make: Make, path: Path, is_replaced: bool
+) -> None:
+    """Another process would find nothing of what is written into a file that has no name."""
+    ledger = make()
+    claim = claimed(ledger)
+    for file in path.parent.glob("ledger.db*"):
+        file.unlink()
+    if is_replaced:
+        make()
+    attempts: list[Callable[[], None]] = [
+        lambda: ledger.may_post(claim, Terms()),
+        lambda: ledger.open_post(claim, submission(), Terms()),
+    ]
+    for attempt in attempts:
+        with pytest.raises(ConfigurationError, match="was removed or replaced while it was in use"):
+            attempt()
+
+
+# --- the file --------------------------------------------------------------------------------
+
+
+def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
+    """Of this object alone, and gone with it."""
+    ledger, other = open_ledger(None), open_ledger(None)
+    submitted(ledger)
+    assert (len(ledger.entries()), len(other.entries())) == (1, 0)
+    assert "memory" in repr(ledger)
+    for one in (ledger, other):
+        one.close()
+    with pytest.raises(ConfigurationError, match="not there any more"):
+        ledger.entries()
+
+
+def test_the_ledger_is_open_to_its_owner_alone(make: Make, tmp_path: Path) -> None:
+    """The file, what SQLite puts beside it, and a folder that was made for it."""
+    claimed(make(tmp_path / "new" / "ledger.db"))
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    files = [*(tmp_path / "new").iterdir()]
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_every_commit_reaches_the_disk(make: Make) -> None:
+    """Write-ahead log, synchronous in full: a POST's row survives a loss of power."""
+    with make().database.transaction() as transaction:
+        assert transaction.one("PRAGMA journal_mode")[0] == "wal"
+        assert transaction.one("PRAGMA synchronous")[0] == 2
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a?mode=ro.db", "a#b.db", "a%20b.db", "ä.db"])
+def test_a_path_with_odd_letters_is_that_very_file(make: Make, tmp_path: Path, name: str) -> None:
+    """Nothing in a path is read as a part of a URL, nor in that of an SQLite URL."""
+    for place in (tmp_path / name, f"sqlite:///{tmp_path}/url-{name}"):
+        make(place)
+    for file in (tmp_path / name, tmp_path / f"url-{name}"):
+        assert file.read_bytes().startswith(b"SQLite format 3")
+
+
+def refused(make: Make, where: str | Path, words: str) -> None:
+    """Opening it raises one clear line that names it."""
+    with pytest.raises(ConfigurationError) as caught:
+        make(where, timing=HURRIED)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "ledger" in str(caught.value)
+    assert "pw-in-url" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where", ["{file}/ledger.db", "/proc/ledger.db", "{folder}", "/dev/null/x"]
+)
+def test_a_place_that_cannot_be_written_is_refused(make: Make, tmp_path: Path, where: str) -> None:
+    """Under a file, in a folder that takes nothing, a folder itself."""
+    file = tmp_path / "file"
+    file.write_text("here")
+    refused(make, where.format(file=file, folder=tmp_path), "choose another place")
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["mysql://a:pw-in-url@h/x", "://", "", ":memory:", "sqlite:///", "a\0b",
+     "postgresql://a:pw-in-url@127.0.0.1:1/x", "postgresql+x://a:pw-in-url@127.0.0.1:1/x"],
+)  # fmt: skip
+def test_what_is_no_place_for_a_ledger_is_refused(make: Make, where: str) -> None:
+    """One line, without the password."""
+    refused(make, where, "ledger")
+
+
+def test_a_file_that_is_no_ledger_is_refused_and_left_alone(make: Make, path: Path) -> None:
+    """Text, a page that is not what it was, a newer version; an empty file is a new ledger."""
+    path.write_text("Dear diary, " * 1000)
+    refused(make, path, "is no ledger, or is damaged")
+    assert path.read_text() == "Dear diary, " * 1000
+    path.write_bytes(b"")
+    claimed(make())
+    make.close()
+    whole = path.read_bytes()
+    sql(path, "INSERT INTO schema_version VALUES (?)", VERSION + 1)
+    before = sql(path, "SELECT * FROM sqlite_schema")
+    refused(make, path, f"version {VERSION + 1}")
+    refused(make, path, "newer scenario-reframe")
+    assert sql(path, "SELECT * FROM sqlite_schema") == before
+    path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
+    refused(make, path, "is no ledger, or is damaged")
+
+
+def test_a_ledger_that_another_program_locks_is_told_so(make: Make, path: Path) -> None:
+    """After some patience, when it is opened and when it is used."""
+    ledger = make(timing=HURRIED)
+    with locked(path):
+        refused(make, path, "is locked by another program")
+        with pytest.raises(ConfigurationError, match="is locked by another program"):
+            ledger.claim(request())
+    assert isinstance(ledger.claim(request()), Claim)
+
+
+# --- processes -------------------------------------------------------------------------------
+
+_PROGRAM = """
+import sys
+from ledger_rows import claimed, open_ledger, posting
+sys.stdin.readline()
+ledger = open_ledger(sys.argv[1])
+claimed(ledger, int(sys.argv[2]))
+"""
+
+
+def test_processes_that_open_a_new_ledger_at_once_all_can_use_it(path: Path) -> None:
+    """The tables are made once, and nobody is told that the file is locked."""
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(path), str(number)],
+            stdin=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        for number in range(3)
+    ]
+    for program in programs:
+        assert program.stdin is not None
+        program.stdin.write(b"\n")
+        program.stdin.flush()
+    for program in programs:
+        program.communicate(timeout=60)
+        assert program.returncode == 0
+    assert len(sql(path, "SELECT * FROM entries")) == 3
+    assert sql(path, "SELECT version FROM schema_version") == [(VERSION,)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, path: Path) -> None:
+    """It has its own connection and owner; leases and POSTs stay the parent's."""
+    ledger, memory = make(), open_ledger(None)
+    mine, sent = claimed(ledger, 1), posting(ledger, 2)
+    told = path.with_name("told")
+    child = os.fork()
+    if child == 0:
+        found: list[str] = []
+        for act in (
+            lambda: ledger.open_post(mine, submission(), Terms()),
+            lambda: ledger.claim(request(1)),
+            lambda: end(ledger, sent, "uncertain"),
+            lambda: ledger.release(mine, ReframeError("no")),
+            memory.entries,
+            lambda: claimed(ledger, 3),
+        ):
+            try:
+                act()
+                found.append("ok")
+            except BaseException as error:  # noqa: BLE001 - it must not get any further
+                found.append(type(error).__name__)
+        told.write_text(json.dumps(found))
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    memory.close()
+    busy, unusable = "LedgerBusyError", "ConfigurationError"
+    assert json.loads(told.read_text()) == [busy, busy, "ok", "ok", unusable, "ok"]
+    assert [state_of(ledger, number) for number in (1, 2, 3)] == ["claimed", "uncertain", "claimed"]
+    ledger.open_post(mine, submission(), Terms())
+    ledger.made(mine.token, job())
+    assert claimed(make(), 3).fence == 2, "the child has ended"
+    assert [entry.state for entry in make().entries()] == ["claimed", "uncertain", "submitted"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_fork_waits_for_a_transaction_of_another_thread(make: Make, path: Path) -> None:
+    """Else the child would think for ever that somebody writes."""
+    ledger, inside, done = make(), threading.Event(), threading.Event()
+
+    def slow(_: Entry | None) -> None:
+        inside.set()
+        done.wait(0.2)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ledger.claim, request(1), slow)
+        assert inside.wait(60)
+        child = os.fork()
+        if child == 0:
+            try:
+                claimed(ledger, 2)
+            finally:
+                os._exit(len(ledger.entries()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert len(ledger.entries()) == 2
