@@ -28,7 +28,7 @@ Doctor = Callable[..., tuple[int, Checks]]
 NAMES = [
     "versions", "credentials", "server", "latency", "clock", "accepted", "model", "inputs",
     "ledger", "integrity", "private", "entries", "writable",
-    "extra-cli", "extra-ledger", "extra-sandbox",
+    "extra-cli", "extra-sandbox",
 ]  # fmt: skip
 
 
