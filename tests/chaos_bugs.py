@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scenario_reframe import downloading, submitting
+from scenario_reframe import part_files, submitting
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow import Flow, Operation, send
 
@@ -32,23 +32,23 @@ def blind_retry() -> None:
 
 def early_rename() -> None:
     """A download gets its final name as soon as its bytes end, and its length is checked then."""
-    close = downloading.PartFile.close
+    close = part_files.PartFile.close
 
-    def renamed(self: downloading.PartFile) -> None:
+    def renamed(self: part_files.PartFile) -> None:
         close(self)
         if self.part.exists():
             self.part.replace(self.target)
 
-    def is_whole(self: downloading.PartFile) -> bool:
+    def is_whole(self: part_files.PartFile) -> bool:
         size = self.target.stat().st_size if self.target.exists() else 0
         return size == self.asset.size
 
-    def finish(self: downloading.PartFile, *, overwrite: bool) -> None:
+    def finish(self: part_files.PartFile, *, overwrite: bool) -> None:
         self.note.unlink(missing_ok=True)
 
-    downloading.PartFile.close = renamed  # type: ignore[method-assign]
-    downloading.PartFile.is_whole = is_whole  # type: ignore[method-assign]
-    downloading.PartFile.finish = finish  # type: ignore[method-assign]
+    part_files.PartFile.close = renamed  # type: ignore[method-assign]
+    part_files.PartFile.is_whole = is_whole  # type: ignore[method-assign]
+    part_files.PartFile.finish = finish  # type: ignore[method-assign]
 
 
 BUGS: Mapping[str, Callable[[], None]] = {"blind-retry": blind_retry, "early-rename": early_rename}

@@ -18,7 +18,7 @@ from scenario_reframe import (
     ReframeClient,
     UploadError,
 )
-from scenario_reframe.downloading import PartFile
+from scenario_reframe.part_files import PartFile
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, cut, drop, ignore_range, rewrite
 from scenario_reframe.sandbox.sample import make_sample

@@ -1,97 +1,21 @@
-"""Download results: streamed, resumed, whole or not at all.
+"""Download results: streamed, resumed, whole or not at all. No I/O."""
 
-Bytes go to `NAME.part` beside the target, with a note in `NAME.part.json` of what they are a part
-of; only a whole file gets the final name. While one download writes there, another of the same
-target takes `NAME.2.part`. Decisions are pure functions; `PartFile` does the disk.
-"""
-
-import errno
-import filecmp
-import json
 import os
-import re
-import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from enum import Enum, auto
+from collections.abc import Sequence
 from functools import partial
-from io import FileIO
 from pathlib import Path
-from secrets import token_hex
-from typing import BinaryIO
-
-from attrs import frozen
 
 from .errors import DownloadError, InvalidInputError, ReframeError
 from .flow import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell, repeat
 from .models import Asset, Job
 from .operations import Operations, checked_id
+from .part_files import PARTIAL, WHOLE, PartFile, Plan
 from .reading import number
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 Destination = str | os.PathLike[str]
 
 FRUITLESS_ATTEMPTS = 5
 _EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".mov"}
-_OK, _PARTIAL, _BAD_RANGE = 200, 206, 416
-_STALE = frozenset({401, 403, 404, 410})
-_PASSING = frozenset({408, 425, 429})
-_PLACES = ("", ".2", ".3", ".4")
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-
-
-class Plan(Enum):
-    """What to do with a reply."""
-
-    APPEND = auto()
-    RESTART = auto()
-    COMPLETE = auto()
-    START_AGAIN = auto()
-    FRESH_URL = auto()
-    TRY_AGAIN = auto()
-    GIVE_UP = auto()
-
-
-@frozen
-class Verdict:
-    """A plan, and the whole file's size in bytes where the reply tells it."""
-
-    plan: Plan
-    total: int | None = None
-
-
-def judge(status: int, headers: Mapping[str, str], have: int) -> Verdict:
-    """What a reply's head means for a file of which `have` bytes are there already."""
-    if headers.get("content-encoding", "identity") not in {"", "identity"}:
-        return Verdict(Plan.GIVE_UP)
-    if status == _OK:
-        return Verdict(Plan.RESTART, _whole_number(headers.get("content-length")))
-    if status in {_PARTIAL, _BAD_RANGE}:
-        return _judge_range(status, headers.get("content-range", ""), have)
-    if status in _STALE:
-        return Verdict(Plan.FRESH_URL)
-    if status in _PASSING or status >= 500:  # noqa: PLR2004
-        return Verdict(Plan.TRY_AGAIN)
-    return Verdict(Plan.GIVE_UP)
-
-
-def _judge_range(status: int, content_range: str, have: int) -> Verdict:
-    if status == _BAD_RANGE:
-        match = re.fullmatch(r"bytes \*/(\d+)", content_range)
-        whole = match is not None and int(match[1]) == have
-        return Verdict(Plan.COMPLETE, have) if whole else Verdict(Plan.START_AGAIN)
-    match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
-    if match is None or int(match[1]) != have:
-        return Verdict(Plan.START_AGAIN)
-    return Verdict(Plan.APPEND, _whole_number(match[3]))
-
-
-def _whole_number(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"\d{1,18}", text) else None
 
 
 def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Path]:
@@ -124,193 +48,6 @@ def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InvalidInputError(f"to: the folder {folder} cannot be written")
     return path, into_folder
-
-
-class PartFile:
-    """A target that is on its way: bytes that this download alone writes, and a note about them.
-
-    The note is locked until the end, and a lock ends with its process: what is free is a leftover.
-    """
-
-    def __init__(self, target: Path, asset: Asset) -> None:
-        self.target = target
-        self.asset = asset
-        self.note = self._place("." + token_hex(8))  # nobody else's, should no note be ours to lock
-        self.verdict = Verdict(Plan.TRY_AGAIN)
-        self._etag = ""
-        self._lock: FileIO | None = None
-        self._file: BinaryIO | None = None
-
-    @property
-    def part(self) -> Path:
-        """Where the bytes go."""
-        return _part_of(self.note)
-
-    def take(self) -> None:
-        """Choose a part file that nobody writes, the longest leftover first; remove the others."""
-        places = [self._place(name) for name in _PLACES]
-        for note in sorted(places, key=lambda note: _size(_part_of(note)), reverse=True):
-            if self._lock is not None and not note.exists():
-                continue
-            lock = _locked(note)
-            if lock is not None and self._lock is None:
-                self.note, self._lock = note, lock
-                self._etag = self._noted(lock)
-            elif lock is not None:
-                _remove(note, lock)
-
-    def have(self) -> int:
-        """Bytes that are there and belong to this asset."""
-        return _size(self.part) if self._etag else 0
-
-    def request_headers(self) -> dict[str, str]:
-        """Ask for the rest, on condition that the file is still the same."""
-        headers = {"Accept-Encoding": "identity"}
-        if have := self.have():
-            headers |= {"Range": f"bytes={have}-", "If-Range": self._etag}
-        return headers
-
-    def accept(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Open the file where the reply's bytes belong; False if none are wanted."""
-        self.verdict = judge(status, headers, self.have())
-        if self.verdict.plan is Plan.START_AGAIN:
-            self.discard()
-        if self.verdict.plan is Plan.APPEND:
-            self._file = self.part.open("ab")
-        elif self.verdict.plan is Plan.RESTART:
-            self.discard()
-            self._file = self.part.open("xb")
-            etag = headers.get("etag", "")
-            if etag.startswith('"'):  # a weak one does not promise the same bytes
-                self._remember(etag)
-        return self._file is not None
-
-    def write(self, chunk: bytes) -> None:
-        """Take some bytes."""
-        if self._file is not None:
-            self._file.write(chunk)
-            limit = self.asset.size if self.verdict.total is None else self.verdict.total
-            if limit is not None and self._file.tell() > limit:
-                raise DownloadError(f"{self.asset.id} is longer than the {limit} bytes promised")
-
-    def close(self) -> None:
-        """Put the bytes on the disk. Closed even if that fails: nothing may be written later."""
-        if self._file is not None:
-            file, self._file = self._file, None
-            with file:
-                file.flush()
-                os.fsync(file.fileno())
-
-    def is_whole(self) -> bool:
-        """Whether as many bytes are there as the reply and the asset's record say."""
-        size = _size(self.part)
-        wanted = {self.verdict.total, self.asset.size} - {None}
-        return size > 0 and wanted <= {size}
-
-    def finish(self, *, overwrite: bool) -> None:
-        """Give the whole file its final name, unless another download of it has just done so."""
-        etag = self._etag
-        self._remember("")  # were this process killed, the next would add to the finished file
-        try:
-            if overwrite:
-                self.part.replace(self.target)
-            elif not _linked(self.part, self.target) and not _same(self.part, self.target):
-                raise FileExistsError(errno.EEXIST, "is there already", str(self.target))
-        except OSError:
-            self._remember(etag)
-            raise
-
-    def discard(self) -> None:
-        """Forget what is there."""
-        self._remember("")
-        self.part.unlink(missing_ok=True)
-
-    def release(self) -> None:
-        """Leave to the next call what it can build on, and nothing else."""
-        if self._lock is not None and self.have():
-            self._lock.close()
-        else:
-            _remove(self.note, self._lock)
-
-    def _place(self, name: str) -> Path:
-        return self.target.with_name(f"{self.target.name}{name}.part.json")
-
-    def _remember(self, etag: str) -> None:
-        self._etag = etag
-        if self._lock is not None:
-            note = {"asset": self.asset.id, "size": self.asset.size, "etag": etag}
-            self._lock.truncate(0)
-            self._lock.write(json.dumps(note).encode() if etag else b"")
-
-    def _noted(self, lock: FileIO) -> str:
-        try:
-            lock.seek(0)
-            note = json.loads(lock.read())
-            known = note["asset"] == self.asset.id and note["size"] == self.asset.size
-            return str(note["etag"]) if known else ""
-        except (ValueError, LookupError, TypeError):
-            return ""
-
-
-def _part_of(note: Path) -> Path:
-    return note.with_suffix("")
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _locked(path: Path) -> FileIO | None:
-    """A file that is open and locked; None if another has it, or if files cannot be locked here."""
-    try:
-        file = path.open("a+b", buffering=0)
-    except OSError:
-        return None
-    try:
-        if sys.platform == "win32":
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                raise FileNotFoundError(path)  # it was removed before it was locked
-    except OSError as fault:
-        file.close()
-        if fault.errno in _NO_LOCKS:
-            path.unlink(missing_ok=True)
-        return None
-    return file
-
-
-def _remove(note: Path, lock: FileIO | None) -> None:
-    """Remove a part file and its note, and only then let go of the note, where that can be done."""
-    with suppress(OSError):
-        _part_of(note).unlink(missing_ok=True)
-        if lock is not None and sys.platform == "win32":
-            lock.close()
-        note.unlink(missing_ok=True)
-    if lock is not None:
-        lock.close()
-
-
-def _linked(part: Path, target: Path) -> bool:
-    """Give a file another name; False if that is taken. A rename would replace what is there."""
-    try:
-        os.link(part, target)
-    except FileExistsError:
-        return False
-    except OSError:  # a disk without hard links
-        if os.path.lexists(target):
-            return False
-        part.rename(target)
-    return True
-
-
-def _same(part: Path, target: Path) -> bool:
-    return target.is_file() and filecmp.cmp(part, target, shallow=False)
 
 
 def fetch(
@@ -361,7 +98,7 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
 def _told(answer: Reply | NoReply) -> str:
     if isinstance(answer, NoReply):
         return f"the connection broke ({type(answer.error).__name__})"
-    if answer.status in {_OK, _PARTIAL}:
+    if answer.status in {WHOLE, PARTIAL}:
         return "its length was not what the server had said"
     return f"its host answered {answer.status}"
 
