@@ -1,0 +1,153 @@
+"""The one place where text is made fit to be printed or written: no credentials, no signatures."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import Any
+
+from scenario_reframe.credentials import Credentials
+from scenario_reframe_api.settings import MODEL_ID
+
+from .shapes import WORDS
+
+HIDDEN = "***"
+_SHORTEST = 4  # blotting out shorter texts would blot out the report
+_LONGEST = 20_000  # characters of one text; nothing of longer ones is shown
+_IDS = "job|asset|proj|project|apiu|api|key|user|usr|upload|team|org|collection|whe"
+_ID = re.compile(rf"\b(?:{_IDS})_[A-Za-z0-9_-]{{6,}}")
+_ID_KEY = re.compile(r"^ids?$|(?:Id|_id|ID)s?$")
+_SHORT_ID = re.compile(r"[A-Za-z]{0,12}_?#[0-9a-f]{8}|\*\*\*")
+_SECRET_KEY = re.compile(
+    r"authori[sz]ation|secret|passw|signature|policy|token|cookie|credential|api.?key",
+    re.IGNORECASE,
+)
+_EQUALS = r"(?:=|%(?:25)*3D|\\u003d)"
+_NAMES = (
+    r"(?:cloudfront-)?(?:policy|signature|key-pair-id)|x-amz-[a-z-]+|awsaccesskeyid|expires"
+    r"|[a-z_-]*(?:token|secret|password|api[_-]?key)"
+)
+_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
+    # The Authorization header of whatever account.
+    (re.compile(r"\b(basic|bearer)\s+[\w+/=.~-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
+    # A URL that was encoded to stand in another one.
+    (re.compile(r"[a-z][a-z0-9+.-]*%(?:25)*3A[^\s\"'<>`]*", re.IGNORECASE), HIDDEN),
+    # Of a URL, only the origin is shown: part URLs and signatures are in what follows.
+    (
+        re.compile(
+            r"([a-z][a-z0-9+.-]*:\\?/\\?/)(?:[^\s/@\"'<>`]*@)?([^\s/?#\"'<>`\\]+)[/?#\\][^\s\"'<>`]*",
+            re.IGNORECASE,
+        ),
+        r"\1\2/…",
+    ),
+    (re.compile(r"(://)[^\s/@\"'<>`]*@"), rf"\1{HIDDEN}@"),
+    # The query of a path, and the parts of a signature wherever else they stand.
+    (re.compile(r"(/[^\s?\"'<>`]*)\?[^\s\"'<>`]+"), rf"\1?{HIDDEN}"),
+    (
+        re.compile(rf"\b({_NAMES})({_EQUALS})[^\s&;,\"'<>`]+", re.IGNORECASE),
+        rf"\1\2{HIDDEN}",
+    ),
+    (re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"), HIDDEN),
+)
+
+
+class Redactor:
+    """Makes JSON or text fit to be shown. Doing it twice changes nothing more.
+
+    `keep_ids`: ids of jobs, assets, projects and people are shown whole.
+    """
+
+    def __init__(self, credentials: Credentials, *, keep_ids: bool = False) -> None:
+        self._forms = re.compile(
+            "|".join(re.escape(form) for form in _forms(credentials)), re.IGNORECASE
+        )
+        self._credentials = credentials
+        self._keep_ids = keep_ids
+        self._revealed: set[str] = set()
+        self._known: set[str] = set()
+
+    def learn(self, payload: Any) -> None:
+        """Know the ids of a reply, so that they are found in texts too."""
+        self._known |= {found for found in _ids_in(payload) if _is_telling(found)}
+
+    def reveal(self, text: str) -> None:
+        """Show this id whole: somebody has to be able to look it up."""
+        self._revealed.add(text)
+
+    def __call__(self, value: Any) -> Any:
+        """The same value, fit to be shown."""
+        if isinstance(value, dict):
+            return {self._text(str(key)): self._item(str(key), value[key]) for key in value}
+        if isinstance(value, list | tuple):
+            return [self(item) for item in value]
+        return self._text(value) if isinstance(value, str) else value
+
+    def text(self, value: str) -> str:
+        """The same text, fit to be shown."""
+        return self._text(value)
+
+    def _item(self, key: str, value: Any) -> Any:
+        if isinstance(value, str) and value not in WORDS:
+            if _SECRET_KEY.search(key):
+                return HIDDEN
+            if _ID_KEY.search(key):
+                return self._text(self._short(value))
+        if isinstance(value, list) and _ID_KEY.search(key):
+            return [self._item(key, item) for item in value]
+        return self(value)
+
+    def _text(self, text: str) -> str:
+        if len(text) > _LONGEST:
+            return f"(a text of {len(text)} characters)"
+        text = self._credentials.redact(text)
+        text = self._forms.sub(HIDDEN, text)
+        for pattern, replacement in _RULES:
+            text = pattern.sub(replacement, text)
+        for known in sorted(self._known, key=len, reverse=True):
+            text = text.replace(known, self._short(known))
+        return _ID.sub(lambda found: self._short(found[0]), text)
+
+    def _short(self, found: str) -> str:
+        """An id, shortened so that two that are the same still look the same."""
+        shown = self._keep_ids or found in self._revealed or found == MODEL_ID
+        if shown or _SHORT_ID.fullmatch(found):
+            return found
+        prefix = re.match(r"[A-Za-z]{1,12}_", found)
+        digest = hashlib.sha256(found.encode("utf-8", "replace")).hexdigest()[:8]
+        return f"{prefix[0] if prefix else ''}#{digest}"
+
+
+def _forms(credentials: Credentials) -> list[str]:
+    """What `Credentials.redact` does not know: other base64, other case, HTML."""
+    pair = f"{credentials.key}:{credentials.secret}"
+    forms = {
+        credentials.key,
+        credentials.secret,
+        escape(credentials.key),
+        escape(credentials.secret),
+    }
+    for text in (pair, credentials.secret, credentials.key):
+        plain, for_urls = (
+            encode(text.encode()).decode().rstrip("=")
+            for encode in (base64.b64encode, base64.urlsafe_b64encode)
+        )
+        forms |= {plain, for_urls}
+    return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+
+
+def _ids_in(value: Any) -> Iterator[str]:
+    children: Iterable[Any] = value if isinstance(value, list) else ()
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if _ID_KEY.search(key):
+                items = item if isinstance(item, list) else [item]
+                yield from (found for found in items if isinstance(found, str))
+        children = value.values()
+    for child in children:
+        yield from _ids_in(child)
+
+
+def _is_telling(found: str) -> bool:
+    """Whether it is long and odd enough to be an id, and no word of a sentence."""
+    return len(found) >= 8 and any(letter.isdigit() for letter in found)  # noqa: PLR2004
