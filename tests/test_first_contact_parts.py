@@ -1,0 +1,224 @@
+"""The parts of scripts/first-contact: the guard, the redaction, and what is read off replies."""
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import quote
+
+import pytest
+
+from _first_contact.__main__ import main
+from _first_contact.paid import Purchase
+from _first_contact.redaction import Redactor
+from _first_contact.result import handlers_of, tracks
+from _first_contact.session import Clocks, Session
+from _first_contact.shapes import compare, shape
+from _first_contact.traffic import PaidRequestError
+from commands import point_to
+from sandbox_clips import GENERATE
+from scenario_reframe import Asset, Job, ReframeClient
+from scenario_reframe.credentials import Credentials
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import answer
+from scenario_reframe.sandbox.sample import make_sample
+from timings import SOON
+
+KEY, SECRET = "api_Ab12Cd34Ef", 'S3cr3t/+&="x<y'
+PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+SIGNED = (
+    "https://cdn.test/assets/asset_Qw3rTy12?Policy=aPolicy99&Signature=aSignature99&Key-Pair-Id=K99"
+)
+PART = "https://bucket.test/part-of-a-secret-path/1?X-Amz-Signature=aSignature99&X-Amz-Expires=60"
+NEEDLES = (
+    KEY, SECRET, PAIR, PAIR.rstrip("="), quote(SECRET, safe=""), json.dumps(SECRET)[1:-1],
+    "aPolicy99", "aSignature99", "part-of-a-secret-path", "S3cr3t",
+)  # fmt: skip
+LEAKS = (
+    f"key {KEY}, secret {SECRET}",
+    f"Authorization: Basic {PAIR}",
+    f"basic {PAIR.rstrip('=').lower()} {PAIR}",
+    base64.urlsafe_b64encode(f"{KEY}:{SECRET}".encode()).decode(),
+    f"?secret={quote(SECRET, safe='')}",
+    f"{SIGNED} and {PART}",
+    f"see({SIGNED})",
+    json.dumps({"deep": {"url": SIGNED, "secret": SECRET}}),
+    SIGNED.replace("/", "\\/").replace("&", "\\u0026"),
+    quote(SIGNED, safe=""),
+    quote(quote(SIGNED, safe=""), safe=""),
+    "/assets/x?Policy=aPolicy99&Signature=aSignature99",
+    "Signature=aSignature99; Policy=aPolicy99",
+    "CloudFront-Signature=aSignature99; CloudFront-Policy=aPolicy99; Path=/",
+    "X-Amz-Signature%3DaSignature99%26Policy%3DaPolicy99",
+    f"https://{KEY}:S3cr3t@host.test",
+    f"s3://bucket.test/part-of-a-secret-path?{SECRET}",
+)
+
+
+@pytest.fixture
+def redact() -> Redactor:
+    """Of an account with an odd secret."""
+    return Redactor(Credentials(KEY, SECRET))
+
+
+def leaks_in(text: str) -> list[str]:
+    """What of all that must not be shown is in a text."""
+    return [needle for needle in NEEDLES if needle.lower() in text.lower()]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_no_form_of_a_secret_is_shown(redact: Redactor, leak: str) -> None:
+    """As a text, as a key, deep in JSON; and once more changes nothing."""
+    assert leaks_in(leak)
+    value = {leak: [{"reason": leak, "url": leak, "ownerId": leak, "token": leak}, leak]}
+    shown = redact(value)
+    assert not leaks_in(json.dumps(shown, ensure_ascii=False))
+    assert redact(shown) == shown
+    assert not leaks_in(redact.text(leak))
+
+
+def test_ids_are_shortened_alike_unless_they_are_wanted(redact: Redactor) -> None:
+    """By their names, by their keys, and where a reply has shown them before."""
+    redact.learn({"ownerId": "Zx98-an-owner", "jobs": [{"assetIds": ["9f8e7d6c5b4a"]}]})
+    told = redact({"jobId": "job_Abc123def", "text": "job_Abc123def of Zx98-an-owner"})
+    assert told["text"].startswith(told["jobId"])
+    assert told["jobId"].startswith("job_#")
+    assert "Zx98" not in str(told)
+    assert redact.text("9f8e7d6c5b4a") != "9f8e7d6c5b4a"
+    whole = Redactor(Credentials(KEY, SECRET), keep_ids=True)
+    assert whole.text("job_Abc123def") == "job_Abc123def"
+    redact.reveal("job_Abc123def")
+    assert redact.text("job_Abc123def") == "job_Abc123def"
+
+
+def test_a_plain_text_stays_what_it_is(redact: Redactor) -> None:
+    """Redaction hides no answers."""
+    for text in ("200", "bytes 0-1023/498710", '"numFrames" must be 81 or more', "not found"):
+        assert redact.text(text) == text
+    assert redact({"nextPaginationToken": "text"}) == {"nextPaginationToken": "text"}
+
+
+@pytest.mark.parametrize("flags", [(), ("--pay", "--yes")])
+def test_a_hostile_server_gets_nothing_into_the_report(
+    flags: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    short_clip: Path,
+) -> None:
+    """Every reply, its headers and its keys are full of secrets."""
+    # The client's own errors are watched here too, and it knows no URLs with escaped slashes.
+    text = " ".join(leak for leak in LEAKS if "\\/" not in leak)
+    body = {text: text, "reason": text, "message": {"error": text}, "jobs": [{text: [text]}]}
+    body |= {"model": {"status": text, "inputs": [{"name": text, "default": SIGNED, "type": PAIR}]}}
+    body |= {"prices": [{"currency": text}], "teams": [{"id": text}], "upload": {"ownerId": text}}
+    headers = {"retry-after": f"Basic {PAIR}", "x-request-id": PAIR, f"x-{KEY}": "1", "via": SIGNED}
+    folder = tmp_path / "report"
+    with Sandbox(fast=True, api_key=KEY, api_secret=SECRET) as sandbox:
+        point_to(sandbox, monkeypatch)
+        for status in (200, 400):
+            sandbox.faults.clear()
+            sandbox.faults.add(answer(status, body, headers), r"^/v1/", times=10_000)
+            arguments = ["--report", str(folder), "--video", str(short_clip), *flags]
+            main(arguments, Clocks(pause=lambda _: None, timing=SOON))
+            for path in folder.glob("report.*"):
+                assert leaks_in(path.read_text("utf-8")) == []
+        assert sandbox.jobs_made == 0
+    said = capsys.readouterr()
+    assert leaks_in(said.out + said.err) == []
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    """A session with a sandbox."""
+    with Sandbox(fast=True, stage_seconds=0) as sandbox:
+        account = Credentials(sandbox.api_key, sandbox.api_secret)
+        made = Session(account, sandbox.base_url, None, Redactor(account), Clocks(timing=SOON))
+        with made.http:
+            yield made
+
+
+def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: Session) -> None:
+    """Neither by the client, nor with `dryRun` in the body, where it has no effect."""
+    with session.client() as client:
+        with pytest.raises(PaidRequestError):
+            client.submit(resolution="480p")
+        with pytest.raises(PaidRequestError):
+            session.http.post(session.base_url + GENERATE, json={"dryRun": True})
+        with session.traffic.paying():
+            job = client.submit(resolution="480p")
+        with pytest.raises(PaidRequestError):
+            client.cancel(job)
+        assert [listed.id for listed in client.jobs()] == [job.id]
+    assert session.traffic.submitted == {"resolution": "480p", "seed": job.input["seed"]}
+
+
+def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
+    session: Session, tmp_path: Path
+) -> None:
+    """Only if somebody confirms it: it is a purchase like another."""
+    entry = SimpleNamespace(job_id=None, state="leased")
+    calls: list[str] = []
+
+    def resume(_entry: object, **_: object) -> Any:
+        calls.append("resume")
+        return SimpleNamespace(job=Job(id="job_1", status="success"))
+
+    client = SimpleNamespace(entries=lambda **_: [entry], resume=resume)
+    said: list[bool] = [False, True]
+    stub = cast("ReframeClient", client)
+    purchase = Purchase(session, stub, tmp_path, lambda _: said.pop(0))
+    purchase.find()
+    purchase.asset, purchase.pricing.price = Asset(id="asset_1", url=""), 1.0
+    with pytest.raises(Exception, match="nobody confirmed"):
+        purchase.submit()
+    assert calls == []
+    purchase.submit()
+    assert calls == ["resume"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed", "verdict"),
+    [
+        (81, 81, "same"),
+        (16.0, 16, "same number in another type (whole number)"),
+        (7, "7", "same number in another type (text)"),
+        (4.7, 4.699999809265137, "same number, rounded (4.699999809265137)"),
+        (7, 8, "other (8)"),
+        (7, True, "other (boolean)"),
+        (False, 0, "other (whole number)"),
+        ("a  b ", "a b", "text changed (spaces only)"),
+        ("asset_1", "https://x/asset_1", "text changed (what was sent is a part of it)"),
+        ("one", "two", "text changed"),
+        ("one", ["one"], "other (['text'])"),
+        (7, None, "other (null)"),
+        (7, "nan", "other (nan)"),
+    ],
+)
+def test_an_echo_is_named(sent: Any, echoed: Any, verdict: str) -> None:
+    """What became of a value."""
+    assert compare(sent, echoed) == verdict
+
+
+def test_a_shape_holds_no_values() -> None:
+    """Keys and types alone."""
+    value = {"a": [{"b": "secret"}, 1], "c": {"d": None, "e": 1.5, "f": True, "g": []}}
+    assert shape(value) == {
+        "a": [{"b": "text"}],
+        "c": {"d": "null", "e": "number", "f": "boolean", "g": "[]"},
+    }
+
+
+def test_sound_is_found_with_and_without_pyav(tmp_path: Path, short_clip: Path) -> None:
+    """A clip has a track of it; a text that only names the box has none."""
+    assert tracks(short_clip)["sound"] is True
+    assert {"vide", "soun"} <= set(handlers_of(short_clip.read_bytes()))
+    other = tmp_path / "other.mp4"
+    other.write_bytes(b"\0\0\0\x18ftypmp42 hdlr of soun")
+    told = tracks(other)
+    assert told["sound"] is False
+    assert told["streams"].startswith("not read")
+    make_sample(other, seconds=0.2, size="160x90", rate=10)
+    assert tracks(other)["video"]["frames"] == 2
