@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,6 +13,7 @@ import pytest
 
 from _first_contact.__main__ import main
 from _first_contact.paid import Purchase
+from _first_contact.pricing import Pricing
 from _first_contact.redaction import Redactor
 from _first_contact.result import handlers_of, tracks
 from _first_contact.session import Clocks, Session
@@ -28,19 +30,22 @@ from timings import SOON
 
 KEY, SECRET = "api_Ab12Cd34Ef", 'S3cr3t/+&="x<y'
 PAIR = base64.b64encode(f"{KEY}:{SECRET}".encode()).decode()
+ALONE = base64.urlsafe_b64encode(SECRET.encode()).decode()
 SIGNED = (
     "https://cdn.test/assets/asset_Qw3rTy12?Policy=aPolicy99&Signature=aSignature99&Key-Pair-Id=K99"
 )
 PART = "https://bucket.test/part-of-a-secret-path/1?X-Amz-Signature=aSignature99&X-Amz-Expires=60"
 NEEDLES = (
     KEY, SECRET, PAIR, PAIR.rstrip("="), quote(SECRET, safe=""), json.dumps(SECRET)[1:-1],
-    "aPolicy99", "aSignature99", "part-of-a-secret-path", "S3cr3t",
+    ALONE, escape(SECRET), "aPolicy99", "aSignature99", "part-of-a-secret-path", "S3cr3t",
 )  # fmt: skip
 LEAKS = (
     f"key {KEY}, secret {SECRET}",
     f"Authorization: Basic {PAIR}",
     f"basic {PAIR.rstrip('=').lower()} {PAIR}",
-    base64.urlsafe_b64encode(f"{KEY}:{SECRET}".encode()).decode(),
+    PAIR.rstrip("="),
+    f"x-debug:{ALONE}",
+    escape(SECRET),
     f"?secret={quote(SECRET, safe='')}",
     f"{SIGNED} and {PART}",
     f"see({SIGNED})",
@@ -91,6 +96,12 @@ def test_ids_are_shortened_alike_unless_they_are_wanted(redact: Redactor) -> Non
     assert whole.text("job_Abc123def") == "job_Abc123def"
     redact.reveal("job_Abc123def")
     assert redact.text("job_Abc123def") == "job_Abc123def"
+
+
+def test_what_is_named_a_secret_is_hidden_whatever_it_is(redact: Redactor) -> None:
+    """Also those of others."""
+    told = redact({"clientSecret": "another", "headers": {"set-cookie": "a=b"}, "paging": "x"})
+    assert told == {"clientSecret": "***", "headers": {"set-cookie": "***"}, "paging": "x"}
 
 
 def test_a_plain_text_stays_what_it_is(redact: Redactor) -> None:
@@ -179,6 +190,20 @@ def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
     assert calls == ["resume"]
 
 
+def test_a_setting_that_makes_the_job_dearer_is_left_out() -> None:
+    """The others are kept, and the price is that of the whole."""
+
+    def dry_run(body: dict[str, Any]) -> Any:
+        price = 5 + ("acceleration" in body) - ("numFrames" in body)
+        return SimpleNamespace(status=269, payload={"creativeUnitsCost": price})
+
+    pricing = Pricing()
+    pricing.find(cast("Session", SimpleNamespace(dry_run=dry_run)), None)
+    assert pricing.price == 4
+    assert "acceleration" not in pricing.settings
+    assert {"num_frames", "num_inference_steps", "prompt"} <= set(pricing.settings)
+
+
 @pytest.mark.parametrize(
     ("sent", "echoed", "verdict"),
     [
@@ -215,6 +240,7 @@ def test_sound_is_found_with_and_without_pyav(tmp_path: Path, short_clip: Path) 
     """A clip has a track of it; a text that only names the box has none."""
     assert tracks(short_clip)["sound"] is True
     assert {"vide", "soun"} <= set(handlers_of(short_clip.read_bytes()))
+    assert handlers_of(b"hdlr" + b"\1" * 8 + b"soun") == []
     other = tmp_path / "other.mp4"
     other.write_bytes(b"\0\0\0\x18ftypmp42 hdlr of soun")
     told = tracks(other)
