@@ -44,7 +44,8 @@ class Credentials:
         forms = {self.header.removeprefix("Basic ")}
         for part in (self.secret, self.key):
             forms |= {part, quote(part, safe=""), quote_plus(part)}
-            forms |= {json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]}
+            for escaped in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
+                forms |= {escaped, json.dumps(escaped)[1:-1]}  # JSON in JSON, too
         for form in sorted(forms, key=len, reverse=True):
             if len(form) >= _SHORTEST_SECRET:
                 text = text.replace(form, "***")

@@ -10,7 +10,8 @@ _ESCAPES = re.compile(
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-_QUERIES = re.compile(r"(://[^\s?]*)\?\S*")
+# Also as JSON may write it, with `\/` for each slash.
+_QUERIES = re.compile(r"(:\\*/\\*/[^\s?]*)\?\S*")
 
 
 def unsigned(text: str) -> str:
