@@ -88,6 +88,16 @@ def test_the_rate_is_kept_and_every_request_and_fault_is_counted(fast: Client) -
     }
 
 
+def test_a_mapping_gives_kinds_their_weights(fast: Client) -> None:
+    """Of two kinds, the heavier one comes more often, and one without weight never."""
+    before = fast.sandbox.faults.drawn
+    fast.sandbox.faults.draw(3, 1, kinds={"500": 9, "503": 1, "504": 0})
+    got = Counter(attempt(fast, "GET", "/jobs") for _ in range(100))
+    assert got.keys() == {500, 503}
+    assert got[500] > 75
+    assert (fast.sandbox.faults.drawn - before).keys() == {"500", "503"}
+
+
 @pytest.mark.parametrize("end", ["clear", "rate"])
 def test_drawing_ends_when_told(fast: Client, end: str) -> None:
     """By forgetting all faults, or with a rate of nothing."""

@@ -144,6 +144,7 @@ def test_made_jobs_are_told_with_the_digests_of_their_results(clip: bytes, is_fa
     assert (made.id, made.input, made.status) == (got["jobId"], body, "success")
     assert (made.project_id, made.asset_ids) == ("proj_a", (record["id"],))
     assert made.digests == (hashlib.sha256(content).hexdigest(),)
+    assert made.source_digest == hashlib.sha256(clip).hexdigest()
 
 
 def test_new_job_is_known_at_once_and_listed_later() -> None:

@@ -176,7 +176,7 @@ class Drawing:
         rate: float,
         slow_seconds: float,
         late_seconds: float,
-        kinds: Collection[str] = KINDS,
+        kinds: Collection[str] | Mapping[str, float] = KINDS,
     ) -> None:
         if not 0 <= rate <= 1:
             raise ValueError(f"rate must be from 0 to 1, not {rate}")
@@ -187,7 +187,7 @@ class Drawing:
         self._rate = rate
         self._slow_seconds = slow_seconds
         self._late_seconds = late_seconds
-        self._kinds = frozenset(kinds)
+        self._weights = kinds if isinstance(kinds, Mapping) else dict.fromkeys(kinds, 1.0)
         self._number = 0
 
     def take(self, scope: Scope) -> tuple[str, Fault] | None:
@@ -196,10 +196,10 @@ class Drawing:
         random = Random(f"{self._seed}/{self._number}")  # noqa: S311 - to be drawn again
         if random.random() >= self._rate:
             return None
-        fitting = {name: make for name, make in suitable(scope).items() if name in self._kinds}
+        fitting = {name: make for name, make in suitable(scope).items() if name in self._weights}
         if not fitting:
             return None
-        name = random.choice(list(fitting))
+        (name,) = random.choices(list(fitting), [self._weights[name] for name in fitting])
         return name, fitting[name](Chance(random, self._slow_seconds, self._late_seconds))
 
 

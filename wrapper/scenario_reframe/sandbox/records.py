@@ -23,8 +23,9 @@ _FINAL: Final = frozenset({"success", "failure"})
 class MadeJob:
     """A paid job as the server knows it, for whoever has to check what a client made of it.
 
-    `input` is the request's body as it was sent, `created` a Unix time in seconds; `digests` are
-    the SHA-256, in hex, of the results' bytes, in the order of `asset_ids`, none before success.
+    `input` is the request's body as it was sent, `project_id` whose job it is, `created` a Unix
+    time in seconds; `digests` are the SHA-256, in hex, of the results' bytes, in the order of
+    `asset_ids`, none before success. `source_digest` is that of the video that was named, if any.
     """
 
     id: str
@@ -34,6 +35,7 @@ class MadeJob:
     created: float
     asset_ids: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
+    source_digest: str | None = None
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from threading import Lock
 
@@ -49,11 +49,12 @@ class Faults:
         *,
         slow_seconds: float = 0.5,
         late_seconds: float = 0.5,
-        kinds: Collection[str] = KINDS,
+        kinds: Collection[str] | Mapping[str, float] = KINDS,
     ) -> None:
         """From now on, draw a fault for each request with the probability `rate`; 0 ends it.
 
-        The n-th request from now meets what `seed` says of n: one of those `kinds` that suit it.
+        The n-th request from now meets what `seed` says of n: one of those `kinds` that suit it, if
+        they are a mapping by the weights that it gives.
         Requests and replies are held up to `slow_seconds` (a reply that trickles, at most 1 s); a
         late submit is accepted up to `late_seconds` after its answer. No drawn fault is a lie that
         a client has to believe, such as a 400 for a submit that made a job; 429 is to be believed

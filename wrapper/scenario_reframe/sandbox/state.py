@@ -16,6 +16,7 @@ from scenario_reframe.sandbox.sample import make_sample
 from scenario_reframe.sandbox.signing import Signer
 from scenario_reframe.sandbox.timeline import Timeline
 from scenario_reframe.sandbox.workers import StoppedError
+from scenario_reframe_api.settings import VIDEO_FIELD
 
 
 @dataclass
@@ -111,6 +112,7 @@ class State:
         status = job.status
         done = status == "success" and job.asset_id is not None
         asset = self.assets[job.asset_id] if done and job.asset_id else None
+        source = self.assets.get(job.input.get(VIDEO_FIELD, ""))
         return MadeJob(
             id=job.id,
             input=deepcopy(job.input),
@@ -119,6 +121,7 @@ class State:
             created=job.timeline.created,
             asset_ids=(asset.id,) if asset else (),
             digests=(asset.digest,) if asset else (),
+            source_digest=source.digest if source else None,
         )
 
     def new_upload(self, owner: str | None, given: dict[str, Any], file_name: str) -> Upload:
