@@ -1,40 +1,38 @@
-"""A batch against a sandbox that misbehaves, its client killed with SIGKILL again and again.
+"""Batches against a sandbox that misbehaves, their clients killed with SIGKILL again and again.
 
+Two accounts share a ledger and a server. Several clients work on each account's manifest at once;
+some are stopped for a moment, some have a clock that is wrong, and one account's key is rotated.
 Everything is counted on the other side: jobs by the sandbox, files by their SHA-256, half-written
 files by a watcher of the folder.
 """
 
 import argparse
 import base64
-import csv
-import hashlib
 import json
 import os
-import random
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
+from _chaos_processes import Account, Clients
+from _chaos_rows import Row, Verdict, digest_of, judge, write_rows
+from _chaos_server import WEIGHTS, Echo
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.drawing import KINDS
+from scenario_reframe.sandbox.records import PROJECT_ID
 
 CLIENT = (sys.executable, str(Path(__file__).with_name("_chaos_client.py")))
 LIST_LAG = 0.5
 LATE = 0.5
-RESUBMIT_AFTER = 2.0
-"""Seconds; longer than the list's lag and the latest acceptance together."""
-
-PARALLEL_JOBS = 40
-SHAPES = ("9:16", "1:1")
+PARALLEL_JOBS = 20
 ROUNDS = 10
-_REQUESTS_A_JOB = 9  # roughly: uploads, the submit, looks, the asset, the download
-_HEAD = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"
+PROCESSES = (2, 3)
+WRONG = ("duplicates", "lost", "wrong_row", "partial_files_seen", "credentials_found", "hung")
 
 
 @dataclass
@@ -56,94 +54,44 @@ class Watcher:
             if last:
                 return
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch on a thread of its own."""
+        thread = threading.Thread(target=self.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            self.stopped.set()
+            thread.join()
+
     def partial(self) -> int:
         """How many files had a final name before they were whole."""
         return len(set(self.seen.values()) - self.digests())
 
 
-def digest_of(path: Path) -> str:
-    """A file's SHA-256, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write_clips(folder: Path, jobs: int) -> None:
-    """A manifest of so many wishes, two for each clip. A wish is told by its prompt."""
-    (folder / "clips").mkdir()
-    (folder / "out").mkdir()
-    with (folder / "manifest.csv").open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["video", "output", "prompt", "aspect_ratio"])
-        for number in range(jobs):
-            clip = folder / "clips" / f"clip-{number // 2}.mp4"
-            if number % 2 == 0:
-                clip.write_bytes(_HEAD + hashlib.sha512(str(number).encode()).digest() * 300)
-            rows.writerow([clip, f"{number}.mp4", f"wish {number}", SHAPES[number % 2]])
-
-
-def run_and_kill(
-    sandbox: Sandbox,
-    folder: Path,
-    client: Sequence[str],
-    kills: int,
-    rounds: int,
-    rng: random.Random,
-    jobs: int,
-) -> int:
-    """Start the client, kill it, start it again; at last let it end. How often it was killed."""
-    killed = ended = 0
-    secrets = {
-        "SCENARIO_API_KEY": sandbox.api_key,
-        "SCENARIO_API_SECRET": sandbox.api_secret,
-        "SCENARIO_BASE_URL": sandbox.base_url,
-    }
-    with (folder / "client.out").open("ab") as output:
-        while ended < rounds:
-            process = subprocess.Popen(
-                [*client, str(folder), str(RESUBMIT_AFTER)],
-                env=os.environ | secrets,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-            if killed < kills and _kill(process, sandbox, folder, rng, jobs, kills - killed):
-                killed += 1
-                continue
-            ended += 1
-            if process.wait() == 0 and killed == kills:
-                break
-    return killed
-
-
-def _kill(
-    process: subprocess.Popen[bytes],
-    sandbox: Sandbox,
-    folder: Path,
-    rng: random.Random,
-    jobs: int,
-    kills: int,
-) -> bool:
-    """Kill the client after a random number of requests; False if it ended before."""
-    left = _REQUESTS_A_JOB * (jobs - len(list((folder / "out").glob("*.mp4"))))
-    until = sandbox.requests_made + rng.uniform(0, 2 * left / (kills + 1))
-    while sandbox.requests_made < until:
-        if process.poll() is not None:
-            return False
-        time.sleep(0.002)
-    time.sleep(rng.uniform(0, 0.02))
-    process.kill()
-    process.wait()
-    return True
-
-
-def credentials_in(folder: Path, sandbox: Sandbox) -> int:
-    """How many files hold the key, the secret, or both as they go into a header."""
-    pair = f"{sandbox.api_key}:{sandbox.api_secret}".encode()
-    needles = (sandbox.api_key.encode(), sandbox.api_secret.encode(), base64.b64encode(pair))
+def credentials_in(folder: Path, keys: Sequence[tuple[str, str]]) -> int:
+    """How many files hold a key, a secret, or both as they go into a header."""
+    pairs = (base64.b64encode(f"{key}:{secret}".encode()) for key, secret in keys)
+    needles = [*(word.encode() for key in keys for word in key), *pairs]
     files = [path for path in folder.rglob("*") if path.is_file()]
     return sum(any(needle in content for needle in needles) for content in map(_bytes, files))
 
 
 def _bytes(path: Path) -> bytes:
     return path.read_bytes()
+
+
+def make_accounts(random: Random) -> list[Account]:
+    """Two accounts: the first one has two keys, one to be rotated away."""
+
+    def key() -> tuple[str, str]:
+        return f"key-{random.randbytes(12).hex()}", f"secret-{random.randbytes(12).hex()}"
+
+    return [
+        Account("a", PROJECT_ID, [key(), key()], random.randint(*PROCESSES)),
+        Account("b", "proj_b", [key()], random.randint(*PROCESSES)),
+    ]
 
 
 def chaos(
@@ -153,73 +101,85 @@ def chaos(
     seed: int,
     client: Sequence[str] = CLIENT,
     rounds: int = ROUNDS,
-    kinds: Collection[str] = KINDS,
+    kinds: Collection[str] | None = None,
 ) -> dict[str, int | float]:
     """All of it; the figures. `faults`: the share of requests that meet one."""
     started = time.monotonic()
-    rng = random.Random(seed)  # noqa: S311 - kills, not keys
-    key, secret = f"key-{rng.randbytes(12).hex()}", f"secret-{rng.randbytes(12).hex()}"
+    random = Random(seed)  # noqa: S311 - kills, not keys
+    accounts = make_accounts(random)
+    keys = [key for account in accounts for key in account.keys]
     with (
         tempfile.TemporaryDirectory(prefix="scenario-reframe-chaos-") as temporary,
         Sandbox(
-            api_key=key,
-            api_secret=secret,
+            api_key=keys[0][0],
+            api_secret=keys[0][1],
             fast=True,
             stage_seconds=0.05,
             list_lag=LIST_LAG,
             parallel_jobs=PARALLEL_JOBS,
         ) as sandbox,
     ):
+        sandbox.add_key(*keys[1], PROJECT_ID)
+        sandbox.add_key(*keys[2], "proj_b")
+        sandbox.echo = Echo(seed)
         folder = Path(temporary)
-        write_clips(folder, jobs)
-        sandbox.faults.draw(seed=seed, rate=faults, late_seconds=LATE, kinds=kinds)
+        rows = _write(folder, accounts, jobs)
+        sandbox.faults.draw(seed=seed, rate=faults, late_seconds=LATE, kinds=kinds or WEIGHTS)
         watcher = Watcher(folder / "out", lambda: {d for job in sandbox.made for d in job.digests})
-        watching = threading.Thread(target=watcher.run)
-        watching.start()
-        try:
-            killed = run_and_kill(sandbox, folder, client, kills, rounds, rng, jobs)
-        finally:
-            watcher.stopped.set()
-            watching.join()
-        made = Counter(job.input["prompt"] for job in sandbox.made)
-        results = {job.input["prompt"]: job.digests for job in sandbox.made}
-        files = {
-            number: digest_of(path)
-            for number in range(jobs)
-            if (path := folder / "out" / f"{number}.mp4").exists()
-        }
-        whole = sum(digest in results[f"wish {number}"] for number, digest in files.items())
-        if whole < jobs:
-            print((folder / "client.out").read_text("utf-8", "replace")[-4000:], file=sys.stderr)
+        clients = Clients(sandbox, folder, accounts, client, random, lambda: len(watcher.seen))
+        with watcher.watching():
+            clients.run(jobs, kills, rounds)
+        verdict = judge(rows, sandbox.made, folder / "out")
+        _explain(verdict, folder, jobs)
         return {
             "jobs_asked": jobs,
             "jobs_made": sandbox.jobs_made,
-            "duplicates": sum(count - 1 for count in made.values()),
-            "lost": sum(f"wish {number}" in made for number in range(jobs)) - whole,
-            "files_whole": whole,
+            "duplicates": verdict.duplicates,
+            "lost": verdict.lost,
+            "wrong_row": verdict.wrong_row,
+            "files_whole": verdict.whole,
             "partial_files_seen": watcher.partial(),
-            "credentials_found": credentials_in(folder, sandbox) + sandbox.credentials_leaked,
-            "kills": killed,
+            "credentials_found": credentials_in(folder, keys) + sandbox.credentials_leaked,
+            "hung": clients.hung,
+            "kills": clients.killed,
             "faults": sandbox.faults.drawn.total(),
             "requests": sandbox.requests_made,
             "seconds": round(time.monotonic() - started, 1),
         }
 
 
+def _write(folder: Path, accounts: Sequence[Account], jobs: int) -> list[Row]:
+    """Write the accounts' manifests, half of the rows in each."""
+    (folder / "out").mkdir()
+    shares = (jobs - jobs // 2, jobs // 2)
+    return [
+        row
+        for account, share in zip(accounts, shares, strict=True)
+        for row in write_rows(folder, account.name, account.project_id, share)
+    ]
+
+
+def _explain(verdict: Verdict, folder: Path, jobs: int) -> None:
+    """Say what is wrong, and what the clients said."""
+    for note in verdict.notes:
+        print(note, file=sys.stderr)
+    if verdict.whole < jobs:
+        print((folder / "client.out").read_text("utf-8", "replace")[-4000:], file=sys.stderr)
+
+
 def is_good(figures: dict[str, int | float]) -> bool:
-    """Whether nothing was bought twice, lost, broken or told."""
+    """Whether nothing was bought twice, lost, mixed up, broken or told, and all clients ended."""
     asked = figures["jobs_asked"]
-    wrong = ("duplicates", "lost", "partial_files_seen", "credentials_found")
     return figures["jobs_made"] == figures["files_whole"] == asked and not any(
-        figures[name] for name in wrong
+        figures[name] for name in WRONG
     )
 
 
 def main() -> int:
     """Read the arguments, run, print the figures."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=60, help="wishes in the manifest")
-    parser.add_argument("--kills", type=int, default=6, help="how often the client is killed")
+    parser.add_argument("--jobs", type=int, default=60, help="rows in the manifests")
+    parser.add_argument("--kills", type=int, default=6, help="how often a client is killed")
     parser.add_argument("--faults", type=float, default=20, help="percent of requests")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()

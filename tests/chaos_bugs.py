@@ -1,6 +1,6 @@
 """The chaos run's client with a deliberate bug put in, so that a test sees the run fail.
 
-python chaos_bugs.py blind-retry FOLDER SECONDS
+python chaos_bugs.py blind-retry FOLDER ACCOUNT RESUBMIT_AFTER CLOCK_SHIFT
 """
 
 import runpy

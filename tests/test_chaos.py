@@ -1,9 +1,12 @@
-"""Chaos: a batch whose client is killed while the sandbox misbehaves; and that it sees bugs."""
+"""Chaos: batches whose clients are killed while the sandbox misbehaves; and that it sees bugs."""
 
+import hashlib
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,6 +14,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "scripts"))
 
 from _chaos import chaos, is_good  # noqa: E402
+from _chaos_rows import ASKS, Row, judge, write_rows  # noqa: E402
+from _chaos_server import WAYS, Echo  # noqa: E402
+from scenario_reframe.sandbox import MadeJob  # noqa: E402
+from scenario_reframe_api.settings import SETTINGS  # noqa: E402
 
 
 def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
@@ -23,9 +30,11 @@ def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
         "jobs_made": 60,
         "duplicates": 0,
         "lost": 0,
+        "wrong_row": 0,
         "files_whole": 60,
         "partial_files_seen": 0,
         "credentials_found": 0,
+        "hung": 0,
         "kills": 6,
     }
     assert {name: figures[name] for name in expected} == expected, run.stderr
@@ -46,3 +55,106 @@ def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> 
     figures = chaos(jobs=16, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
     assert figures[seen] > 0, figures
     assert not is_good(figures)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Sequence[Row]:
+    """A project's rows for two clips."""
+    return write_rows(tmp_path, "a", "proj_a", 2 * len(ASKS))
+
+
+def made_for(row: Row, seed: int = 7, project_id: str = "proj_a") -> MadeJob:
+    """A job that does what a row asks for. Its result's bytes are told by what is in it."""
+    wire = {setting.name: setting.wire for setting in SETTINGS}
+    given = {"seed": seed, **{wire[name]: value for name, value in row.settings.items()}}
+    source = hashlib.sha256(row.clip.read_bytes()).hexdigest()
+    digest = hashlib.sha256(content_of(given, source)).hexdigest()
+    body = {**given, "videoUrl": "asset_1"}
+    return MadeJob("job_1", body, "success", project_id, 0, ("asset_2",), (digest,), source)
+
+
+def content_of(given: dict[str, Any], source: str) -> bytes:
+    """A result's bytes."""
+    return json.dumps([given, source], sort_keys=True).encode()
+
+
+def save(row: Row, job: MadeJob, out: Path) -> None:
+    """Write a job's result where a row's file goes."""
+    given = {name: value for name, value in job.input.items() if name != "videoUrl"}
+    (out / row.output).write_bytes(content_of(given, job.source_digest or ""))
+
+
+def test_a_job_and_a_file_for_each_row_are_as_they_should_be(
+    rows: Sequence[Row], tmp_path: Path
+) -> None:
+    """Also where rows ask for the same, with the caller's seed or with seeds that were drawn."""
+    jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
+    for row, job in zip(rows, jobs, strict=True):
+        save(row, job, tmp_path)
+    verdict = judge(rows, jobs, tmp_path)
+    counts = (verdict.whole, verdict.wrong_row, verdict.lost, verdict.duplicates)
+    assert counts == (len(rows), 0, 0, 0)
+    assert verdict.notes == []
+
+
+def test_files_of_other_rows_are_seen(rows: Sequence[Row], tmp_path: Path) -> None:
+    """Swapped between clips; one job's bytes in two files, be it of rows that ask for the same."""
+    jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
+    twin = next(place for place in range(1, len(ASKS)) if ASKS[place] == ASKS[0])
+    for place, source in ((0, 0), (twin, 0), (2, 2 + len(ASKS)), (2 + len(ASKS), 2)):
+        save(rows[place], jobs[source], tmp_path)
+    verdict = judge(rows, jobs, tmp_path)
+    assert (verdict.whole, verdict.wrong_row, verdict.lost) == (1, 3, len(rows) - 1)
+    assert len(verdict.notes) == 3
+
+
+def test_jobs_too_many_are_seen(rows: Sequence[Row], tmp_path: Path) -> None:
+    """A row's second one, one in another project, one with settings that nobody gave."""
+    given = made_for(rows[0], 100)
+    odd = MadeJob(**{**vars(given), "input": given.input | {"numFrames": 90}})
+    jobs = [*map(made_for, rows), given, made_for(rows[0], project_id="proj_b"), odd]
+    verdict = judge(rows, jobs, tmp_path)
+    assert (verdict.duplicates, verdict.lost, verdict.whole) == (3, len(rows), 0)
+
+
+def test_rows_repeat_the_callers_seed_and_leave_cells_blank() -> None:
+    """What makes jobs hard to tell apart is there: a third with one seed, twins, blank prompts."""
+    seeded = [ask for ask in ASKS if "seed" in ask]
+    assert len(seeded) == len(ASKS) // 3
+    assert all(ASKS.count(ask) == 2 for ask in (ASKS[0], seeded[0]))
+    assert sum("prompt" not in ask for ask in ASKS) > len(ASKS) // 2
+
+
+def test_an_echo_stays_the_same_for_a_job(rows: Sequence[Row]) -> None:
+    """The list and the job by its id agree, unless the list shows nothing; each way is another."""
+    echo, bodies = Echo(1), [made_for(rows[5], seed).input for seed in range(60)]
+    shown = [[echo(dict(body), place) for place in ("list", "job")] for body in bodies]
+    assert all(listed in (None, by_id) for listed, by_id in shown)
+    for place, ways in (("list", len(WAYS)), ("job", len(WAYS) - 1)):
+        seen = {json.dumps(way(dict(bodies[0]), place)) for way in WAYS}
+        assert len(seen) == ways
+
+
+def test_the_clients_clock_can_be_wrong() -> None:
+    """For all that it imports from then on, by `time` and by `datetime`."""
+    program = """
+import time
+from _chaos_client import shift_clock
+true = time.time()
+shift_clock(-18000)
+from datetime import UTC, datetime
+now = datetime.now(UTC)
+hours = [round((moment - true) / 3600) for moment in (time.time(), now.timestamp())]
+print(*hours, isinstance(now, datetime))
+"""
+    run = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys; sys.path.insert(0, {str(ROOT / 'scripts')!r}){program}",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == ["-5", "-5", "True"]
