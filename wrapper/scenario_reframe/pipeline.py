@@ -322,10 +322,12 @@ class Pipeline(Submitting):
             self.known.release_twins(run.token)
 
     def _job_now(self, run: Run) -> Flow[Job]:
-        """The job of a run, as the server describes it."""
+        """The job of a run; one that was on record as the server describes it now."""
+        is_on_record = run.claim is not None and run.claim.entry.job_id is not None
         job = yield from self._job(run)
-        if job.status == "unknown":
-            job = yield from repeat(self.operations.get_job(job.id), self.timing)
+        if is_on_record:
+            with suppress(ReframeError):  # it is paid for: its id is what counts
+                job = yield from repeat(self.operations.get_job(job.id), self.timing)
         return job
 
     def result(self, run: Run) -> Flow[ReframeResult]:
