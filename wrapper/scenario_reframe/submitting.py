@@ -142,7 +142,7 @@ def submit(operations: Operations, submission: Submission, log: PostLog) -> Flow
                 raise
             fault = error
         except BaseException as stop:
-            _stopped(stop, submission, log, job, was_sent=handover.happened)
+            _stopped(stop, log, job, was_sent=handover.happened)
             raise
         if handover.happened:
             outcome = proven_by(fault)
@@ -165,21 +165,15 @@ def _is_ours(job: Job, submission: Submission, log: PostLog) -> Flow[bool]:
     return is_ours
 
 
-def _stopped(
-    stop: BaseException, submission: Submission, log: PostLog, job: Job | None, *, was_sent: bool
-) -> None:
+def _stopped(stop: BaseException, log: PostLog, job: Job | None, *, was_sent: bool) -> None:
     """Keep what is known when Ctrl-C or a cancellation ends a submit."""
     if not was_sent:
         log.withdraw()
-    elif job is not None and not contradicts(job, submission) and log.made(job):
+    elif job is not None and not contradicts(job, log.submission) and log.made(job):
         stop.job = job  # type: ignore[attr-defined]
         stop.add_note(f"Job {job.id} was made, and is paid for: wait for this id.")
     else:
         log.end("uncertain", repr(stop))
-        stop.add_note(
-            f"The submit of seed {submission.seed} was cut off: a paid job may have been made. "
-            "Look for this seed in client.jobs() before submitting again."
-        )
 
 
 def proven_by(fault: ReframeError) -> Outcome:
@@ -204,6 +198,19 @@ class Submitting(Recovery):
 
     def submit(self, run: Run) -> Flow[Job]:
         """The job of a run, submitted once: the only place from which anything is paid for."""
+        try:
+            return (yield from self._submitted(run))
+        except ReframeError:
+            raise
+        except BaseException as stop:
+            if run.has_open_post:  # also while its job is looked for
+                stop.add_note(
+                    f"The submit of seed {run.first_open.seed} was cut off: a paid job may have "
+                    "been made. Look for this seed in client.jobs() before submitting again."
+                )
+            raise
+
+    def _submitted(self, run: Run) -> Flow[Job]:
         for _ in range(MOST_POSTS):
             job = (yield from self.recovered(run)) if run.has_open_post else None
             job = job or (yield from self._posted(run))
