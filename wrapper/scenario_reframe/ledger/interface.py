@@ -187,7 +187,7 @@ class Ledger(Protocol):
     ) -> Claim | Entry:
         """Claim the unfinished entry of this request, or a new one.
 
-        An entry that is done is returned unclaimed; so is one that failed, if its key is a
+        An entry that is done is returned unclaimed; so is one whose job failed, if its key is a
         caller's. `check` gets the unfinished or done entry, or None, in the transaction that
         claims it; what it raises leaves the ledger as it was. Raises LedgerBusyError if a living
         process has it, InvalidInputError if a caller's key is that of other content or settings.

@@ -31,7 +31,7 @@ from .rows import ENTRY, PostRow, entry_of, packed, post_of, request_key, shown
 from .terms import check_terms, owned
 
 _UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
-# A caller's key names its request even after that failed; there is one entry of it then.
+# A caller's key names its request even after its job failed; there is one such entry then.
 _FOUND = f"""
     {ENTRY} WHERE account = :account AND key = :key
     AND (state <> 'failed' OR (:with_failed = 1 AND job_id IS NOT NULL)) ORDER BY id DESC LIMIT 1
