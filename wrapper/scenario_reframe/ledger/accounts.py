@@ -98,8 +98,9 @@ class Account:
         unnamed = [int(row["id"]) for row in found if row["project"] is None]
         if unnamed:
             return unnamed[0]
-        # A key that was used with several named projects has none of its own yet.
-        if len(found) == 1:
+        # Learnt from a record. That the key was used with a project that the caller named says
+        # nothing: what is sent without a name may go to another one.
+        if found:
             self._id = int(found[0]["id"])
             return self._id
         (account,) = transaction.row(_OF_NOBODY, **place) or transaction.one(
@@ -127,7 +128,6 @@ class Account:
     def _of_project(self, transaction: Transaction, project: str) -> int:
         place = {"base_url": self._base_url, "project": project}
         (account,) = transaction.row(_OF_PROJECT, **place) or transaction.one(_BEGIN, **place)
-        transaction.run(_NOTE_KEY, account=account, fingerprint=self._fingerprint)
         return int(account)
 
 
