@@ -394,11 +394,14 @@ class Pipeline(Submitting):
 
     def held(self, run: Run, flow: Flow[T]) -> Flow[T]:
         """Perform the rest of a run, and let others at its entry in the end."""
+        result: T | None = None
         try:
             result = yield from flow
             if run.claim is not None:
                 yield Do(partial(self._ledger.release, run.claim))
         except BaseException as error:
+            if result is not None:  # stopped in the last line: the job is not to be lost
+                error.job = getattr(result, "job", result)  # type: ignore[attr-defined]
             if run.claim is not None:
                 self._ledger.release(run.claim, error)
             raise
