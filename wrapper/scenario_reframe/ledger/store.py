@@ -221,7 +221,7 @@ class SqlLedger(Records):
         found = [
             post_of(
                 post,
-                None if post["ended_at"] is None else clock - (leased["now"] - post["ended_at"]),
+                None if post["ended_at"] is None else clock - _since_end(post, leased["now"]),
                 token=token,
                 project_id=self._project_id,
             )
@@ -274,6 +274,14 @@ def _state_after_release(transaction: Transaction, row: Row, error: BaseExceptio
         return "uncertain"
     (unresolved,) = transaction.one(_IS_UNRESOLVED, id=row["id"])
     return "new" if error is None or unresolved else "failed"
+
+
+def _since_end(post: Row, now: float) -> float:
+    """Seconds since a POST ended; less than 0 if it may go on.
+
+    No longer than it can: the machine's clock may have been set back since then.
+    """
+    return max(float(now - post["ended_at"]), -float(post["longest"]))
 
 
 def _last(claim: Claim) -> PostRow | None:
