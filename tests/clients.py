@@ -6,12 +6,30 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from attrs import evolve
 
 from scenario_reframe import AsyncReframeClient, ReframeClient
+from scenario_reframe.timing import USUAL
 
 BASE_URL = "https://api.test/v1"
 KEY, SECRET = "the-key", "the-secret"
 _TLS = ssl.create_default_context()  # one for all clients: making it is slow
+
+
+class PausesClock:
+    """A clock that only pauses move, which no test of a `Caller` sleeps through."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Seconds that were paused."""
+        return self.now
+
+
+CLOCK = PausesClock()
+"""Of all clients that a `Caller` makes; the fixture `pauses` moves it."""
+TIMING = evolve(USUAL, clock=CLOCK)
 
 
 def plain(make: Any) -> Any:
@@ -38,7 +56,8 @@ class Caller:
     ) -> Any:
         """Make a client, call one method, close the client."""
         options: dict[str, Any] = {
-            "api_key": KEY, "api_secret": SECRET, "base_url": BASE_URL, **(client or {}),
+            "api_key": KEY, "api_secret": SECRET, "base_url": BASE_URL, "timing": TIMING,
+            **(client or {}),
         }  # fmt: skip
         if self.is_async:
             return asyncio.run(self._later(name, options, http, args, kwargs))

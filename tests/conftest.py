@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import pytest
 from pytest_httpx import HTTPXMock
 
-from clients import Caller
+from clients import CLOCK, Caller
 from contracts import Contract, load_spec
 from exchanges import Record
 from sandbox_clips import Client, bar_clip
@@ -94,13 +94,17 @@ def call(request: pytest.FixtureRequest) -> Caller:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No client sleeps: the seconds that it would have slept."""
+    """No client sleeps: the seconds that it would have slept, by which `CLOCK` moves."""
     slept: list[float] = []
 
-    async def later(seconds: float) -> None:
+    def pause(seconds: float) -> None:
         slept.append(seconds)
+        CLOCK.now += seconds
 
-    monkeypatch.setattr("time.sleep", slept.append)
+    async def later(seconds: float) -> None:
+        pause(seconds)
+
+    monkeypatch.setattr("time.sleep", pause)
     monkeypatch.setattr("asyncio.sleep", later)
     return slept
 

@@ -31,6 +31,12 @@ SUBMIT_PATH = f"/generate/custom/{MODEL_ID}"
 DATE = "Thu, 01 Jan 2026 10:00:00 GMT"
 """The server's clock at the first second of every script."""
 
+VENDORS_429 = {
+    "reason": "Too many parallel jobs",
+    "details": {"actionName": "parallel-custom-jobs", "actionLimit": 5},
+}
+"""The body of the vendor's own 429."""
+
 START = 1000.0
 
 

@@ -15,7 +15,7 @@ from clients import BASE_URL, KEY, SECRET, Caller
 from reference import EXAMPLE
 from scenario_reframe import Asset, Estimate, Job, Submission, UnexpectedResponseError
 from scenario_reframe_api.settings import MODEL_ID
-from stepping import SUBMIT_PATH, asset_record, job_record
+from stepping import DATE, SUBMIT_PATH, asset_record, job_record
 
 pytestmark = pytest.mark.usefixtures("pauses")
 
@@ -69,10 +69,22 @@ def test_submit_without_settings_sends_a_seed_alone(call: Caller, httpx_mock: HT
 def test_submit_fills_the_video_with_the_asset_s_id(call: Caller, httpx_mock: HTTPXMock) -> None:
     """Under the name that the server wants, with what the spec does not know beside it."""
     httpx_mock.add_response(json={"job": job_record()})
-    call("submit", "asset_in", extra={"newKey": [1]}, seed=5, prompt="naïve 猫")
-    assert json.loads(only_request(httpx_mock).content) == {
-        "videoUrl": "asset_in", "newKey": [1], "seed": 5, "prompt": "naïve 猫",
-    }  # fmt: skip
+    call("submit", "asset_in", extra={"newKey": [1]}, prompt="naïve 猫")
+    body = json.loads(only_request(httpx_mock).content)
+    assert isinstance(body.pop("seed"), int)
+    assert body == {"videoUrl": "asset_in", "newKey": [1], "prompt": "naïve 猫"}
+
+
+def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first(
+    call: Caller, httpx_mock: HTTPXMock
+) -> None:
+    """A free GET: jobs of the same seed that are older are not its own."""
+    httpx_mock.add_response(method="GET", json={"jobs": []}, headers={"Date": DATE})
+    httpx_mock.add_response(method="POST", json={"job": job_record()})
+    call("submit", "asset_in", seed=5)
+    asked, posted = httpx_mock.get_requests()
+    assert (asked.url.path, asked.url.params["pageSize"]) == ("/v1/jobs", "1")
+    assert json.loads(posted.content) == {"seed": 5, "videoUrl": "asset_in"}
 
 
 def test_wait_understands_the_page_s_example_reply(call: Caller, httpx_mock: HTTPXMock) -> None:
@@ -247,7 +259,11 @@ def test_find_job_asks_in_the_submission_s_project(call: Caller, httpx_mock: HTT
     listed = job_record("job_1", metadata={"input": {"seed": 7}})
     httpx_mock.add_response(json={"jobs": [listed]}, is_reusable=True)
     submission = Submission(
-        seed=7, body={"seed": 7}, started_at=datetime.now(UTC), project_id="proj_sub"
+        seed=7,
+        body={"seed": 7},
+        started_at=datetime.now(UTC),
+        project_id="proj_sub",
+        is_seed_drawn=True,
     )
     job = call("find_job", submission, client={"project_id": "proj_client"})
     assert job.id == "job_1"
@@ -343,7 +359,7 @@ def test_upload_keeps_the_disk_off_the_event_loop(
     assert threading.main_thread() not in seen
 
 
-def test_reframe_walks_the_whole_road(
+def test_reframe_is_the_whole_pipeline(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, pauses: list[float]
 ) -> None:
     """From a local clip to a local file, over either client."""

@@ -1,6 +1,7 @@
 """Where the credentials go, what the logs show, and whose connections are closed."""
 
 import asyncio
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from attrs import evolve
 from pytest_httpx import HTTPXMock
 
-from clients import BASE_URL, KEY, SECRET, Caller, plain
+from clients import BASE_URL, KEY, SECRET, TIMING, Caller, plain
 from scenario_reframe import (
     ApiError,
     AsyncReframeClient,
@@ -249,20 +251,33 @@ def test_closed_client_says_so(httpx_mock: HTTPXMock) -> None:
     asyncio.run(later())
 
 
-def test_context_managers_close_what_they_made() -> None:
+def test_context_managers_close_what_they_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """And give the client itself, and let errors through."""
+    made: list[httpx.Client | httpx.AsyncClient] = []
+
+    def kept(kind: Any) -> Any:
+        def make() -> Any:
+            made.append(kind())
+            return made[-1]
+
+        return make
+
+    monkeypatch.setattr("scenario_reframe.client.httpx.Client", kept(httpx.Client))
+    monkeypatch.setattr("scenario_reframe.client.httpx.AsyncClient", kept(httpx.AsyncClient))
     with ReframeClient(KEY, SECRET) as client:
-        assert not client._http.is_closed
-    assert client._http.is_closed
+        assert isinstance(client, ReframeClient)
+        assert [http.is_closed for http in made] == [False]
+    assert [http.is_closed for http in made] == [True]
     with pytest.raises(ZeroDivisionError), ReframeClient(KEY, SECRET):
         _ = 1 // 0
 
     async def later() -> None:
         async with AsyncReframeClient(KEY, SECRET) as twin:
-            assert not twin._http.is_closed
-        assert twin._http.is_closed
+            assert isinstance(twin, AsyncReframeClient)
+            assert [http.is_closed for http in made] == [True, True, False]
 
     asyncio.run(later())
+    assert [http.is_closed for http in made] == [True, True, True]
 
 
 def test_given_client_is_not_closed() -> None:
@@ -289,30 +304,41 @@ def test_two_base_urls_each_get_their_own_credentials(httpx_mock: HTTPXMock) -> 
     assert headers == [httpx.BasicAuth(key, "s")._auth_header for key in ("key-1", "key-2")]
 
 
-def test_cancelled_submit_of_the_async_client_says_what_to_look_for(
-    httpx_mock: HTTPXMock,
+@pytest.mark.parametrize("grace", [0.0, 600.0])
+def test_cancelled_submit_of_the_async_client_loses_nothing(
+    httpx_mock: HTTPXMock, grace: float
 ) -> None:
-    """A task that is cancelled during the POST is cancelled, with a note of the seed."""
+    """A reply that comes soon is waited for, and its job carried; else a note names the seed."""
 
-    async def later() -> None:
-        reached = asyncio.Event()
+    async def later() -> asyncio.CancelledError:
+        reached, cancelled = asyncio.Event(), asyncio.Event()
 
-        async def hang(_: httpx.Request) -> httpx.Response:
+        async def answer(_: httpx.Request) -> httpx.Response:
             reached.set()
-            await asyncio.Event().wait()
-            raise AssertionError
+            await cancelled.wait()
+            return httpx.Response(200, json={"job": job_record()})
 
-        httpx_mock.add_callback(hang)
-        async with AsyncReframeClient(KEY, SECRET, base_url=BASE_URL) as client:
-            task = asyncio.ensure_future(client.submit("asset_in", seed=4711))
+        httpx_mock.add_callback(answer, method="POST")
+        timing = evolve(TIMING, last_answers=grace)
+        async with AsyncReframeClient(KEY, SECRET, base_url=BASE_URL, timing=timing) as client:
+            task = asyncio.ensure_future(client.submit("asset_in"))
             await reached.wait()
             task.cancel()
+            asyncio.get_running_loop().call_soon(cancelled.set) if grace else None
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task
-        assert "seed 4711" in "".join(caught.value.__notes__)
+        return caught.value
 
-    asyncio.run(later())
-    assert len(httpx_mock.get_requests()) == 1
+    stop = asyncio.run(later())
+    (posted,) = httpx_mock.get_requests()
+    seed = json.loads(posted.content)["seed"]
+    job = getattr(stop, "job", None)
+    if grace:
+        assert job is not None
+        assert job.id == "job_1"
+    else:
+        assert job is None
+        assert f"seed {seed}" in "".join(stop.__notes__)
 
 
 def test_part_that_fails_stops_its_siblings_and_leaves_no_file_open(
