@@ -101,7 +101,8 @@ class Stepper:
 
     Answers to Send, Pull and Push come from a script: a function of the step, or a sequence. An
     answer that is an exception is thrown into the flow. A body is handed over as the drivers do it:
-    it is checked right before, and not sent if that raises.
+    it is checked right before, and not sent if that raises. `before` is called with each step, and
+    what it raises is thrown in the step's place, as a cancellation is.
     """
 
     def __init__(self, *answers: Answer, script: Script | None = None, took: float = 0.0) -> None:
@@ -110,6 +111,7 @@ class Stepper:
         self.now = START
         self.timing = Timing(clock=self.clock)
         self.pushed: list[bytes] = []
+        self.before: Callable[[Step], None] = lambda _: None
         self._script = script
         self._took = took
 
@@ -133,6 +135,7 @@ class Stepper:
                 return result
             self.steps.append(step)
             try:
+                self.before(step)
                 answer, error = self._perform(step), None
             except BaseException as fault:  # noqa: BLE001 - the flow decides
                 answer, error = None, fault

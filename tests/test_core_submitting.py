@@ -1,8 +1,9 @@
-"""Submitting, stepped by hand: at most one paid job, and none that is lost."""
+"""One POST and what it proves, stepped by hand: at most one paid job, and none that is lost."""
 
+import asyncio
 import logging
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,27 +11,26 @@ import pytest
 from scenario_reframe import (
     ApiError,
     ConnectionFailedError,
-    Job,
+    InvalidInputError,
+    LedgerBusyError,
     RateLimitedError,
     ReframeError,
-    Submission,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import Reply, Request, Send
-from scenario_reframe.retry import REFUSALS
-from scenario_reframe.submitting import Claims, find, sort_out, submit, with_seed
-from scenario_reframe.timing import USUAL
-from stepping import DATE, SUBMIT_PATH, Answer, Stepper, job_record, lost, reply
+from scenario_reframe.flow import Do, Pause, Reply, Request, Send, Step
+from scenario_reframe.run import Options
+from scenario_reframe.submitting import REFUSALS, new_submission
+from scenes import LOOKED_FOR, NOON, POST, Scene, mine
+from stepping import SUBMIT_PATH, VENDORS_429, Answer, Unsent, job_record, lost, reply
 
-BODY = {"seed": 7, "aspectRatio": "9:16", "videoUrl": "asset_in"}
-POST = f"POST {SUBMIT_PATH}"
-VENDORS_429 = {"reason": "Too many", "details": {"actionName": "custom", "actionLimit": 5}}
-
-AMBIGUOUS = [
+MADE = reply({"job": job_record("job_9")})
+SORRY = {"reason": "no"}
+# What says nothing of whether a job was made.
+UNCLEAR = [
     lost(),
-    *[reply({"reason": "hm"}, status) for status in (408, 409, 425, 429, 402, 410, 418)],
-    *[reply({"reason": "oops"}, status) for status in (500, 502, 503, 504, 520, 599)],
-    *[reply(b"", status, location="/v2") for status in (301, 302, 303, 307, 308)],
+    *[reply(SORRY, status) for status in (408, 409, 410, 418, 425, 451)],
+    *[reply(SORRY, status) for status in (500, 502, 503, 504, 520, 599)],
+    *[reply(b"", status, location="urn:job:1") for status in (301, 302, 303, 307, 308)],
     reply(b"<html>thanks</html>"),
     reply([]),
     reply(None),
@@ -47,59 +47,9 @@ AMBIGUOUS = [
     reply(b'{"job": {"jobId": "job_1"'),
     reply(b"", 204),
     reply({"creativeUnitsCost": 60}, 269),
+    reply({"job": job_record("job_other", metadata={"input": {"seed": -1}})}),
 ]
-
-
-class Server:
-    """Answers a submit once as told, and then lists jobs."""
-
-    def __init__(
-        self, answer: Answer, *pages: Sequence[dict[str, Any]] | Answer, date: str = DATE
-    ) -> None:
-        self.answer = answer
-        self.pages = list(pages)
-        self.date = date
-        self.lists: list[Request] = []
-
-    def __call__(self, step: Any) -> Answer:
-        """One answer. The last page is given again and again."""
-        assert isinstance(step, Send)
-        if step.request.method == "POST":
-            return self.answer
-        if "createdAfter" not in step.request.params:
-            return reply({"jobs": []}, date=self.date)
-        self.lists.append(step.request)
-        page = self.pages.pop(0) if len(self.pages) > 1 else (self.pages or [()])[0]
-        return page if isinstance(page, Answer) else reply({"jobs": page})
-
-
-def mine(job_id: str = "job_mine", seed: Any = 7, **more: Any) -> dict[str, Any]:
-    """A listed job that echoes the seed and the video."""
-    echoed = {"seed": seed, "videoUrl": "asset_in", **more.pop("input", {})}
-    return job_record(job_id, metadata={"input": echoed}, **more)
-
-
-def submitted(
-    answer: Answer,
-    *pages: Sequence[dict[str, Any]] | Answer,
-    claimed: set[str] | None = None,
-    body: dict[str, Any] | None = None,
-    date: str = DATE,
-) -> tuple[Job, Stepper]:
-    """Submit by hand: the job, and what was done."""
-    stepper = Stepper(script=Server(answer, *pages, date=date))
-    ids = set() if claimed is None else claimed
-    return stepper.run(submit(stepper.operations(), body or BODY, Claims(ids))), stepper
-
-
-def refused(
-    answer: Answer, *pages: Sequence[dict[str, Any]] | Answer, claimed: set[str] | None = None
-) -> tuple[ReframeError, Stepper]:
-    """Submit by hand for an error: the error, and what was done."""
-    stepper = Stepper(script=Server(answer, *pages))
-    with pytest.raises(ReframeError) as caught:
-        stepper.run(submit(stepper.operations(), BODY, Claims(claimed or set())))
-    return caught.value, stepper
+STOPS = [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.CancelledError]
 
 
 @pytest.mark.parametrize(
@@ -117,429 +67,351 @@ def refused(
         {"job": {"jobId": "job_9", "status": None, "metadata": None, "statusHistory": None}},
         {"job": {"jobId": "job_9", "statusHistory": [None, 5]}, "creativeUnitsCost": "dear"},
         {"job": {"jobId": "job_9", "metadata": {"assetIds": "asset_1", "input": 3}}},
+        {"job": {"jobId": "job_9", "metadata": {"input": {"seed": None, "prompt": "other"}}}},
     ],
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 269, 299])
 def test_submit_reads_the_job_id_through_any_surprise(payload: Any, status: int) -> None:
-    """A paid job's id is found under each of its keys, whatever else is odd."""
-    job, stepper = submitted(reply(payload, status))
-    assert job.id == "job_9"
-    assert stepper.sent == [POST]
+    """A paid job's id is found under each of its keys, whatever else is odd, and is enough."""
+    scene = Scene(reply(payload, status))
+    assert scene.submit().id == "job_9"
+    assert scene.sent == [POST]
 
 
 def test_submit_keeps_the_job_id_of_a_deeply_nested_reply() -> None:
     """A record too deep to read through still gives up its id."""
     deep = b'{"job": {"jobId": "job_9", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 702
-    job, _ = submitted(Reply(200, {}, deep))
-    assert job.id == "job_9"
+    assert Scene(Reply(200, {}, deep)).submit().id == "job_9"
 
 
 def test_submit_sends_the_body_and_the_project() -> None:
-    """What was checked goes out as it is, with the project in the query."""
-    stepper = Stepper(reply({"jobId": "job_9"}))
-    stepper.run(submit(stepper.operations("proj_1"), BODY, Claims()))
-    assert stepper.requests == [
-        Request(method="POST", path=SUBMIT_PATH, params={"projectId": "proj_1"}, body=BODY)
+    """What was checked and a drawn seed go out, with the project in the query."""
+    scene = Scene(MADE, project_id="proj_7")
+    scene.submit("asset_in", aspect_ratio="9:16")
+    (body,) = scene.posted
+    seed = body["seed"]
+    assert scene.stepper.requests == [
+        Request(
+            method="POST",
+            path=SUBMIT_PATH,
+            params={"projectId": "proj_7"},
+            body={"seed": seed, "aspectRatio": "9:16", "videoUrl": "asset_in"},
+        )
     ]
 
 
-def test_submit_claims_and_logs_the_job(caplog: pytest.LogCaptureFixture) -> None:
-    """The id is on record at once, and no later look takes the job for its own."""
-    claimed: set[str] = set()
+def test_submit_logs_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    """Its id is in the log at once."""
     with caplog.at_level(logging.INFO, "scenario_reframe"):
-        submitted(reply({"jobId": "job_9"}), claimed=claimed)
-    assert claimed == {"job_9"}
+        Scene(MADE).submit()
     assert "job_9" in caplog.text
 
 
+@pytest.mark.parametrize("body", [SORRY, {"message": "Forbidden"}], ids=repr)
 @pytest.mark.parametrize("status", sorted(REFUSALS))
-def test_submit_raises_a_refusal_at_once(status: int) -> None:
-    """These statuses prove that no job was made: nothing is looked for, nothing sent again."""
-    error, stepper = refused(reply({"reason": "no"}, status))
-    assert isinstance(error, ApiError)
+def test_refusal_of_the_api_proves_that_no_job_was_made(status: int, body: Any) -> None:
+    """It is raised at once: nothing is looked for, nothing sent again."""
+    scene = Scene(reply(body, status))
+    error = scene.fails(ApiError)
     assert error.status_code == status
-    assert stepper.sent == [POST]
-    assert stepper.pauses == []
+    assert scene.sent == [POST]
+    assert scene.looked == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>Payment required</html>", b"no", ["reason"], {"error": "no"}, {"detail": "no"},
+     {"reason": 5}, {"reason": ""}, {"message": None}],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("status", sorted(REFUSALS))
+def test_refusal_of_a_proxy_proves_nothing(status: int, body: Any) -> None:
+    """It says nothing of what stands behind the proxy: the job is looked for, and found."""
+    scene = Scene(reply(body, status), pages=[[], [mine()]])
+    assert scene.submit().id == "job_mine"
+    assert len(scene.posted) == 1
 
 
 def test_refusals_are_those_of_the_contract() -> None:
-    """The list of statuses that prove that no job was made."""
-    assert {400, 401, 403, 404, 405, 413, 415, 422} == REFUSALS
+    """The statuses with which the API can prove that no job was made."""
+    assert {400, 401, 402, 403, 404, 405, 413, 415, 422} == REFUSALS
 
 
-def test_submit_tries_again_when_no_connection_was_opened() -> None:
+def test_submit_tries_again_when_nothing_was_handed_over() -> None:
     """Nothing can have arrived, so a second and a third try cost nothing."""
-    stepper = Stepper(lost(sent=False), lost(sent=False), reply({"jobId": "job_9"}))
-    job = stepper.run(submit(stepper.operations(), BODY, Claims()))
-    assert job.id == "job_9"
-    assert stepper.sent == [POST] * 3
-    assert stepper.pauses == [0.5, 1.0]
+    scene = Scene(lost(sent=False), lost(sent=False), MADE)
+    assert scene.submit().id == "job_9"
+    assert scene.sent == [POST] * 3
+    assert scene.stepper.pauses == [0.5, 1.0]
+    assert len(scene.posted) == 1
 
 
-def test_submit_gives_up_connecting_after_three_tries() -> None:
-    """The error says that nothing was sent."""
-    error, stepper = refused(lost(sent=False))
-    assert isinstance(error, ConnectionFailedError)
+@pytest.mark.parametrize("has_ledger", [False, True])
+def test_submit_gives_up_connecting_after_three_tries(*, has_ledger: bool) -> None:
+    """The error says that nothing was sent, and on record is no POST."""
+    scene = Scene(lost(sent=False), has_ledger=has_ledger)
+    error = scene.fails(ConnectionFailedError)
     assert not error.sent
     assert isinstance(error.__cause__, OSError)
-    assert stepper.sent == [POST] * 3
+    assert scene.sent == [POST] * 3
+    assert scene.states == (["failed"] if has_ledger else [])
 
 
-def test_submit_looks_for_its_job_when_the_second_try_is_lost() -> None:
-    """A connection that failed first and broke then leaves it open, and is not sent again."""
-    stepper = Stepper(
-        lost(sent=False), lost(), reply({"jobs": []}, date=DATE), reply({"jobs": [mine()]})
-    )
-    job = stepper.run(submit(stepper.operations(), BODY, Claims()))
-    assert job.id == "job_mine"
-    assert stepper.sent.count(POST) == 2
+def test_submit_whose_second_try_is_lost_is_not_sent_again() -> None:
+    """A connection that failed first and broke then leaves it open: the job is looked for."""
+    scene = Scene(lost(sent=False), lost(), pages=[[mine()]])
+    assert scene.submit().id == "job_mine"
+    assert scene.sent.count(POST) == 2
+    assert len(scene.posted) == 1
 
 
-@pytest.mark.parametrize("answer", AMBIGUOUS, ids=repr)
-def test_submit_finds_its_job_after_an_ambiguous_answer(answer: Answer) -> None:
-    """One POST; the job that echoes the seed and the input is the job."""
-    job, stepper = submitted(answer, [mine(), mine("job_other", seed=8)])
-    assert job.id == "job_mine"
-    assert stepper.sent.count(POST) == 1
+@pytest.mark.parametrize("answer", UNCLEAR, ids=repr)
+def test_submit_finds_its_job_after_an_unclear_answer(answer: Answer) -> None:
+    """One POST; the job that echoes the drawn seed is the job."""
+    scene = Scene(answer, pages=[[mine(), mine("job_a", seed=-5)]])
+    assert scene.submit().id == "job_mine"
+    assert len(scene.posted) == 1
 
 
-@pytest.mark.parametrize("answer", AMBIGUOUS, ids=repr)
-def test_submit_is_uncertain_after_an_ambiguous_answer_without_a_job(answer: Answer) -> None:
+@pytest.mark.parametrize("answer", UNCLEAR, ids=repr)
+def test_submit_is_uncertain_after_an_unclear_answer_without_a_job(answer: Answer) -> None:
     """One POST, a minute of looking, and an error that says what to look for."""
-    error, stepper = refused(answer, [])
-    assert isinstance(error, SubmissionUncertainError)
-    assert error.submission.seed == 7
-    assert error.submission.body == BODY
+    scene = Scene(answer)
+    error = scene.fails(SubmissionUncertainError, aspect_ratio="9:16")
+    (body,) = scene.posted
+    assert (error.submission.seed, error.submission.body) == (body["seed"], body)
+    assert error.submission.is_seed_drawn
     assert error.candidates == ()
     assert isinstance(error.__cause__, ReframeError)
-    assert "seed 7" in str(error)
-    assert stepper.sent.count(POST) == 1
-    assert sum(stepper.pauses) == sum(USUAL.look_ups) == 60.0
+    assert f"seed {body['seed']}" in str(error)
+    assert scene.looked == LOOKED_FOR
 
 
-def test_submit_finds_a_job_that_is_listed_late() -> None:
-    """The vendor does not say how soon a job is listed, so it is looked for again."""
-    job, stepper = submitted(lost(), [], [], [], [mine()])
-    assert job.id == "job_mine"
-    assert stepper.pauses == [1.0, 2.0, 4.0]
+def test_submit_does_not_take_the_answer_to_another_s_request() -> None:
+    """The same job named twice is the first one's; the second is looked for."""
+    scene = Scene(MADE, pages=[[mine()]])
+    assert [scene.submit().id, scene.submit().id] == ["job_9", "job_mine"]
+    assert len(scene.posted) == 2
 
 
-def test_submit_claims_the_job_that_it_found() -> None:
-    """A job that was found is nobody else's."""
-    claimed: set[str] = set()
-    submitted(lost(), [mine()], claimed=claimed)
-    assert claimed == {"job_mine"}
+@pytest.mark.parametrize("more", [{}, {"seed": 5}], ids=repr)
+def test_submit_does_not_take_an_answer_that_echoes_another_s_request(more: Any) -> None:
+    """A drawn seed must not differ; with a caller's nothing may."""
+    echo = {"seed": 5, "numFrames": 100} if more else {"seed": -5}
+    theirs = reply({"job": job_record("job_theirs", metadata={"input": echo})})
+    scene = Scene(theirs)
+    error = scene.fails(SubmissionUncertainError, num_frames=81, **more)
+    assert "job_theirs, which is another request's" in str(error)
+    assert len(scene.posted) == 1
 
 
-def test_submit_does_not_take_a_job_that_was_claimed() -> None:
-    """A job that this client knows to be another submit's is passed over."""
-    error, _ = refused(lost(), [mine()], claimed={"job_mine"})
-    assert isinstance(error, SubmissionUncertainError)
-    assert error.candidates == ()
-    job, _ = submitted(lost(), [mine("job_a"), mine("job_b")], claimed={"job_a"})
-    assert job.id == "job_b"
+ANY_429 = [
+    reply(VENDORS_429, 429, retry_after="9"),
+    reply({"reason": "Cooldown", "remainingSeconds": 9}, 429),
+    reply({"message": "Too Many Requests"}, 429, retry_after="9"),
+    reply(b"slow down", 429, retry_after="9"),
+    reply(b"", 429, retry_after="9"),
+]
 
 
-def test_submit_is_uncertain_when_several_jobs_match() -> None:
-    """It does not guess: both are named, and it does not go on looking."""
-    error, stepper = refused(lost(), [mine("job_a"), mine("job_b")])
-    assert isinstance(error, SubmissionUncertainError)
-    assert [job.id for job in error.candidates] == ["job_a", "job_b"]
-    assert "job_a, job_b" in str(error)
-    assert stepper.pauses == []
-
-
-@pytest.mark.parametrize(
-    "listed",
-    [
-        job_record("job_c"),
-        job_record("job_c", metadata=None),
-        job_record("job_c", metadata=5),
-        job_record("job_c", metadata={"input": {}}),
-        job_record("job_c", metadata={"input": {"videoUrl": "asset_in"}}),
-        job_record("job_c", metadata={"input": {"seed": None}}),
-        {"jobId": "job_c"},
-        {"jobId": "job_c", "jobType": None},
-        {"id": "job_c", "status": "queued"},
-    ],
-    ids=repr,
-)
-def test_submit_names_a_job_without_a_seed_as_a_candidate(listed: dict[str, Any]) -> None:
-    """A job that does not say its seed could be it: a person decides."""
-    error, _ = refused(lost(), [listed])
-    assert isinstance(error, SubmissionUncertainError)
-    assert [job.id for job in error.candidates] == ["job_c"]
-
-
-@pytest.mark.parametrize(
-    "listed",
-    [
-        mine(seed=8),
-        mine(seed="7"),
-        mine(input={"videoUrl": "asset_other"}),
-        mine(input={"aspectRatio": "1:1"}),
-        mine(jobType="upload"),
-        job_record("job_c", metadata={"input": {"videoUrl": "asset_other"}}),
-        {"status": "queued"},
-        {"jobId": 5},
-    ],
-    ids=repr,
-)
-def test_submit_passes_over_jobs_that_cannot_be_it(listed: dict[str, Any]) -> None:
-    """Another seed, another input, another type, or no id."""
-    error, _ = refused(lost(), [listed])
-    assert isinstance(error, SubmissionUncertainError)
-    assert error.candidates == ()
-
-
-@pytest.mark.parametrize(
-    "echo", [{"aspectRatio": "9:16"}, {"numFrames": 81}, {"aspectRatio": None}]
-)
-def test_submit_knows_its_job_by_an_echo_that_says_more(echo: dict[str, Any]) -> None:
-    """Defaults that the server adds, and keys that it leaves out, contradict nothing."""
-    job, _ = submitted(lost(), [mine(input=echo)])
-    assert job.id == "job_mine"
-
-
-def test_submit_without_a_video_does_not_take_a_job_that_has_one() -> None:
-    """The same seed with a video of its own is another job."""
-    with pytest.raises(SubmissionUncertainError):
-        submitted(lost(), [mine()], body={"seed": 7})
-
-
-def test_submit_does_not_take_an_older_job_of_the_same_seed() -> None:
-    """A job made well before the POST is an earlier run, named but not taken."""
-    old, new = "2026-01-01T09:50:00.000Z", "2026-01-01T10:00:01.000Z"
-    error, _ = refused(lost(), [mine("job_old", createdAt=old)])
-    assert isinstance(error, SubmissionUncertainError)
-    assert [job.id for job in error.candidates] == ["job_old"]
-    job, _ = submitted(lost(), [mine("job_old", createdAt=old), mine("job_new", createdAt=new)])
-    assert job.id == "job_new"
-
-
-def test_submit_asks_by_the_servers_clock_with_an_hour_of_slack() -> None:
-    """The moment of the POST is counted back from the reply's `Date`."""
-    server = Server(lost(), [], [], [mine()])
-    stepper = Stepper(script=server)
-    stepper.run(submit(stepper.operations("proj_1"), BODY, Claims()))
-    # The script's clock stands still, so each pause moves the asked moment back by as much.
-    asked = [request.params["createdAfter"] for request in server.lists]
-    assert asked == [
-        "2026-01-01T09:00:00.000Z",
-        "2026-01-01T08:59:59.000Z",
-        "2026-01-01T08:59:57.000Z",
-    ]
-    assert all(request.params["projectId"] == "proj_1" for request in stepper.requests)
-    assert all(request.params["pageSize"] == 100 for request in server.lists)
-
-
-@pytest.mark.parametrize(
-    "date",
-    ["", "today", "Thu, 01 Jan 99999999999999999999 10:00:00 GMT",
-     "Thu, 01 Jan 2026 10:00:00 +99999999999999"],
-)  # fmt: skip
-def test_submit_falls_back_on_its_own_clock(date: str) -> None:
-    """A server that does not say the time sensibly is asked by ours."""
-    server = Server(lost(), [mine()], date=date)
-    stepper = Stepper(script=server)
-    assert stepper.run(submit(stepper.operations(), BODY, Claims())).id == "job_mine"
-    asked = datetime.fromisoformat(server.lists[0].params["createdAfter"])
-    assert abs(datetime.now(UTC) - timedelta(hours=1) - asked) < timedelta(minutes=5)
-
-
-@pytest.mark.parametrize("token", ["page 2/+=", "t" * 3000], ids=["odd", "long"])
-def test_submit_reads_the_list_to_its_last_page(token: str) -> None:
-    """A short or empty page is not the end while a token is given; tokens go back unchanged."""
-    server = Server(
-        lost(),
-        reply({"jobs": [mine(seed=8)], "nextPaginationToken": token}),
-        reply({"jobs": [], "nextPaginationToken": "page 3"}),
-        reply({"jobs": [mine()], "nextPaginationToken": None}),
-    )
-    stepper = Stepper(script=server)
-    assert stepper.run(submit(stepper.operations(), BODY, Claims())).id == "job_mine"
-    tokens = [request.params.get("paginationToken") for request in server.lists]
-    assert tokens == [None, token, "page 3"]
-
-
-def test_submit_counts_a_job_once_though_two_pages_list_it() -> None:
-    """Pages that overlap do not make one job two."""
-    pages = reply({"jobs": [mine()], "nextPaginationToken": "t"}), reply({"jobs": [mine()]})
-    job, _ = submitted(lost(), *pages)
-    assert job.id == "job_mine"
-
-
-def test_submit_does_not_follow_a_list_in_circles() -> None:
-    """A token that comes again ends the look, which then proves nothing."""
-    error, stepper = refused(lost(), reply({"jobs": [mine()], "nextPaginationToken": "t"}))
-    assert isinstance(error, SubmissionUncertainError)
-    assert len(stepper.requests) == 1 + 3 * len(USUAL.look_ups)
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        lost(),
-        reply({"reason": "no"}, 403),
-        reply({}, 500),
-        reply({}, 429),
-        reply(b"<html>"),
-        reply({"jobs": None}),
-        reply({"jobs": {}}),
-        reply({"jobs": ["job_1"]}),
-        reply({}),
-    ],
-    ids=repr,
-)
-def test_submit_stays_uncertain_when_the_list_cannot_be_read(page: Answer) -> None:
-    """A list that fails proves nothing; one that may pass is read four times a look."""
-    error, stepper = refused(lost(), page)
-    assert isinstance(error, SubmissionUncertainError)
-    assert stepper.sent.count(POST) == 1
-    refusal = isinstance(page, Reply) and page.status == 403
-    back_off = [] if refusal else [0.5, 1.0, 2.0]
-    assert stepper.pauses == back_off + [
-        seconds for pause in USUAL.look_ups[1:] for seconds in (pause, *back_off)
-    ]
-
-
-def test_submit_finds_its_job_after_a_list_that_failed() -> None:
-    """One look that fails does not end the looking."""
-    job, _ = submitted(lost(), reply({}, 500), [mine()])
-    assert job.id == "job_mine"
-
-
-@pytest.mark.parametrize("body", [VENDORS_429, {"reason": "Cooldown", "remainingSeconds": 12}])
-def test_submit_looks_once_after_the_vendors_own_429(body: dict[str, Any]) -> None:
-    """The application's word that no job was made is nearly believed."""
-    error, stepper = refused(reply(body, 429, retry_after="9"), [])
-    assert isinstance(error, RateLimitedError)
+@pytest.mark.parametrize("answer", ANY_429, ids=repr)
+def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
+    """It says how long to wait, and what was refused."""
+    scene = Scene(answer)
+    error = scene.fails(RateLimitedError)
     assert error.retry_after == 9.0
-    assert error.limit == (5 if "details" in body else None)
-    assert stepper.sent == [POST, "GET /jobs", "GET /jobs"]
-    assert stepper.pauses == []
+    assert error.limit == (5 if answer is ANY_429[0] else None)
+    assert error.submission.body == scene.posted[0]
+    assert scene.sent[0] == POST
+    assert len(scene.lists) == len(scene.posted) == 1
+    assert scene.looked == 0
 
 
-def test_submit_takes_the_job_that_a_429_made_all_the_same() -> None:
-    """One look is enough to find a job behind a 429."""
-    job, _ = submitted(reply(VENDORS_429, 429), [mine()])
-    assert job.id == "job_mine"
-
-
-def test_submit_raises_the_429_when_the_list_fails() -> None:
-    """With the vendor's own word, a list that cannot be read changes nothing."""
-    error, _ = refused(reply(VENDORS_429, 429), lost())
-    assert isinstance(error, RateLimitedError)
-
-
-def test_submit_is_uncertain_after_a_429_with_several_matches() -> None:
-    """Two jobs of the seed outweigh the vendor's word."""
-    error, _ = refused(reply(VENDORS_429, 429), [mine("job_a"), mine("job_b")])
-    assert isinstance(error, SubmissionUncertainError)
-    assert len(error.candidates) == 2
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError])
-def test_submit_that_is_cut_off_says_what_to_look_for(stop: type[BaseException]) -> None:
-    """Ctrl-C during the POST goes on its way with a note that names the seed."""
-    stepper = Stepper(stop())
-    with pytest.raises(stop) as caught:
-        stepper.run(submit(stepper.operations(), BODY, Claims()))
-    assert "seed 7" in "".join(caught.value.__notes__)
-
-
-def test_submit_that_is_cut_off_while_it_looks_says_what_to_look_for() -> None:
-    """Ctrl-C during the minute of looking may not lose the seed either."""
-    stepper = Stepper(lost(), KeyboardInterrupt())
-    with pytest.raises(KeyboardInterrupt) as caught:
-        stepper.run(submit(stepper.operations(), BODY, Claims()))
-    assert "seed 7" in "".join(getattr(caught.value, "__notes__", []))
-
-
-def submission(**more: Any) -> Submission:
-    """A submit whose answer was lost half an hour ago."""
-    at = datetime.now(UTC) - timedelta(minutes=30)
-    return Submission(**{"seed": 7, "body": BODY, "started_at": at, **more})
+@pytest.mark.parametrize("answer", ANY_429, ids=repr)
+def test_job_that_a_429_made_all_the_same_is_taken(answer: Answer) -> None:
+    """If it is listed at once."""
+    scene = Scene(answer, pages=[[mine()]])
+    assert scene.submit().id == "job_mine"
 
 
 @pytest.mark.parametrize(
-    ("listed", "found"),
-    [([mine()], "job_mine"), ([], None), ([mine(seed=8)], None), ([job_record("job_c")], None)],
-)
-def test_find_looks_once(listed: list[dict[str, Any]], found: str | None) -> None:
-    """The job if it is listed, else None; a candidate is no find."""
-    stepper = Stepper(script=Server(lost(), listed))
-    job = stepper.run(find(stepper.operations(), submission(), Claims()))
-    assert (job.id if job else None) == found
-    assert stepper.sent == ["GET /jobs", "GET /jobs"]
+    "page", [lost(), reply({}, 500), [mine("job_a"), mine("job_b")], [mine(without=["seed"])]],
+    ids=["lost", "500", "two matches", "candidate"],
+)  # fmt: skip
+def test_429_is_raised_whatever_the_list_says_else(page: Any) -> None:
+    """What is listed beside that is judged when the same call is made again."""
+    scene = Scene(reply(VENDORS_429, 429), pages=[page])
+    scene.fails(RateLimitedError)
+    assert len(scene.posted) == 1
 
 
-def test_find_asks_from_before_the_submit() -> None:
-    """Half an hour ago, and the hour of slack."""
-    server = Server(lost(), [])
-    stepper = Stepper(script=server)
-    stepper.run(find(stepper.operations(), submission(), Claims()))
-    asked = datetime.fromisoformat(server.lists[0].params["createdAfter"])
-    wanted = datetime(2026, 1, 1, 8, 30, tzinfo=UTC)
-    assert abs(asked - wanted) < timedelta(minutes=1)
+def test_job_of_a_429_is_found_later_by_its_submission() -> None:
+    """Listed late, it is not lost, even without a ledger."""
+    scene = Scene(reply(VENDORS_429, 429), pages=[[], [mine()]])
+    submission = scene.fails(RateLimitedError).submission
+    job = scene.run(scene.pipeline.find_job(submission))
+    assert job is not None
+    assert job.id == "job_mine"
 
 
-def test_find_raises_when_several_jobs_match() -> None:
-    """Both are named, with the submission."""
-    asked = submission()
-    stepper = Stepper(script=Server(lost(), [mine("job_a"), mine("job_b")]))
-    with pytest.raises(SubmissionUncertainError) as caught:
-        stepper.run(find(stepper.operations(), asked, Claims()))
-    assert caught.value.submission is asked
-    assert len(caught.value.candidates) == 2
+def test_same_call_after_a_429_waits_until_the_list_shows_no_job_of_it() -> None:
+    """Ten seconds after the refusal it goes again, with the same body; nobody's word is needed."""
+    scene = Scene(reply(VENDORS_429, 429), MADE, has_ledger=True)
+    scene.fails(RateLimitedError, key="order-1")
+    assert scene.states == ["new"]
+    assert scene.submit(key="order-1").id == "job_9"
+    assert scene.posted[0] == scene.posted[1]
+    assert scene.looked >= 10.0
+    assert scene.states == ["submitted"]
 
 
-def test_find_lets_a_list_that_fails_through() -> None:
-    """A person asked, so a person is told."""
-    stepper = Stepper(script=Server(lost(), reply({}, 401)))
-    with pytest.raises(ApiError):
-        stepper.run(find(stepper.operations(), submission(), Claims()))
+def test_same_call_after_a_429_finds_the_job_that_was_made() -> None:
+    """Listed after four seconds: nothing is bought again."""
+    scene = Scene(reply(VENDORS_429, 429), has_ledger=True, pages=[[], [], [], [mine()]])
+    scene.fails(RateLimitedError, key="order-1")
+    assert scene.submit(key="order-1").id == "job_mine"
+    assert len(scene.posted) == 1
 
 
-def test_find_claims_what_it_finds() -> None:
-    """Asked twice, it does not find one job for two submissions."""
-    claimed: set[str] = set()
-    for wanted in ("job_mine", None):
-        stepper = Stepper(script=Server(lost(), [mine()]))
-        job = stepper.run(find(stepper.operations(), submission(), Claims(claimed)))
-        assert (job.id if job else None) == wanted
+def test_same_call_after_a_429_asks_a_person_about_a_candidate() -> None:
+    """A job that could be it is in the way of a second POST."""
+    scene = Scene(reply(VENDORS_429, 429), has_ledger=True, pages=[[mine(without=["seed"])]])
+    scene.fails(RateLimitedError, key="order-1")
+    error = scene.fails(SubmissionUncertainError, key="order-1")
+    assert [job.id for job in error.candidates] == ["job_mine"]
+    assert len(scene.posted) == 1
 
 
-def test_find_survives_a_clock_that_was_set_back() -> None:
-    """A submission from the future counts as one of now."""
-    later = submission(started_at=datetime.now(UTC) + timedelta(days=1))
-    server = Server(lost(), [])
-    stepper = Stepper(script=server)
-    assert stepper.run(find(stepper.operations(), later, Claims())) is None
-    assert server.lists[0].params["createdAfter"] == "2026-01-01T09:00:00.000Z"
-
-
-def test_with_seed_draws_31_bits() -> None:
-    """A seed that was given stays; one that was not is drawn, and not twice the same."""
-    assert with_seed({"seed": 0, "prompt": "x"}) == {"seed": 0, "prompt": "x"}
-    seeds = {with_seed({})["seed"] for _ in range(50)}
-    assert len(seeds) > 40
-    assert all(0 <= seed < 2**31 for seed in seeds)
-
-
-def test_with_seed_leaves_the_given_body_alone() -> None:
-    """The caller's mapping is not written to."""
-    body: dict[str, Any] = {}
-    with_seed(body)
-    assert body == {}
-
-
-@pytest.mark.parametrize(("minutes", "matches"), [(-2, 0), (-0.5, 1), (0, 1), (60, 1)])
-def test_sort_out_takes_jobs_created_from_the_earliest_moment_on(
-    minutes: float, matches: int
+@pytest.mark.parametrize("has_ledger", [False, True])
+@pytest.mark.parametrize("is_checked", [False, True])
+@pytest.mark.parametrize("stop", STOPS)
+def test_stop_before_the_handover_leaves_nothing_open(
+    stop: type[BaseException], *, is_checked: bool, has_ledger: bool
 ) -> None:
-    """What was created before cannot be it."""
-    earliest = datetime(2026, 1, 1, 10, tzinfo=UTC) - timedelta(minutes=1)
-    made = earliest + timedelta(minutes=1 + minutes)
-    job = Job(id="job_1", status="queued", input={"seed": 7}, created_at=made)
-    assert len(sort_out([job], BODY, earliest).matches) == matches
+    """Nothing was sent, so nothing is to be looked for, and a ledger holds no open POST."""
+    scene = Scene(Unsent(stop(), is_checked=is_checked), has_ledger=has_ledger)
+    error = scene.fails(stop)
+    assert scene.posted == []
+    assert "seed" not in "".join(getattr(error, "__notes__", []))
+    assert scene.states == (["failed"] if has_ledger else [])
+
+
+@pytest.mark.parametrize("has_ledger", [False, True])
+@pytest.mark.parametrize("stop", STOPS)
+def test_stop_after_the_handover_says_what_to_look_for(
+    stop: type[BaseException], *, has_ledger: bool
+) -> None:
+    """Ctrl-C goes on its way with a note that names the seed; on record it is uncertain.
+
+    (Whoever closes a generator sees no note.)
+    """
+    scene = Scene(stop(), has_ledger=has_ledger)
+    error = scene.fails(stop)
+    (body,) = scene.posted
+    assert stop is GeneratorExit or f"seed {body['seed']}" in "".join(error.__notes__)
+    assert scene.states == (["uncertain"] if has_ledger else [])
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_stop_while_the_job_is_looked_for_says_what_to_look_for(stop: type[BaseException]) -> None:
+    """Neither the minute of looking may lose the seed."""
+    scene = Scene(lost())
+
+    def before(step: Step) -> None:
+        if isinstance(step, Pause):
+            raise stop
+
+    scene.stepper.before = before
+    error = scene.fails(stop)
+    seed = scene.posted[0]["seed"]
+    assert stop is GeneratorExit or f"seed {seed}" in "".join(error.__notes__)
+
+
+@pytest.mark.parametrize("answer", [MADE, reply({}, 500)], ids=["made", "500"])
+@pytest.mark.parametrize("stop", STOPS)
+def test_stop_between_a_reply_and_its_record_loses_nothing(
+    stop: type[BaseException], answer: Answer
+) -> None:
+    """A cancellation in place of the write: it is written all the same, and the job carried."""
+    scene = Scene(answer, has_ledger=True)
+
+    def before(step: Step) -> None:
+        if scene.posted and isinstance(step, Do):
+            scene.stepper.before = lambda _: None
+            raise stop
+
+    scene.stepper.before = before
+    error = scene.fails(stop)
+    (entry,) = scene.entries
+    notes = "".join(getattr(error, "__notes__", []))
+    if answer is not MADE:
+        assert entry.state == "uncertain"
+        assert stop is GeneratorExit or f"seed {entry.seed}" in notes
+    else:
+        assert entry.job_id == "job_9"
+        assert stop is GeneratorExit or (error.job.id == "job_9" and "job_9" in notes)
+
+
+def test_target_that_is_taken_meanwhile_keeps_the_post_back(tmp_path: Path) -> None:
+    """The last check before the wire."""
+    to = tmp_path / "out.mp4"
+    scene = Scene(MADE)
+
+    def before(step: Step) -> None:
+        if isinstance(step, Send) and step.request.path == SUBMIT_PATH:
+            to.write_bytes(b"theirs")
+
+    scene.stepper.before = before
+    flow = scene.pipeline.reframe("asset_in", Options(to=to), None, None, {})
+    with pytest.raises(InvalidInputError, match=r"out\.mp4"):
+        scene.run(flow)
+    assert scene.posted == []
+
+
+def test_entry_that_another_has_claimed_keeps_the_post_back() -> None:
+    """So does a lease that was lost: here another process has it by the time of the POST."""
+    scene = Scene(MADE, has_ledger=True)
+
+    def before(step: Step) -> None:
+        if isinstance(step, Send) and step.request.path == SUBMIT_PATH:
+            scene.lose_the_claim()
+
+    scene.stepper.before = before
+    scene.fails(LedgerBusyError)
+    assert scene.posted == []
+
+
+def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first() -> None:
+    """Once a minute at most; its job was made after that."""
+    scene = Scene(MADE, reply({"job": job_record("job_10")}), reply({"job": job_record("job_11")}))
+    scene.submit(seed=1)
+    scene.submit(seed=2)
+    scene.stepper.now += 61.0
+    scene.submit(seed=3)
+    assert scene.sent == ["GET /jobs", POST, POST, "GET /jobs", POST]
+
+
+def test_submit_of_a_caller_s_seed_is_not_sent_without_the_server_s_time() -> None:
+    """If the free GET fails, nothing is paid."""
+    scene = Scene(MADE, times=[reply({}, 500)])
+    assert scene.fails(ApiError, seed=7).status_code == 500
+    assert POST not in scene.sent
+
+
+def test_submission_holds_what_is_needed_to_find_its_job() -> None:
+    """The project, the server's time before the POST, and whose seed it is."""
+    scene = Scene(lost(), project_id="proj_7")
+    made = scene.fails(SubmissionUncertainError, seed=7).submission
+    assert (made.project_id, made.server_time, made.is_seed_drawn) == ("proj_7", NOON, False)
+
+
+def test_seed_is_drawn_from_31_bits() -> None:
+    """One that was given stays; one that was not is drawn, and not twice the same."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    given = new_submission({"seed": 0, "prompt": "x"}, "t", None, now)
+    assert (given.seed, given.body) == (0, {"seed": 0, "prompt": "x"})
+    body: dict[str, Any] = {}
+    drawn = {new_submission(body, "t", None, now).seed for _ in range(50)}
+    assert len(drawn) > 40
+    assert all(0 <= seed < 2**31 for seed in drawn)
+    assert body == {}

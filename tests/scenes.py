@@ -1,0 +1,167 @@
+"""A client's pipeline, stepped by hand before a server that answers submits and lists jobs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, TypeVar
+
+import pytest
+
+from scenario_reframe import Job, ReframeError, ReframeResult
+from scenario_reframe.flow import Flow, NoReply, Reply, Request, Send
+from scenario_reframe.ledger.interface import Entry
+from scenario_reframe.ledger.store import SqlLedger
+from scenario_reframe.pipeline import Pipeline
+from scenario_reframe.reading import iso
+from scenario_reframe.recovery import Known
+from scenario_reframe.run import Options
+from stepping import START, SUBMIT_PATH, Answer, Stepper, Unsent, job_record, reply
+
+T = TypeVar("T")
+
+POST = f"POST {SUBMIT_PATH}"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+"""The server's time when a scene begins."""
+LOOKED_FOR = 60.0
+"""Seconds for which a lost job is looked for."""
+
+Body = Mapping[str, Any]
+Listed = Mapping[str, Any] | Callable[[Body], Mapping[str, Any]]
+"""A listed job, or what makes it of the body that was sent last."""
+Page = Sequence[Listed] | Answer
+
+
+def mine(job_id: str = "job_mine", *, without: Sequence[str] = (), **changed: Any) -> Listed:
+    """A listed job that echoes what was sent, with some of it changed or left out."""
+
+    def listed(body: Body) -> Mapping[str, Any]:
+        echoed = {key: value for key, value in {**body, **changed}.items() if key not in without}
+        return job_record(job_id, createdAt=at(1), metadata={"input": echoed})
+
+    return listed
+
+
+def at(seconds: float) -> str:
+    """So many seconds after the scene began, by the server, as the API writes it."""
+    return iso(NOON + timedelta(seconds=seconds))
+
+
+class Scene:
+    """Flows of one client, and what the server saw of them.
+
+    The server gives `answers` to submits, the last one again and again; `pages`: what the list
+    shows, one reading after the other, the last again and again; `by_id`: jobs that it describes;
+    `times`: what it answers when it is only asked for the time.
+    Its clock goes with the stepper's, `ahead` seconds off, which a test may change in the middle.
+    """
+
+    def __init__(
+        self,
+        *answers: Answer,
+        pages: Sequence[Page] = ((),),
+        by_id: Mapping[str, Answer] | None = None,
+        project_id: str | None = "proj_1",
+        has_ledger: bool = False,
+        times: Sequence[Answer] = (),
+        is_dated: bool = True,
+    ) -> None:
+        self.answers = list(answers)
+        self.pages = list(pages)
+        self.by_id = by_id or {}
+        self.times = list(times)
+        self.is_dated = is_dated
+        self.ahead = 0.0
+        self.lists: list[Request] = []
+        self.posted: list[Body] = []
+        self.stepper = Stepper(script=self._answer)
+        operations = self.stepper.operations(project_id)
+        ledger = SqlLedger(
+            None, base_url="https://api.test/v1", project_id=project_id, api_key="k",
+            longest_post=0.0, timing=self.stepper.timing,
+        ) if has_ledger else None  # fmt: skip
+        self.pipeline = Pipeline(operations, ledger, Known())
+
+    def run(self, flow: Flow[T]) -> T:
+        """Perform a flow to its end."""
+        return self.stepper.run(flow)
+
+    def submit(self, video: Any = "asset_in", key: str | None = None, **settings: Any) -> Job:
+        """Submit by hand."""
+        return self.run(self.pipeline.submit_only(video, key, None, settings))
+
+    def fails(self, kind: type[Any] = ReframeError, **arguments: Any) -> Any:
+        """Submit by hand for an error, which is returned."""
+        with pytest.raises(kind) as caught:
+            self.submit(**arguments)
+        return caught.value
+
+    def reframe(self, **options: Any) -> ReframeResult:
+        """Reframe by hand: up to the assets, with no file."""
+        settings = {"aspect_ratio": "9:16"}
+        flow = self.pipeline.reframe("asset_in", Options(**options), None, None, settings)
+        return self.run(flow)
+
+    @property
+    def sent(self) -> list[str]:
+        """All requests, as `METHOD /path`."""
+        return self.stepper.sent
+
+    @property
+    def looked(self) -> float:
+        """Seconds that were paused."""
+        return sum(self.stepper.pauses)
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What is on record, newest first."""
+        return () if self.pipeline.ledger is None else self.pipeline.ledger.entries()
+
+    @property
+    def states(self) -> list[str]:
+        """In what states that is."""
+        return [entry.state for entry in self.entries]
+
+    def lose_the_claim(self) -> None:
+        """Let another process claim everything, as if our leases had ended."""
+        assert isinstance(self.pipeline.ledger, SqlLedger)
+        with self.pipeline.ledger.database.transaction() as transaction:
+            transaction.run("UPDATE entries SET owner = 'another', fence = fence + 1")
+
+    def _answer(self, step: Any) -> Answer:
+        assert isinstance(step, Send)
+        request = step.request
+        if request.method == "POST":
+            return self._answer_to_submit(request)
+        if request.path != "/jobs":
+            return self.by_id.get(request.path.removeprefix("/jobs/"), reply({}, 404))
+        if "createdAfter" not in request.params:
+            return self.times[0] if self.times else self._dated(reply({"jobs": []}))
+        self.lists.append(request)
+        page = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
+        if not isinstance(page, Sequence):
+            return self._dated(page) if isinstance(page, Reply) else page
+        body = self.posted[-1] if self.posted else {}
+        return self._dated(reply({"jobs": [one(body) if callable(one) else one for one in page]}))
+
+    def _answer_to_submit(self, request: Request) -> Answer:
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Unsent) or (isinstance(answer, NoReply) and not answer.sent):
+            return answer
+
+        def arrived() -> Reply | NoReply:
+            assert request.body is not None
+            self.posted.append(request.body)
+            found = answer() if callable(answer) else answer
+            if isinstance(found, BaseException):
+                raise found
+            assert isinstance(found, Reply | NoReply)
+            return self._dated(found)
+
+        return arrived
+
+    def _dated(self, answer: Reply | NoReply) -> Reply | NoReply:
+        if not isinstance(answer, Reply) or not self.is_dated:
+            return answer
+        now = NOON + timedelta(seconds=self.stepper.now - START + self.ahead)
+        date = {"date": format_datetime(now, usegmt=True)}
+        return Reply(answer.status, {**date, **answer.headers}, answer.content)

@@ -1,0 +1,267 @@
+"""Whose job it is, by what the server echoes: a pure decision, tested as such."""
+
+import struct
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from scenario_reframe import Job, Submission
+from scenario_reframe.matching import agreement, contradicts, sort_out, twin_of, verdict_on
+from scenario_reframe.submitting import new_submission
+from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
+from scenes import NOON
+
+DEFAULTS = {row.wire: row.default for row in SETTINGS if row.default is not None}
+SENT: dict[str, Any] = {
+    "videoUrl": "asset_in",
+    "aspectRatio": "9:16",
+    "numFrames": 100,
+    "zoomFactor": 0.1,
+    "trimBorders": False,
+    "prompt": " a cat ",
+}
+SEED = 16_777_217
+"""The first whole number that a float32 cannot hold."""
+
+
+def float32(value: float) -> float:
+    """The number as it comes back from four bytes."""
+    rounded: float = struct.unpack("f", struct.pack("f", value))[0]
+    return rounded
+
+
+def drawn(**settings: Any) -> Submission:
+    """A submission whose seed the client drew."""
+    return new_submission({**SENT, **settings}, "t", None, NOON)
+
+
+def given(**settings: Any) -> Submission:
+    """A submission whose seed the caller gave."""
+    return new_submission({"seed": SEED, **SENT, **settings}, "t", None, NOON)
+
+
+def job(echoed: Any, seconds: float | None = 1.0, **raw: Any) -> Job:
+    """A listed job, made so many seconds after the submission's time."""
+    made = None if seconds is None else NOON + timedelta(seconds=seconds)
+    return Job(id="job_1", status="queued", input=echoed, created_at=made, raw=raw)
+
+
+def echo(submission: Submission, **changed: Any) -> dict[str, Any]:
+    """What was sent, with some of it changed, or left out where that is `...`."""
+    told = {**submission.body, **changed}
+    return {key: value for key, value in told.items() if value is not ...}
+
+
+REWRITTEN: list[dict[str, Any]] = [
+    {},
+    {"prompt": "a cat, high quality, 4k"},
+    {"prompt": "a cat"},
+    {"videoUrl": "https://cdn.test/assets/asset_in.mp4?Signature=s"},
+    {"videoUrl": "https://cdn.test/other.mp4"},
+    {"numFrames": "100", "zoomFactor": "0.1", "trimBorders": "false"},
+    {"zoomFactor": float32(0.1)},
+    {"aspectRatio": "1:1", "numFrames": 81, "videoUrl": "asset_other"},
+    {"newKey": 5},
+    dict.fromkeys(SENT, ...),
+]
+
+
+@pytest.mark.parametrize("seconds", [-86_400.0, 0.0, 86_400.0, None])
+@pytest.mark.parametrize("changed", REWRITTEN, ids=repr)
+@pytest.mark.parametrize("form", [int, float, str, float32])
+def test_drawn_seed_is_the_identity(form: Any, changed: dict[str, Any], seconds: float) -> None:
+    """However the seed is written and the rest is echoed, and whatever the clocks say."""
+    submission = drawn()
+    found = job(echo(submission, seed=form(submission.seed), **changed), seconds)
+    assert verdict_on(found, submission) == "match"
+
+
+def test_another_seed_than_the_drawn_one_is_another_request() -> None:
+    """Though all the rest agrees."""
+    submission = drawn()
+    other = job(echo(submission, seed=(submission.seed + 2**30) % 2**31))
+    assert verdict_on(other, submission) == "other"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": ...}, {"seed": None}, {"seed": ""}, {"seed": "a lot"}, {"seed": [5]},
+     {"seed": ..., "prompt": "other"}, {"seed": ..., "videoUrl": "https://cdn.test/x"},
+     {"seed": ..., **dict.fromkeys(SENT, ...)}],
+    ids=repr,
+)  # fmt: skip
+def test_job_without_a_seed_that_can_be_read_is_a_candidate(changed: dict[str, Any]) -> None:
+    """It could be it."""
+    submission = drawn()
+    assert verdict_on(job(echo(submission, **changed)), submission) == "candidate"
+
+
+CONTRADICTIONS: list[dict[str, Any]] = [
+    {"numFrames": 101},
+    {"numFrames": "101"},
+    {"zoomFactor": 0.2},
+    {"trimBorders": True},
+    {"trimBorders": "true"},
+    {"aspectRatio": "1:1"},
+    {"videoUrl": "asset_other"},
+]
+
+
+@pytest.mark.parametrize("changed", CONTRADICTIONS, ids=repr)
+@pytest.mark.parametrize("whose", ["drawn", "given"])
+def test_number_boolean_choice_or_asset_that_differs_is_a_contradiction(
+    whose: str, changed: dict[str, Any]
+) -> None:
+    """Where no drawn seed speaks, the job is then another request's."""
+    submission = drawn() if whose == "drawn" else given()
+    echoed = echo(submission, **changed, **({"seed": ...} if whose == "drawn" else {}))
+    assert contradicts(job(echoed), submission)
+    assert verdict_on(job(echoed), submission) == "other"
+
+
+def test_other_seed_of_a_caller_is_a_contradiction() -> None:
+    """Also one that differs in the last place, or is text."""
+    for seed in (SEED + 2, str(SEED + 2), 0):
+        assert verdict_on(job(echo(given(), seed=seed)), given()) == "other"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"seed": str(SEED)},
+        {"seed": float32(SEED)},
+        {"numFrames": 100.0, "zoomFactor": float32(0.1), "trimBorders": "False"},
+        {"videoUrl": "https://cdn.test/assets/asset_in.mp4?Signature=s"},
+        {"videoUrl": "https://cdn.test/asset_in"},
+        {key: value for key, value in DEFAULTS.items() if key not in {*SENT, "seed"}},
+        {"negativePrompt": "", "newKey": 5},
+    ],
+    ids=repr,
+)
+def test_job_that_agrees_in_everything_is_that_of_a_caller_s_seed(changed: dict[str, Any]) -> None:
+    """In every key that was sent, with the server's defaults for the others."""
+    assert verdict_on(job(echo(given(), **changed)), given()) == "match"
+    assert verdict_on(job(echo(given(), **changed), 0.0), given()) == "match"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prompt": "a cat"},
+        {"prompt": "a cat, high quality"},
+        {"prompt": ...},
+        {"seed": ...},
+        {"seed": None},
+        {"numFrames": ...},
+        {"numFrames": None},
+        {"videoUrl": ...},
+        {"videoUrl": "https://cdn.test/other.mp4"},
+        {"videoUrl": "http://[bad"},
+        {"numInferenceSteps": DEFAULTS["numInferenceSteps"] + 1},
+        {"negativePrompt": "dogs"},
+    ],
+    ids=repr,
+)
+def test_job_that_agrees_in_part_is_a_candidate_for_a_caller_s_seed(
+    changed: dict[str, Any],
+) -> None:
+    """A key that is missing, rewritten, or not asked for: another run's could look like it."""
+    assert verdict_on(job(echo(given(), **changed)), given()) == "candidate"
+
+
+@pytest.mark.parametrize("seconds", [-0.001, -3600.0, None])
+def test_older_job_of_a_caller_s_seed_is_a_candidate(seconds: float | None) -> None:
+    """An earlier run may have been the same."""
+    assert verdict_on(job(echo(given()), seconds), given()) == "candidate"
+
+
+def test_no_job_is_that_of_a_caller_s_seed_if_the_server_s_time_is_not_known() -> None:
+    """Then none is known to be new."""
+    timeless = new_submission({"seed": SEED, **SENT}, "t", None, None)
+    assert verdict_on(job(echo(timeless)), timeless) == "candidate"
+
+
+def test_submission_without_a_video_does_not_take_a_job_that_has_one() -> None:
+    """The same seed with a video of its own may be another's."""
+    submission = new_submission({"seed": SEED}, "t", None, NOON)
+    assert verdict_on(job({"seed": SEED}), submission) == "match"
+    assert verdict_on(job({"seed": SEED, "videoUrl": "asset_in"}), submission) == "candidate"
+
+
+@pytest.mark.parametrize("kind", ["upload", "assets-download", 5])
+def test_job_of_another_kind_is_another_request(kind: Any) -> None:
+    """Only custom jobs count; one without a kind may be custom."""
+    for submission in (drawn(), given()):
+        assert verdict_on(job(echo(submission), jobType=kind), submission) == "other"
+        for custom in ({"jobType": "custom"}, {"jobType": None}, {}):
+            assert verdict_on(job(echo(submission), **custom), submission) == "match"
+
+
+def test_jobs_are_sorted_out() -> None:
+    """Matches and candidates, in their order; others are dropped."""
+    submission = drawn()
+    other = job(echo(submission, seed=-1))
+    match, candidate = job(echo(submission)), job(echo(submission, seed=...))
+    found = sort_out([candidate, other, match, candidate], submission)
+    assert found.matches == (match,)
+    assert found.candidates == (candidate, candidate)
+
+
+@pytest.mark.parametrize(
+    ("sent", "echoed", "agrees"),
+    [
+        (1, True, None), (True, 1, None), (False, 0, None), (0, False, None),
+        (1, 10**400, None), (1, "1e999", False), (1, "nan", False), (1e300, 1e300, True),
+        (0.1, "0.1", True), (5, [5], None), (5, None, None), (5, "", None),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_numbers_and_booleans_are_not_taken_for_each_other(
+    sent: Any, echoed: Any, *, agrees: bool | None
+) -> None:
+    """What is of another kind tells nothing; a number that is no such number differs."""
+    assert agreement("numFrames", sent, echoed) is agrees
+
+
+# What no echo is sure to tell apart, and what one does.
+SAME: list[dict[str, Any]] = [
+    {"seed": 5},
+    {"seed": 5.0},
+    {"seed": 5, "prompt": "a"},
+    {"seed": 5, "negativePrompt": "b"},
+    {"seed": 5, "newKey": 5},
+    {"seed": 5, "numFrames": DEFAULTS["numFrames"]},
+    {"seed": 5, **{key: value for key, value in DEFAULTS.items() if key != "seed"}},
+]
+UNLIKE: list[tuple[dict[str, Any], str | None]] = [
+    ({"seed": 5}, "asset_a"),
+    ({"seed": 5}, "asset_b"),
+    ({"seed": 5}, None),
+    ({"seed": 6}, "asset_a"),
+    ({"seed": 5, "numFrames": 100}, "asset_a"),
+    ({"seed": 5, "numFrames": 101}, "asset_a"),
+    ({"seed": 5, "aspectRatio": "1:1"}, "asset_a"),
+    ({"seed": 5, "trimBorders": True}, "asset_a"),
+    ({"seed": 5, "trimBorders": False}, "asset_a"),
+    ({"seed": 5, "zoomFactor": 0.5}, "asset_a"),
+]
+
+
+def test_twins_are_requests_that_no_echo_is_sure_to_tell_apart() -> None:
+    """Text does not count, and what is not sent has its default."""
+    assert len({twin_of(settings, "asset_a") for settings in SAME}) == 1
+    assert twin_of({"prompt": "a"}, "asset_a") is None
+
+
+def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
+    """Each echoed as it was sent, the other's is no match."""
+    for (settings, asset), (others, others_asset) in permutations(UNLIKE, 2):
+        if twin_of(settings, asset) == twin_of(others, others_asset):
+            continue
+        body = {**settings, **({VIDEO_FIELD: asset} if asset else {})}
+        echoed = {**others, **({VIDEO_FIELD: others_asset} if others_asset else {})}
+        assert verdict_on(job(echoed), new_submission(body, "t", None, NOON)) != "match"
+    assert len({twin_of(*one) for one in UNLIKE}) >= len(UNLIKE) - 2
