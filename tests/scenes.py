@@ -6,6 +6,7 @@ from email.utils import format_datetime
 from typing import Any, TypeVar
 
 import pytest
+from attrs import evolve
 
 from scenario_reframe import Job, ReframeError, ReframeResult
 from scenario_reframe.flow import Flow, NoReply, Reply, Request, Send
@@ -28,7 +29,7 @@ LOOKED_FOR = 60.0
 Body = Mapping[str, Any]
 Listed = Mapping[str, Any] | Callable[[Body], Mapping[str, Any]]
 """A listed job, or what makes it of the body that was sent last."""
-Page = Sequence[Listed] | Answer
+Page = Sequence[Listed] | Reply | NoReply | Callable[[Body], Reply]
 
 
 def mine(job_id: str = "job_mine", *, without: Sequence[str] = (), **changed: Any) -> Listed:
@@ -64,6 +65,7 @@ class Scene:
         has_ledger: bool = False,
         times: Sequence[Answer] = (),
         is_dated: bool = True,
+        took: float = 0.0,
     ) -> None:
         self.answers = list(answers)
         self.pages = list(pages)
@@ -73,7 +75,7 @@ class Scene:
         self.ahead = 0.0
         self.lists: list[Request] = []
         self.posted: list[Body] = []
-        self.stepper = Stepper(script=self._answer)
+        self.stepper = Stepper(script=self._answer, took=took)
         operations = self.stepper.operations(project_id)
         ledger = SqlLedger(
             None, base_url="https://api.test/v1", project_id=project_id, api_key="k",
@@ -121,6 +123,10 @@ class Scene:
         """In what states that is."""
         return [entry.state for entry in self.entries]
 
+    def forget(self) -> None:
+        """Be another client of the same ledger."""
+        self.pipeline = evolve(self.pipeline, known=Known())
+
     def lose_the_claim(self) -> None:
         """Let another process claim everything, as if our leases had ended."""
         assert isinstance(self.pipeline.ledger, SqlLedger)
@@ -138,9 +144,9 @@ class Scene:
             return self.times[0] if self.times else self._dated(reply({"jobs": []}))
         self.lists.append(request)
         page = self.pages.pop(0) if len(self.pages) > 1 else self.pages[0]
-        if not isinstance(page, Sequence):
-            return self._dated(page) if isinstance(page, Reply) else page
         body = self.posted[-1] if self.posted else {}
+        if not isinstance(page, Sequence):
+            return self._dated(page(body) if callable(page) else page)
         return self._dated(reply({"jobs": [one(body) if callable(one) else one for one in page]}))
 
     def _answer_to_submit(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""Whose job it is, by what the server echoes: a pure decision, tested as such."""
+"""Whose job it is, by what the server echoes; and who waits since no echo could tell."""
 
 import struct
 from datetime import timedelta
@@ -7,13 +7,17 @@ from typing import Any
 
 import pytest
 
-from scenario_reframe import Job, Submission
+from scenario_reframe import Job, LedgerBusyError, Submission, SubmissionUncertainError
+from scenario_reframe.flow import Do, Flow, Pause, Reply, Send
 from scenario_reframe.matching import agreement, contradicts, sort_out, twin_of, verdict_on
 from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
-from scenes import NOON
+from scenes import NOON, Scene
+from stepping import job_record, lost, reply
 
-DEFAULTS = {row.wire: row.default for row in SETTINGS if row.default is not None}
+DEFAULTS: dict[str, Any] = {row.wire: row.default for row in SETTINGS if row.default is not None}
+MADE = reply({"job": job_record("job_9")})
+REFUSED = reply({"reason": "no"}, 403)
 SENT: dict[str, Any] = {
     "videoUrl": "asset_in",
     "aspectRatio": "9:16",
@@ -265,3 +269,63 @@ def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
         echoed = {**others, **({VIDEO_FIELD: others_asset} if others_asset else {})}
         assert verdict_on(job(echoed), new_submission(body, "t", None, NOON)) != "match"
     assert len({twin_of(*one) for one in UNLIKE}) >= len(UNLIKE) - 2
+
+
+def first_steps(flow: Flow[Any]) -> Any:
+    """Perform a flow up to its first step that is no work on the disk; that step."""
+    step = next(flow)
+    while isinstance(step, Do):
+        step = flow.send(step.function())
+    return step
+
+
+@pytest.mark.parametrize(
+    ("settings", "waits"),
+    [
+        ({"seed": 7}, True),
+        ({"seed": 7, "prompt": "another"}, True),
+        ({"seed": 8}, False),
+        ({"seed": 7, "num_frames": 100}, False),
+        ({}, False),
+    ],
+    ids=repr,
+)
+def test_twin_waits_until_the_first_has_ended(settings: Any, *, waits: bool) -> None:
+    """Two that could not be told apart are never on their way together."""
+    scene = Scene(MADE)
+    twin = scene.pipeline.submit_only("asset_in", None, None, settings)
+    seen: list[Any] = []
+
+    def meanwhile() -> Reply:
+        seen.append(first_steps(twin))
+        if waits:
+            seen.append(twin.send(None))
+        return MADE
+
+    scene.answers = [meanwhile, reply({"job": job_record("job_10")})]
+    assert scene.submit(seed=7).id == "job_9"
+    if waits:
+        assert [type(step) for step in seen] == [Pause, Pause]
+        assert scene.run(twin).id == "job_10"
+    else:
+        assert [type(step) for step in seen] == [Send]
+        twin.close()
+
+
+def test_twin_that_failed_lets_the_next_go() -> None:
+    """Its place is free however it ended."""
+    for fault in (lost(), lost(sent=False), REFUSED, KeyboardInterrupt()):
+        scene = Scene(fault)
+        scene.fails(BaseException, seed=7)
+        scene.answers = [MADE]
+        assert scene.submit(seed=7).id == "job_9"
+
+
+def test_twin_of_an_uncertain_entry_is_not_sent() -> None:
+    """On record the first is without a clear answer: the second would hide what it made."""
+    scene = Scene(lost(), MADE, has_ledger=True)
+    scene.fails(SubmissionUncertainError, seed=7)
+    with pytest.raises(LedgerBusyError):
+        scene.submit(seed=7)
+    assert len(scene.posted) == 1
+    assert scene.submit(seed=8).id == "job_9"

@@ -1,0 +1,475 @@
+"""Look-ups of a lost submit's job, and when a second POST may go out: stepped by hand."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from scenario_reframe import (
+    ApiError,
+    PermissionDeniedError,
+    RateLimitedError,
+    Submission,
+    SubmissionUncertainError,
+)
+from scenario_reframe.flow import NoReply, Reply
+from scenario_reframe.ledger.interface import Post
+from scenario_reframe.matching import Found
+from scenario_reframe.models import Job
+from scenario_reframe.recovery import MOST_PAGES, Reading, may_post_again
+from scenario_reframe.submitting import MOST_POSTS, new_submission
+from scenario_reframe.timing import USUAL
+from scenes import LOOKED_FOR, NOON, POST, Page, Scene, mine
+from stepping import VENDORS_429, Answer, job_record, job_reply, lost, reply
+
+MADE = reply({"job": job_record("job_9")})
+REFUSED = reply({"reason": "no"}, 403)
+DEFERRED = reply(VENDORS_429, 429)
+NONE: dict[str, Any] = {"jobs": []}
+HIDDEN = mine("job_hidden", without=["seed"])
+"""A job that does not say its seed, and contradicts nothing."""
+
+
+def test_job_that_is_listed_late_is_found() -> None:
+    """The vendor does not say how soon a job is listed, so it is looked for again."""
+    scene = Scene(lost(), pages=[[], [], [], [mine()]])
+    assert scene.submit().id == "job_mine"
+    assert scene.stepper.pauses == [1.0, 2.0, 4.0]
+
+
+def test_candidate_does_not_end_the_looking() -> None:
+    """The job itself may be listed later; at the end of the minute a person decides."""
+    scene = Scene(lost(), pages=[[HIDDEN], [HIDDEN, mine()]])
+    assert scene.submit().id == "job_mine"
+    scene = Scene(lost(), pages=[[HIDDEN]])
+    error = scene.fails(SubmissionUncertainError)
+    assert [job.id for job in error.candidates] == ["job_hidden"]
+    assert "job_hidden" in str(error)
+    assert scene.looked == LOOKED_FOR
+
+
+def test_several_matches_end_the_looking() -> None:
+    """It does not guess: both are named, at once."""
+    scene = Scene(lost(), pages=[[mine("job_a"), mine("job_b")]])
+    error = scene.fails(SubmissionUncertainError)
+    assert [job.id for job in error.candidates] == ["job_a", "job_b"]
+    assert "job_a, job_b" in str(error)
+    assert scene.looked == 0
+
+
+def test_job_that_was_found_is_nobody_else_s() -> None:
+    """Nor is one that a reply named: two submits of one client never take one job."""
+    scene = Scene(lost(), pages=[[mine()]])
+    assert scene.submit().id == "job_mine"
+    assert scene.fails(SubmissionUncertainError).candidates == ()
+    scene = Scene(reply({"job": job_record("job_mine")}), lost(), pages=[[mine()]])
+    assert scene.submit().id == "job_mine"
+    assert scene.fails(SubmissionUncertainError).candidates == ()
+
+
+def test_job_on_record_is_nobody_else_s() -> None:
+    """What the ledger holds of another client's is neither a match nor a candidate."""
+    scene = Scene(MADE, lost(), pages=[[mine("job_9"), mine("job_8", without=["seed"])]],
+                  has_ledger=True)  # fmt: skip
+    scene.submit()
+    scene.forget()
+    error = scene.fails(SubmissionUncertainError)
+    assert [job.id for job in error.candidates] == ["job_8"]
+
+
+def test_job_whose_seed_the_list_does_not_show_is_read_once() -> None:
+    """By its id: then it is the job, or another's, or stays a candidate."""
+    theirs = job_reply(job_id="job_hidden", metadata={"input": {"seed": -1}})
+    scene = Scene(lost(), pages=[[HIDDEN]], by_id={"job_hidden": theirs})
+    assert scene.fails(SubmissionUncertainError).candidates == ()
+    assert scene.sent.count("GET /jobs/job_hidden") == 1
+
+    def described() -> Reply:
+        seed = scene.posted[-1]["seed"]
+        return job_reply(job_id="job_hidden", metadata={"input": {"seed": str(seed)}})
+
+    scene = Scene(lost(), pages=[[HIDDEN]], by_id={"job_hidden": described})
+    assert scene.submit().id == "job_hidden"
+
+    silent = job_reply(job_id="job_hidden", metadata={"input": {"prompt": "a"}})
+    scene = Scene(lost(), pages=[[HIDDEN]], by_id={"job_hidden": silent})
+    assert len(scene.fails(SubmissionUncertainError).candidates) == 1
+    assert scene.sent.count("GET /jobs/job_hidden") == 1
+
+
+@pytest.mark.parametrize(
+    "listed", [mine(jobType="upload"), {"status": "queued"}, {"jobId": 5}, mine(seed=-1)], ids=repr
+)
+def test_job_that_cannot_be_it_is_passed_over(listed: Any) -> None:
+    """Another type, no id, or another seed."""
+    if callable(listed):
+        listed = {**listed({"seed": -1}), "jobType": "upload"}
+    assert Scene(lost(), pages=[[listed]]).fails(SubmissionUncertainError).candidates == ()
+
+
+@pytest.mark.parametrize("seed", [None, 7])
+def test_list_is_read_from_a_day_before_the_post_by_the_server_s_clock(seed: int | None) -> None:
+    """The same moment at each look, in the submission's project, a hundred a page."""
+    scene = Scene(MADE, lost(), pages=[[], [], [mine()]], project_id="proj_7")
+    scene.submit()  # whose reply names the server's time
+    scene.submit("asset_in", None, **({} if seed is None else {"seed": seed}))
+    day_before = "2025-12-31T12:00:00.000Z"
+    assert [request.params["createdAfter"] for request in scene.lists] == [day_before] * 3
+    assert {request.params["projectId"] for request in scene.stepper.requests} == {"proj_7"}
+    assert {request.params["pageSize"] for request in scene.lists} == {100}
+
+
+def test_list_is_read_from_a_day_before_a_post_that_came_first() -> None:
+    """A free GET asks for the server's time if no reply has named it."""
+    scene = Scene(lost(), pages=[[mine()]])
+    scene.ahead = -5 * 3600.0
+    scene.submit()
+    asked = datetime.fromisoformat(scene.lists[0].params["createdAfter"])
+    day_before = NOON - timedelta(days=1, hours=5)
+    assert timedelta() <= day_before - asked < timedelta(minutes=5)
+    assert scene.sent[:3] == [POST, "GET /jobs", "GET /jobs"]
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["", "today", "Thu, 01 Jan 99999999999999999999 10:00:00 GMT",
+     "Thu, 01 Jan 2026 10:00:00 +99999999999999"],
+)  # fmt: skip
+def test_server_that_does_not_say_the_time_is_asked_by_ours(date: str) -> None:
+    """Sensibly, that is."""
+    page = reply({"jobs": []}, date=date)
+    scene = Scene(lost(), times=[page], pages=[page, [mine()]], is_dated=False)
+    assert scene.submit().id == "job_mine"
+    asked = datetime.fromisoformat(scene.lists[0].params["createdAfter"])
+    assert abs(datetime.now(UTC) - timedelta(days=1) - asked) < timedelta(minutes=5)
+
+
+def paged(*jobs: Any, token: str | None = None) -> Any:
+    """One page of a list, as a reply to be made when the seed is known."""
+    return lambda body: reply(
+        {
+            "jobs": [one(body) if callable(one) else one for one in jobs],
+            "nextPaginationToken": token,
+        }
+    )
+
+
+@pytest.mark.parametrize("token", ["page 2/+=", "t" * 3000], ids=["odd", "long"])
+def test_list_is_read_to_its_last_page(token: str) -> None:
+    """A short or empty page is not the end while a token is given; tokens go back unchanged."""
+    scene = Scene(lost(), pages=[paged(token=token), paged(token="page 3"), paged(mine())])
+    assert scene.submit().id == "job_mine"
+    tokens = [request.params.get("paginationToken") for request in scene.lists]
+    assert tokens == [None, token, "page 3"]
+
+
+def test_match_on_an_early_page_does_not_end_the_reading() -> None:
+    """Another may stand on a later one; one that both show is one."""
+    scene = Scene(lost(), pages=[paged(mine("job_a"), token="t"), paged(mine("job_b"))])
+    assert len(scene.fails(SubmissionUncertainError).candidates) == 2
+    scene = Scene(lost(), pages=[paged(mine(), token="t"), paged(mine())])
+    assert scene.submit().id == "job_mine"
+
+
+def test_list_that_goes_in_circles_proves_nothing() -> None:
+    """A token that comes again ends the look."""
+    scene = Scene(lost(), pages=[paged(mine(), token="t")])
+    error = scene.fails(SubmissionUncertainError)
+    assert "circles" in str(error)
+    assert len(scene.lists) == 2 * len(USUAL.look_ups)
+
+
+@pytest.mark.parametrize("took", [0.0, 100.0], ids=["pages", "seconds"])
+def test_list_that_is_too_long_proves_nothing(took: float) -> None:
+    """After 1,000 pages or ten minutes: no conclusion, and no second POST in spite of a word."""
+    numbers = count()
+    scene = Scene(lost(), MADE, pages=[lambda _: paged(token=f"t{next(numbers)}")({})], took=took)
+    with pytest.raises(SubmissionUncertainError, match="too long"):
+        scene.reframe(resubmit_after=0.0)
+    assert len(scene.posted) == 1
+    most = MOST_PAGES * len(USUAL.look_ups)
+    assert len(scene.lists) == most if not took else 6 < len(scene.lists) < 20
+
+
+UNREAD: list[Reply | NoReply] = [
+    lost(), reply({"reason": "no"}, 403), reply({}, 500), reply({}, 429), reply(b"<html>"),
+    reply({"jobs": None}), reply({"jobs": {}}), reply({"jobs": ["job_1"]}), reply({}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("page", UNREAD, ids=repr)
+def test_list_that_cannot_be_read_proves_nothing(page: Reply | NoReply) -> None:
+    """One that may pass is read four times a look, and again; one that will not ends it."""
+    scene = Scene(lost(), MADE, pages=[page])
+    with pytest.raises(SubmissionUncertainError):
+        scene.reframe(resubmit_after=0.0)
+    assert len(scene.posted) == 1
+    lasts = isinstance(page, Reply) and page.status == 403
+    assert scene.looked == 0 if lasts else scene.looked > LOOKED_FOR
+
+
+def test_look_that_fails_does_not_end_the_looking() -> None:
+    """The next may find it."""
+    scene = Scene(lost(), pages=[*[reply({}, 500)] * 4, [mine()]])
+    assert scene.submit().id == "job_mine"
+
+
+# --- the second POST ------------------------------------------------------------------------------
+
+STILL = Found()
+LATER = NOON + timedelta(hours=1)
+
+
+def post(outcome: Any, ended: float | None = 100.0, server_ended: datetime | None = NOON) -> Post:
+    """A POST that ended at this second."""
+    submission = new_submission({"seed": 7}, "t", None, NOON)
+    return Post(submission=submission, outcome=outcome, ended=ended, server_ended=server_ended)
+
+
+@pytest.mark.parametrize(
+    ("posts", "seconds", "permission", "may"),
+    [
+        ([], 0.0, None, True),
+        ([post("refused")], 0.0, None, True),
+        ([post("deferred")], 10.0, None, True),
+        ([post("deferred")], 9.9, None, False),
+        ([post("deferred")], 9.9, 0.0, False),
+        ([post("uncertain")], 1e9, None, False),
+        ([post("uncertain")], 30.0, 30.0, True),
+        ([post("uncertain")], 29.9, 30.0, False),
+        ([post("uncertain")], 0.0, 0.0, True),
+        ([post("open")], 1e9, 0.0, False),
+        ([post("uncertain", ended=None)], 1e9, 0.0, False),
+        ([post("deferred", ended=None)], 1e9, 0.0, False),
+        ([post("refused"), post("uncertain")], 1e9, None, False),
+        ([post("uncertain"), post("refused")], 1e9, None, False),
+        ([post("uncertain"), post("refused")], 30.0, 30.0, True),
+        ([post("deferred"), post("uncertain")], 1e9, None, False),
+        ([post("uncertain"), post("deferred")], 1e9, None, False),
+        ([post("uncertain"), post("deferred")], 5.0, 2.0, False),
+        ([post("uncertain"), post("deferred")], 10.0, 2.0, True),
+        ([post("uncertain", 70.0), post("uncertain", 100.0)], 29.0, 30.0, False),
+        ([post("uncertain", 100.0), post("uncertain", 70.0)], 29.0, 30.0, False),
+        ([post("uncertain", 70.0), post("uncertain", 100.0)], 30.0, 30.0, True),
+        ([post("deferred"), post("open")], 1e9, 0.0, False),
+    ],
+)
+def test_second_post_has_one_rule(
+    posts: list[Post], seconds: float, permission: float | None, *, may: bool
+) -> None:
+    """Every POST of the request counts; but for a 429 it takes a person's permission."""
+    reading = Reading(STILL, 100.0 + seconds, None)
+    assert may_post_again(posts, reading, permission, USUAL) is may
+
+
+@pytest.mark.parametrize("found", [Found(matches=(Job(id="a", status="queued"),)),
+                                   Found(candidates=(Job(id="a", status="queued"),))])  # fmt: skip
+@pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
+def test_second_post_is_not_sent_past_a_job_that_could_be_it(outcome: str, found: Found) -> None:
+    """Whatever was permitted."""
+    assert not may_post_again([post(outcome)], Reading(found, 1e9, LATER), 0.0, USUAL)
+
+
+@pytest.mark.parametrize(
+    ("server_time", "server_ended", "may"),
+    [
+        (NOON + timedelta(seconds=1800), NOON, True),
+        (NOON + timedelta(seconds=1739), NOON, False),
+        (NOON + timedelta(seconds=1740), NOON, True),
+        (NOON - timedelta(hours=1), NOON, False),
+        (LATER, None, True),
+        (None, NOON, True),
+    ],
+)
+def test_clock_of_ours_that_was_set_forward_permits_nothing(
+    server_time: datetime | None, server_ended: datetime | None, *, may: bool
+) -> None:
+    """The server's tells how long it has been, but for a minute of slack; if it is known."""
+    posts = [post("uncertain", 0.0, server_ended)]
+    assert may_post_again(posts, Reading(STILL, 1e6, server_time), 1800.0, USUAL) is may
+
+
+def test_second_post_is_the_same_again_after_the_time_that_was_permitted() -> None:
+    """The list is read at the end of that time; the seed stays, so either job is the job."""
+    scene = Scene(lost(), MADE)
+    with pytest.raises(ApiError):  # of the wait: the scene has no such job
+        scene.reframe(resubmit_after=300.0, waits_to_resubmit=True)
+    assert len(scene.posted) == 2
+    assert scene.posted[0] == scene.posted[1]
+    assert scene.looked >= 300.0
+    assert scene.lists
+
+
+def test_permission_that_is_not_waited_for_may_still_come_in_time() -> None:
+    """A minute is looked anyway; what was permitted after that is not done."""
+    for permitted, posts in ((10.0, 2), (100.0, 1)):
+        scene = Scene(lost(), MADE)
+        with pytest.raises((ApiError, SubmissionUncertainError)):
+            scene.reframe(resubmit_after=permitted)
+        assert len(scene.posted) == posts
+
+
+@pytest.mark.parametrize("page", [[mine()], [HIDDEN]], ids=["match", "candidate"])
+def test_job_that_is_listed_before_the_second_post_keeps_it_back(page: Page) -> None:
+    """One POST in all."""
+    scene = Scene(lost(), MADE, pages=[[], [], [], page])
+    with pytest.raises((ApiError, SubmissionUncertainError)) as caught:
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    assert isinstance(caught.value, SubmissionUncertainError) is (page == [HIDDEN])
+    assert len(scene.posted) == 1
+
+
+@pytest.mark.parametrize("second", [lost(), reply({}, 500), reply(b"<html>", 403)], ids=repr)
+def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(second: Answer) -> None:
+    """The window reaches back to the first, whatever the second made."""
+    scene = Scene(lost(), second, pages=[[]])
+
+    scene.pages = [lambda body: paged(mine())(body) if len(scene.posted) == 2 else reply(NONE)]
+    with pytest.raises(ApiError):
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    assert len(scene.posted) == 2
+    assert scene.sent[-1] == "GET /jobs/job_mine"
+
+
+def test_refused_second_post_closes_itself_alone() -> None:
+    """The first stays uncertain: its job is found by the same call later."""
+    scene = Scene(lost(), REFUSED, has_ledger=True)
+    with pytest.raises(PermissionDeniedError):
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    assert len(scene.posted) == 2
+    assert scene.states == ["uncertain"]
+    scene.pages = [[mine()]]
+    with pytest.raises(ApiError):
+        scene.reframe()
+    assert len(scene.posted) == 2
+    assert scene.entries[0].job_id == "job_mine"
+
+
+def test_deferred_second_post_leaves_the_first_uncertain() -> None:
+    """Without permission it does not go again, though a 429 alone might."""
+    scene = Scene(lost(), DEFERRED, MADE, has_ledger=True)
+    with pytest.raises(RateLimitedError):
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    with pytest.raises(SubmissionUncertainError):
+        scene.reframe()
+    assert len(scene.posted) == 2
+    with pytest.raises(ApiError):
+        scene.reframe(resubmit_after=0.0, waits_to_resubmit=True)
+    assert len(scene.posted) == 3
+    assert scene.entries[0].job_id == "job_9"
+
+
+def test_one_run_does_not_post_for_ever() -> None:
+    """However long it is permitted."""
+    scene = Scene(lost())
+    with pytest.raises(SubmissionUncertainError):
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    assert len(scene.posted) == MOST_POSTS
+
+
+def test_clock_that_jumps_does_not_send_the_second_post() -> None:
+    """Ours is hours ahead between the POST and the look: the server says that it was a moment."""
+    scene = Scene(MADE, lost(), MADE)
+    scene.submit()  # whose reply names the server's time
+
+    def listed(_: Any) -> Reply:
+        if not scene.ahead:
+            scene.stepper.now += 5 * 3600.0
+            scene.ahead = -5 * 3600.0
+        return reply(NONE)
+
+    scene.pages = [listed]
+    with pytest.raises(SubmissionUncertainError):
+        scene.reframe(resubmit_after=3600.0)
+    assert len(scene.posted) == 2
+
+
+# --- find_job -------------------------------------------------------------------------------------
+
+
+def asked(**more: Any) -> Submission:
+    """A submission of which a person asks, half an hour later."""
+    started = datetime.now(UTC) - timedelta(minutes=30)
+    known = {"seed": 7, "body": {"seed": 7, "videoUrl": "asset_in"}, "started_at": started}
+    return Submission(**{**known, "is_seed_drawn": True, "token": "t", **more})
+
+
+def echoing(seed: int, job_id: str = "job_mine") -> dict[str, Any]:
+    """A listed job of this seed."""
+    return job_record(job_id, metadata={"input": {"seed": seed}})
+
+
+@pytest.mark.parametrize(
+    ("listed", "found"),
+    [([echoing(7)], "job_mine"), ([], None), ([echoing(8)], None), ([job_record("job_c")], None)],
+)
+def test_find_job_gives_the_same_answer_every_time(listed: list[Any], found: str | None) -> None:
+    """The job if it is listed, else None; a candidate is no find. One look each."""
+    scene = Scene(lost(), pages=[listed])
+    for _ in range(3):
+        job = scene.run(scene.pipeline.find_job(asked()))
+        assert (job.id if job else None) == found
+    assert len(scene.lists) == 3
+    assert scene.looked == 0
+
+
+@pytest.mark.parametrize("has_ledger", [False, True])
+def test_find_job_finds_what_the_submit_itself_found(*, has_ledger: bool) -> None:
+    """The job belongs to this very submission, in the client and on record."""
+    scene = Scene(lost(), has_ledger=has_ledger)
+    submission = scene.fails(SubmissionUncertainError).submission
+    scene.pages = [[mine()]]
+    for _ in range(2):
+        found = scene.run(scene.pipeline.find_job(submission))
+        assert found is not None
+        assert found.id == "job_mine"
+        scene.forget()
+    if has_ledger:
+        assert [(one.state, one.job_id) for one in scene.entries] == [("submitted", "job_mine")]
+
+
+def test_find_job_does_not_find_another_s() -> None:
+    """One job for two submissions of one seed: the first that asks has it."""
+    scene = Scene(lost(), pages=[[echoing(7)]])
+    assert scene.run(scene.pipeline.find_job(asked())) is not None
+    assert scene.run(scene.pipeline.find_job(asked(token="u"))) is None
+
+
+def test_find_job_raises_when_several_jobs_are_it() -> None:
+    """Both are named, with the submission."""
+    submission = asked()
+    scene = Scene(lost(), pages=[[echoing(7, "job_a"), echoing(7, "job_b")]])
+    with pytest.raises(SubmissionUncertainError) as caught:
+        scene.run(scene.pipeline.find_job(submission))
+    assert caught.value.submission is submission
+    assert len(caught.value.candidates) == 2
+
+
+def test_find_job_lets_a_list_that_fails_through() -> None:
+    """A person asked, so a person is told."""
+    scene = Scene(lost(), pages=[reply({}, 401)])
+    with pytest.raises(ApiError):
+        scene.run(scene.pipeline.find_job(asked()))
+
+
+@pytest.mark.parametrize(
+    ("more", "since"),
+    [({}, timedelta(days=1, minutes=30)),
+     ({"started_at": datetime.now(UTC) + timedelta(days=3)}, timedelta(days=1)),
+     ({"server_time": NOON - timedelta(days=2)}, timedelta(days=3))],
+    ids=["half an hour ago", "a clock that was set back", "the server's time"],
+)  # fmt: skip
+def test_find_job_asks_from_a_day_before_the_submit(more: Any, since: timedelta) -> None:
+    """By the server's clock."""
+    scene = Scene(lost())
+    scene.run(scene.pipeline.find_job(asked(**more)))
+    moment = datetime.fromisoformat(scene.lists[0].params["createdAfter"])
+    assert abs(NOON - since - moment) < timedelta(minutes=5)
+
+
+def test_find_job_asks_in_the_submission_s_project() -> None:
+    """Whatever project the client has now."""
+    scene = Scene(lost(), pages=[[echoing(7)]], project_id="proj_7")
+    assert scene.run(scene.pipeline.find_job(asked(project_id="proj_sub"))) is not None
+    assert scene.lists[0].params["projectId"] == "proj_sub"
