@@ -110,7 +110,7 @@ class PostLog:
     def _ended(self, outcome: Outcome) -> Post:
         post, operations = self.run.posts[-1], self.recovery.operations
         post.outcome, post.ended = outcome, operations.timing.clock()
-        post.server_ended = operations.server.last
+        post.server_ended = operations.server.now
         return post
 
 
@@ -213,7 +213,14 @@ class Submitting(Recovery):
     def _submitted(self, run: Run) -> Flow[Job]:
         for _ in range(MOST_POSTS):
             job = (yield from self.recovered(run)) if run.has_open_post else None
-            job = job or (yield from self._posted(run))
+            try:
+                job = job or (yield from self._posted(run))
+            except (ApiError, ConnectionFailedError) as fault:
+                # It says nothing of what was sent before.
+                is_earlier = any(post.outcome == "uncertain" for post in run.posts)
+                if not is_earlier or isinstance(fault, RateLimitedError):
+                    raise
+                raise uncertain(run.first_open, Found(), fault) from fault
             if job is not None:
                 return job
         job = yield from self.recovered(run)
