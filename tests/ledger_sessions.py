@@ -1,10 +1,10 @@
-"""Either client with a ledger, kept open over several calls; and faults that a test lets go."""
+"""Either client with a ledger, run after run; what they buy is counted on the server's side."""
 
 import asyncio
 import hashlib
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
@@ -14,10 +14,17 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scenario_reframe import AsyncReframeClient, ReframeClient, ReframeError
+from ledger_rows import sql
+from scenario_reframe import (
+    AsyncReframeClient,
+    Entry,
+    ReframeClient,
+    ReframeError,
+    SubmissionUncertainError,
+)
 from scenario_reframe.sandbox import Sandbox, generating
 from scenario_reframe.sandbox.encoding import reframe
-from scenario_reframe.sandbox.faults import Fault
+from scenario_reframe.sandbox.faults import Fault, answer, drop
 from scenario_reframe_api.settings import VIDEO_FIELD
 from timings import SOON
 
@@ -26,6 +33,9 @@ QUICK: dict[str, Any] = {
     "match_input_num_frames": True,
 }  # fmt: skip
 """Settings with which the sandbox is soon done."""
+
+GENERATE, LIST, JOB, FILE = r"/generate/", r"/jobs$", r"/jobs/job_", r"^/assets/"
+"""The paths of a submit, of the list of jobs, of one job, and of a file's bytes."""
 
 
 _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -75,6 +85,99 @@ class Session:
             self._runner.close()
         else:
             self._http.close()
+
+
+class Runs:
+    """A program's runs one after another: each a client of its own, all with one ledger.
+
+    What the server counts is counted from when this was made.
+    """
+
+    def __init__(self, sandbox: Sandbox, ledger: Path, *, is_async: bool) -> None:
+        self.sandbox = sandbox
+        self.ledger = ledger
+        self.is_async = is_async
+        self._sessions: list[Session] = []
+        self._before = self._counted()
+
+    def __call__(self, **options: Any) -> Session:
+        """The next run's client."""
+        given = {"ledger": self.ledger, **options}
+        self._sessions.append(Session(self.sandbox, is_async=self.is_async, **given))
+        return self._sessions[-1]
+
+    def close(self) -> None:
+        """End all runs, and let the sandbox do as it is told again."""
+        for session in self._sessions:
+            session.close()
+        self.sandbox.faults.clear()
+        self.sandbox.echo = None
+
+    @property
+    def jobs(self) -> int:
+        """Paid jobs."""
+        return self._counted()[0] - self._before[0]
+
+    @property
+    def posts(self) -> int:
+        """Submits, whatever became of them."""
+        return self._counted()[1] - self._before[1]
+
+    @property
+    def uploads(self) -> int:
+        """Uploads announced."""
+        return self._counted()[2] - self._before[2]
+
+    def entry(self) -> Entry:
+        """The only entry of the ledger."""
+        (entry,) = self()("entries")
+        assert isinstance(entry, Entry)
+        return entry
+
+    def states(self) -> list[str]:
+        """The state of every entry, newest first."""
+        return [entry.state for entry in self()("entries")]
+
+    def later(self, seconds: float) -> None:
+        """Let so many seconds have passed since every POST."""
+        moved = "ended_at = ended_at - ?, server_ended = server_ended - ?"
+        sql(self.ledger, f"UPDATE posts SET {moved}", seconds, seconds)  # noqa: S608
+
+    def uncertain(self, *args: Any, accepted: bool, **settings: Any) -> Entry:
+        """An entry of a `reframe` of which it is not known whether it was bought."""
+        self.sandbox.faults.add(drop(after=accepted), GENERATE, method="POST")
+        self.sandbox.faults.add(answer(503), LIST, times=100)
+        self().fails(SubmissionUncertainError, "reframe", *args, **settings)
+        self.sandbox.faults.clear()
+        entry: Entry = self()("entries")[0]
+        assert (entry.state, entry.job_id) == ("uncertain", None)
+        return entry
+
+    def _counted(self) -> tuple[int, int, int]:
+        seen = self.sandbox.requests
+        uploads = sum(one.method == "POST" and one.path.endswith("/uploads") for one in seen)
+        return self.sandbox.jobs_made, posts(self.sandbox), uploads
+
+
+async def _as_always(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, send)
+
+
+def when_it_comes(act: Callable[[], object], then: Fault = _as_always) -> Fault:
+    """Do something when a request has come whole, and then answer as always, or by a fault."""
+
+    async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        coming: list[Message] = []
+        while not coming or coming[-1].get("more_body"):
+            coming.append(await receive())
+
+        async def replayed() -> Message:
+            return coming.pop(0) if coming else await receive()
+
+        act()
+        await then(app, scope, replayed, send)
+
+    return fault
 
 
 def posts(sandbox: Sandbox, path: str = "/generate/") -> int:
