@@ -3,6 +3,7 @@
 It prints what became of it as JSON. Without `patient`, a busy ledger is an outcome like another.
 """
 
+import asyncio
 import json
 import sys
 import time
@@ -10,37 +11,59 @@ from typing import Any
 
 from attrs import evolve
 
-from scenario_reframe import LedgerBusyError, ReframeClient, ReframeError, ReframeResult
+from scenario_reframe import (
+    AsyncReframeClient,
+    LedgerBusyError,
+    ReframeClient,
+    ReframeError,
+    ReframeResult,
+)
 from timings import SOON
 
+Order = dict[str, Any]
 
-def main(order: dict[str, Any]) -> None:
+
+def main(order: Order) -> None:
     """Do one call, again while another process is at it if the order says so."""
-    timing = evolve(SOON, lease=order["lease"], renewal=order["renewal"])
-    with ReframeClient(**order["client"], timing=timing) as client:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                result = run(client, order)
-                told = {"job": result.job.id, "files": [str(file) for file in result.files]}
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            result = asyncio.run(later(order)) if order.get("is_async") else now(order)
+            told = {"job": result.job.id, "files": [str(file) for file in result.files]}
+            break
+        except LedgerBusyError as error:
+            told = {"error": type(error).__name__, "told": str(error)}
+            if not order.get("patient") or time.monotonic() > deadline:
                 break
-            except LedgerBusyError as error:
-                told = {"error": type(error).__name__, "told": str(error)}
-                if not order.get("patient") or time.monotonic() > deadline:
-                    break
-                time.sleep(0.05)
-            except ReframeError as error:
-                told = {"error": type(error).__name__, "told": str(error)}
-                break
+            time.sleep(0.05)
+        except ReframeError as error:
+            told = {"error": type(error).__name__, "told": str(error)}
+            break
     sys.stdout.write(json.dumps(told))
 
 
-def run(client: ReframeClient, order: dict[str, Any]) -> ReframeResult:
+def now(order: Order) -> ReframeResult:
     """Reframe, or resume the newest unfinished entry."""
-    if order["call"] == "reframe":
-        return client.reframe(order["video"], order["to"], **order["settings"])
-    entry = client.entries(unfinished=True)[0]
-    return client.resume(entry, resubmit_after=order.get("resubmit_after"))
+    with ReframeClient(**options(order)) as client:
+        if order["call"] == "reframe":
+            return client.reframe(order["video"], order["to"], **order["settings"])
+        entry = client.entries(unfinished=True)[0]
+        return client.resume(entry, resubmit_after=order.get("resubmit_after"))
+
+
+async def later(order: Order) -> ReframeResult:
+    """The same with asyncio."""
+    async with AsyncReframeClient(**options(order)) as client:
+        if order["call"] == "reframe":
+            return await client.reframe(order["video"], order["to"], **order["settings"])
+        (entry, *_) = await client.entries(unfinished=True)
+        return await client.resume(entry, resubmit_after=order.get("resubmit_after"))
+
+
+def options(order: Order) -> Order:
+    """What the client is made with."""
+    timing = evolve(SOON, lease=order["lease"], renewal=order["renewal"])
+    return {**order["client"], "timing": timing}
 
 
 if __name__ == "__main__":
