@@ -1,26 +1,40 @@
-"""Either client's batch, run to its end or left early, against a sandbox."""
+"""Either client's batch, run to its end or left early, against a sandbox that counts."""
 
 import asyncio
+import hashlib
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import aclosing, closing
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from threading import Event, Thread
+from typing import Any, Self
 
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ledger_rows import sql
 from scenario_reframe import (
     AsyncReframeClient,
     BatchEvent,
     BatchItem,
     BatchOutcome,
     ReframeClient,
+    ReframeError,
 )
 from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe.sandbox.faults import Fault
+from scenario_reframe.settings import request_body
+from scenario_reframe_api.settings import VIDEO_FIELD
 from timings import SOON
 
 CLIP = b"\x00\x00\x00\x18ftypisom"
 RATIOS = ("9:16", "1:1")
 # 40 creative units a job, whatever the spec's defaults.
 PRICED = {"resolution": "480p", "num_frames": 81, "match_input_num_frames": False}
+GENERATE, LIST, UPLOADS = r"/generate/", r"/jobs$", r"/uploads$"
+LIMITED = {"reason": "Too many parallel jobs", "details": {"actionName": "p", "actionLimit": 3}}
+ALWAYS = 100_000
 
 
 def clips(folder: Path, number: int) -> list[Path]:
@@ -41,8 +55,16 @@ def shapes(videos: Sequence[Path | str], ratios: Sequence[str] = RATIOS) -> list
     ]
 
 
+def squares(folder: Path, number: int) -> list[BatchItem]:
+    """So many clips, each in one shape."""
+    return shapes(clips(folder, number), ["1:1"])
+
+
 class Batches:
-    """Runs batches with a new client each, as a program's runs would."""
+    """Runs batches with a new client each, as a program's runs would.
+
+    `count`: what the sandbox counted since this was made.
+    """
 
     def __init__(self, sandbox: Sandbox, to: Path, ledger: Path | None, *, is_async: bool) -> None:
         self.sandbox = sandbox
@@ -51,6 +73,7 @@ class Batches:
         self.is_async = is_async
         self.timing = SOON
         self.events: list[BatchEvent] = []
+        self.count = Count(sandbox)
 
     def __call__(
         self,
@@ -109,9 +132,54 @@ class Batches:
             "timing": self.timing,
         }
 
+    def beside(self) -> "Batches":
+        """Another of the same folder and ledger, as in a second process."""
+        other = Batches(self.sandbox, self.to, self.ledger, is_async=self.is_async)
+        other.timing = self.timing
+        return other
+
     def kinds(self) -> list[str]:
         """Kinds of the events so far."""
         return [event.kind for event in self.events]
+
+    def sql(self, statement: str) -> list[tuple[Any, ...]]:
+        """Run a statement on the ledger, behind the client's back."""
+        assert self.ledger is not None
+        return sql(self.ledger, statement)
+
+    def check_own(self, outcomes: Sequence[BatchOutcome]) -> None:
+        """Each job and file is what was made for its own row, and no job is that of two rows."""
+        made = {job.id: job for job in self.sandbox.made}
+        done = [one for one in outcomes if one.status == "done"]
+        for one in done:
+            assert one.job is not None
+            job, (file,) = made[one.job.id], one.files
+            body = request_body(one.item.settings, one.item.extra)
+            assert {**job.input, "seed": 0} == {**body, "seed": 0} | {
+                VIDEO_FIELD: job.input[VIDEO_FIELD]
+            }
+            assert body.get("seed") in {None, job.input["seed"]}
+            assert one.item.output in {None, file.name}
+            source = Path(str(one.item.video)).read_bytes()
+            expected = fast_result(job.input, hashlib.sha256(source).hexdigest())
+            assert file.read_bytes() == expected
+        assert len({one.job.id for one in done if one.job}) == len(done)
+
+
+@contextmanager
+def batches(sandbox: Sandbox, folder: Path, kind: str = "async") -> Iterator[Batches]:
+    """Batches of a kind: `sync` or `async`, `no ledger` besides.
+
+    Afterwards no thread is left, and the sandbox does as it is told again.
+    """
+    ledger = None if "no ledger" in kind else folder / "ledger.db"
+    made = Batches(sandbox, folder / "out", ledger, is_async="async" in kind)
+    try:
+        yield made
+        assert no_threads_left()
+    finally:
+        sandbox.faults.clear()
+        sandbox.parallel_jobs, sandbox.list_lag, sandbox.hold_jobs = None, 0.0, False
 
 
 class Count:
@@ -122,11 +190,10 @@ class Count:
         self._jobs = sandbox.jobs_made
         self._before = len(sandbox.requests)
 
-    def seen(self, method: str, ending: str) -> int:
-        """Requests of a method to paths that end so, dry runs apart."""
+    def _seen(self, method: str, part: str) -> int:
         new = self._sandbox.requests[self._before :]
         return sum(
-            one.method == method and one.path.endswith(ending) and "dryRun" not in one.query
+            one.method == method and part in f"{one.path}$" and "dryRun" not in one.query
             for one in new
         )
 
@@ -136,6 +203,11 @@ class Count:
         return len(self._sandbox.requests) - self._before
 
     @property
+    def writes(self) -> int:
+        """All but those that only read."""
+        return sum(one.method != "GET" for one in self._sandbox.requests[self._before :])
+
+    @property
     def jobs(self) -> int:
         """Paid jobs."""
         return self._sandbox.jobs_made - self._jobs
@@ -143,15 +215,17 @@ class Count:
     @property
     def uploads(self) -> int:
         """Uploads announced."""
-        return self.seen("POST", "/uploads")
+        return self._seen("POST", "/uploads$")
 
     @property
     def posts(self) -> int:
-        """Submits."""
-        return sum(
-            one.method == "POST" and "/generate/" in one.path and "dryRun" not in one.query
-            for one in self._sandbox.requests[self._before :]
-        )
+        """Submits, dry runs apart."""
+        return self._seen("POST", "/generate/")
+
+    @property
+    def by_id(self) -> int:
+        """Jobs asked for by their ids."""
+        return self._seen("GET", "/v1/jobs/")
 
     @property
     def results(self) -> int:
@@ -160,6 +234,62 @@ class Count:
             one.method == "GET" and one.path.startswith("/assets/")
             for one in self._sandbox.requests[self._before :]
         )
+
+
+class Most:
+    """The most jobs that ran side by side, asked for again and again."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._end, self.seen = sandbox, Event(), 0
+        self._thread = Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._end.wait(0.002):
+            self.seen = max(self.seen, running(self._sandbox))
+
+
+def running(sandbox: Sandbox) -> int:
+    """How many paid jobs run now."""
+    return sandbox._state.running()
+
+
+def to_submits(sandbox: Sandbox, *faults: Fault | None) -> deque[Fault | None]:
+    """Play these on the next submits, one each, dry runs apart; None leaves one alone.
+
+    What is returned holds those that are left.
+    """
+    left = deque(faults)
+
+    async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        is_paid = b"dryRun" not in scope["query_string"]
+        played = left.popleft() if is_paid and left else None
+        await (played(app, scope, receive, send) if played else app(scope, receive, send))
+
+    sandbox.faults.add(fault, GENERATE, method="POST", times=ALWAYS)
+    return left
+
+
+def side_by_side(*runs: Callable[[], list[BatchOutcome]]) -> list[list[BatchOutcome]]:
+    """Run several batches at once, each in a thread of its own."""
+    found: dict[int, list[BatchOutcome]] = {}
+
+    def keep(place: int, run: Callable[[], list[BatchOutcome]]) -> None:
+        found[place] = run()
+
+    threads = [Thread(target=keep, args=one) for one in enumerate(runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [found[place] for place in range(len(runs))]
 
 
 def no_threads_left() -> bool:
@@ -171,3 +301,12 @@ def statuses(outcomes: Sequence[BatchOutcome]) -> dict[str, int]:
     """How many outcomes of each status."""
     found = [outcome.status for outcome in outcomes]
     return {status: found.count(status) for status in sorted(set(found))}
+
+
+def errors(outcomes: Sequence[BatchOutcome], *kinds: type[ReframeError]) -> Counter[str]:
+    """How many errors of each of these kinds; one that is of none of them is named as itself."""
+    return Counter(
+        next((kind.__name__ for kind in kinds if isinstance(one.error, kind)), repr(one.error))
+        for one in outcomes
+        if one.error is not None
+    )

@@ -4,17 +4,20 @@ import io
 import json
 import os
 import shlex
+import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from rich.console import Console
 
 from commands import Commands, commands, interrupt, output_of, point_to
 from ledger_rows import sql
+from ledger_sessions import held
 from scenario_reframe import (
     ApiError,
     BatchItem,
@@ -195,7 +198,7 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
 def test_what_cannot_be_made_is_refused_before_anything_is_sent(
     arguments: list[str], told: str, sandbox: Sandbox, capsys: Output
 ) -> None:
-    """Exit code 2, no request, nothing on stdout."""
+    """Exit code 2, nothing sent but what reads, nothing on stdout."""
     clips("sub/a.mp4")
     Path("empty").mkdir()
     Path("empty/text.mp4").write_text("x", "utf-8")
@@ -211,7 +214,8 @@ def test_what_cannot_be_made_is_refused_before_anything_is_sent(
     assert told in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
-    assert sandbox.requests == []
+    # Whose rows of the ledger these are, the server tells.
+    assert {seen.method for seen in sandbox.requests} <= {"GET"}
 
 
 def test_results_among_the_clips_are_not_taken_for_clips(sandbox: Sandbox, capsys: Output) -> None:
@@ -327,6 +331,22 @@ def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Commands, sandbox: San
     _, err = output_of(start(*again[1:]))
     assert "6 done (2 taken up from an earlier run)." in err.splitlines()[-1]
     assert sandbox.jobs_made == 6
+
+
+def test_ctrl_c_while_submits_are_under_way(start: Commands, sandbox: Sandbox) -> None:
+    """Their replies come as it ends: whether it still saw them or not, none is bought again."""
+    is_stopped = Event()
+    sandbox.faults.add(held(is_stopped, after=True), r"/generate/", method="POST", times=2)
+    arguments = ("batch", "clips", "-o", "out", "--concurrency", "2")
+    process = start(*arguments)
+    until(lambda: sandbox.jobs_made == 2)
+    process.send_signal(signal.SIGINT)
+    is_stopped.set()
+    output_of(process)
+    assert process.returncode == 130
+    out, _ = output_of(start(*arguments))
+    assert len(out.splitlines()) == 3
+    assert sandbox.jobs_made == 3
 
 
 SENT = Submission(seed=1, body={}, started_at=datetime(2026, 1, 2, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""The numbers a batch keeps: jobs side by side, and creative units."""
+"""How many jobs a batch runs side by side: the limit, and who gets a slot."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from scenario_reframe import RateLimitedError
-from scenario_reframe.batch.budgeting import Budget, BudgetSpentError
 from scenario_reframe.batch.limiting import FIRST, MOST, Limit
 from scenario_reframe.batch.slots import Slots
-from scenario_reframe.recording import NoSlotError
+from scenario_reframe.ledger.interface import NoSlotError
 from scenario_reframe.timing import Timing
 
 NOW = 1000.0
@@ -230,53 +229,3 @@ def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
         await waiting
 
     run(work, Limit(most=1, now=1))
-
-
-# --- budget --------------------------------------------------------------------------------------
-
-
-def test_budget_is_spent_to_its_last_unit_and_no_further() -> None:
-    """Exactly what is left may be spent, and nothing beyond it."""
-    budget = Budget(100.0)
-    budget.put_by(60.0)
-    with pytest.raises(BudgetSpentError, match=r"100 .* 60 are spent, this one costs 41"):
-        budget.put_by(41.0)
-    budget.put_by(40.0)
-    assert budget.spent == 100.0
-    with pytest.raises(BudgetSpentError):
-        budget.check()
-
-
-def test_prices_in_tenths_add_up() -> None:
-    """Ten times 0.1 is 1, though not in floating point."""
-    budget = Budget(1.0)
-    for _ in range(10):
-        budget.put_by(0.1)
-    with pytest.raises(BudgetSpentError):
-        budget.put_by(0.1)
-
-
-def test_what_was_not_bought_is_given_back_and_true_costs_count() -> None:
-    """A cost that the server names takes the place of the estimate."""
-    budget = Budget(100.0)
-    budget.put_by(60.0)
-    budget.give_back(60.0)
-    budget.put_by(60.0)
-    budget.settle(60.0, 75.0)
-    assert budget.spent == 75.0
-    budget.put_by(20.0)
-    budget.settle(20.0, None)
-    assert budget.spent == 95.0
-
-
-def test_no_budget_allows_everything() -> None:
-    """Nothing is refused."""
-    budget = Budget(None)
-    budget.put_by(1e9)
-    budget.check()
-
-
-def test_empty_budget_is_told_before_anything_is_uploaded() -> None:
-    """`check` needs no price."""
-    with pytest.raises(BudgetSpentError):
-        Budget(0.0).check()

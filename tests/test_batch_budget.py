@@ -1,0 +1,169 @@
+"""What a batch may spend: counted from the rows of its run, whoever wrote them."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from batch_sessions import (
+    ALWAYS,
+    GENERATE,
+    RATIOS,
+    Batches,
+    batches,
+    clips,
+    errors,
+    shapes,
+    side_by_side,
+    squares,
+    statuses,
+    to_submits,
+)
+from scenario_reframe import NotFoundError
+from scenario_reframe.batch import engine
+from scenario_reframe.ledger.interface import BudgetSpentError
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.faults import drop, rewrite
+from timings import SOON
+
+KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "sync, no ledger"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    """One sandbox for the module."""
+    with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
+    """Batches whose jobs cost 40 a piece."""
+    with batches(box, tmp_path, getattr(request, "param", "async")) as made:
+        yield made
+
+
+@KEPT_OR_NOT
+@pytest.mark.parametrize(("budget", "jobs"), [(120, 3), (119, 2), (39, 0), (0, 0), (1e9, 5)])
+def test_budget_is_not_passed(batch: Batches, tmp_path: Path, budget: float, jobs: int) -> None:
+    """Exact, too small for one more, too small for any, none, plenty."""
+    got = batch(squares(tmp_path / "in", 5), budget=budget)
+    assert batch.count.jobs == jobs
+    assert statuses(got) == {
+        status: number for status, number in (("done", jobs), ("skipped", 5 - jobs)) if number
+    }
+    assert errors(got, BudgetSpentError).keys() <= {"BudgetSpentError"}
+    assert all(one.job is None and one.cost is None for one in got if one.status == "skipped")
+    if budget == 0:
+        assert batch.count.writes == 0
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["cost named", "cost not named"])
+def test_budget_counts_what_was_bought_before(
+    batch: Batches, tmp_path: Path, *, named: bool
+) -> None:
+    """Two runs with the same budget buy what it allows, not twice that; a third may have more."""
+    if not named:
+        batch.sandbox.faults.add(rewrite(without_billing), r"/generate/|/jobs", times=ALWAYS)
+    items = squares(tmp_path / "in", 5)
+    assert statuses(batch(items, budget=80)) == {"done": 2, "skipped": 3}
+    assert statuses(batch(items, budget=80)) == {"done": 2, "skipped": 3}
+    assert statuses(batch(items, budget=120)) == {"done": 3, "skipped": 2}
+    assert batch.count.jobs == 3
+
+
+def without_billing(body: Any) -> Any:
+    """A reply whose jobs say nothing of their costs."""
+    if "job" in body:
+        return body | {"job": {**body["job"], "billing": None}}
+    if "jobs" in body:
+        return body | {"jobs": [{**job, "billing": None} for job in body["jobs"]]}
+    return body
+
+
+def test_two_batches_at_once_share_the_budget(batch: Batches, tmp_path: Path) -> None:
+    """The same items on one ledger: together they buy what it allows, and no less."""
+    batch.timing = evolve(SOON, longest_busy=600.0)
+    items = shapes(clips(tmp_path / "in", 8))
+    other = batch.beside()
+    other.is_async = False
+    runs = side_by_side(lambda: batch(items, budget=200), lambda: other(items, budget=200))
+    assert batch.count.jobs == 5
+    for got in runs:
+        assert statuses(got).keys() <= {"done", "skipped"}
+        assert errors(got, BudgetSpentError).keys() <= {"BudgetSpentError"}
+        batch.check_own(got)
+    paid = {one.job.id for got in runs for one in got if one.job}
+    assert len(paid) == 5
+
+
+def test_each_batch_of_one_ledger_has_its_own_budget(batch: Batches, tmp_path: Path) -> None:
+    """Other items at the same time: what they cost is not counted here."""
+    mine, theirs = squares(tmp_path / "in", 4), shapes(clips(tmp_path / "in", 4), ["9:16"])
+    other = batch.beside()
+    other.is_async = False
+    runs = side_by_side(lambda: batch(mine, budget=80), lambda: other(theirs, budget=120))
+    assert [statuses(got)["done"] for got in runs] == [2, 3]
+    assert batch.count.jobs == 5
+
+
+def test_uncertain_jobs_count_in_the_budget(batch: Batches, tmp_path: Path) -> None:
+    """A lost answer may have been a paid job: neither run spends its price again."""
+    items = squares(tmp_path / "in", 3)
+    to_submits(batch.sandbox, drop())
+    for _ in range(2):
+        got = batch(items, budget=80)
+        assert statuses(got) == {"done": 1, "skipped": 1, "uncertain": 1}
+    assert batch.count.jobs == 1
+    assert statuses(batch(items, budget=80, resubmit_after=0.0)) == {"done": 2, "skipped": 1}
+    assert batch.count.jobs == 2
+
+
+def test_lost_answer_is_counted_once(batch: Batches, tmp_path: Path) -> None:
+    """Its job is found, and nothing more is bought for it than was reserved."""
+    left = to_submits(batch.sandbox, drop(after=True), drop(after=True))
+    got = batch(squares(tmp_path / "in", 4), budget=120)
+    assert statuses(got) == {"done": 3, "skipped": 1}
+    assert (len(left), batch.count.jobs) == (0, 3)
+
+
+def test_clip_that_the_server_lost_is_uploaded_again(batch: Batches, tmp_path: Path) -> None:
+    """On record, but answered with 404: the estimate finds out, and all is done."""
+    clip = clips(tmp_path / "in", 1)
+    assert statuses(batch(shapes(clip, ["16:9"]))) == {"done": 1}
+    batch.sql("UPDATE uploads SET asset_id = 'asset_lost'")
+    got = batch(shapes(clip), budget=1000)
+    assert statuses(got) == {"done": len(RATIOS)}
+    batch.check_own(got)
+    assert batch.count.jobs == 1 + len(RATIOS)
+    assert batch.count.uploads > 1
+
+
+def test_clip_that_the_server_lost_fails_once_where_nothing_is_estimated(
+    batch: Batches, tmp_path: Path
+) -> None:
+    """The submit is refused, which proves that there is no job: the next run uploads anew."""
+    clip = clips(tmp_path / "in", 1)
+    assert statuses(batch(shapes(clip, ["16:9"]))) == {"done": 1}
+    batch.sql("UPDATE uploads SET asset_id = 'asset_lost'")
+    got = batch(shapes(clip, ["1:1"]))
+    assert statuses(got) == {"failed": 1}
+    assert errors(got, NotFoundError) == {"NotFoundError": 1}
+    assert statuses(batch(shapes(clip, ["1:1"]))) == {"done": 1}
+    assert (batch.count.jobs, batch.count.uploads) == (2, 2)
+
+
+def test_dry_run_that_was_paid_ends_the_estimating(batch: Batches, tmp_path: Path) -> None:
+    """The server takes dry runs for orders: that is told at once, and not repeated for all."""
+    batch.sandbox.faults.add(order_dry_runs, GENERATE, method="POST", times=ALWAYS)
+    got = batch(squares(tmp_path / "in", 17), budget=10_000)
+    assert len(got) == 17
+    assert batch.count.jobs <= engine.PREPARING
+    assert any(one.job is not None for one in got)
+
+
+async def order_dry_runs(app: Any, scope: Any, receive: Any, send: Any) -> None:
+    """A server that ignores `dryRun`."""
+    await app({**scope, "query_string": b""}, receive, send)
