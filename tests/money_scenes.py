@@ -1,0 +1,506 @@
+"""What once cost money, as plain functions: each plays it and says what came of it.
+
+So a test sees that it ends well, and another that it ends badly when its rule is taken out.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+from attrs import evolve, frozen
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from batch_sessions import Batches, clips
+from clients import Caller
+from ledger_sessions import Session, posts
+from scenario_reframe import (
+    BatchItem,
+    BatchOutcome,
+    Job,
+    PermissionDeniedError,
+    RateLimitedError,
+    ReframeError,
+    ReframeResult,
+    SubmissionUncertainError,
+    recovery,
+    submitting,
+)
+from scenario_reframe.ledger import tables
+from scenario_reframe.sandbox import Sandbox
+from scenario_reframe.sandbox.echoing import Echo
+from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe.sandbox.faults import Fault, answer, drop
+from scenario_reframe.sandbox.records import PROJECT_ID
+from scenario_reframe.settings import request_body
+from scenario_reframe_api.settings import VIDEO_FIELD
+from timings import SOON
+from waiting import Clock
+
+GENERATE, LIST = r"/generate/", r"/jobs$"
+UNLISTED = 1e9
+"""Seconds after which a job is listed: not until a test says so."""
+ALWAYS = 100_000
+SMALL = {"resolution": "480p"}
+LIMITED = {"reason": "Too many", "details": {"actionName": "parallel", "actionLimit": 3}}
+OTHER_PROJECT = "proj_other"
+
+Settings = Mapping[str, Any]
+Got = Job | ReframeResult | BatchOutcome | ReframeError | None
+
+
+@frozen(kw_only=True)
+class Ending:
+    """What came of a scene, counted on the server's side.
+
+    `asked`: how many results the callers wanted. `jobs`: how many were made for them. `held`: how
+    many callers got a job of their own. `wrong`: how many got another's. `lost`: jobs that nobody
+    has, and that no error names to a person.
+    """
+
+    asked: int = 1
+    jobs: int = 1
+    held: int = 1
+    wrong: int = 0
+    lost: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was paid for twice, mixed up or lost."""
+        return self.jobs <= self.asked and self.wrong == 0 and self.lost == 0
+
+
+WELL = Ending()
+"""One result was asked for, one job was made, and whoever asked has it."""
+
+
+@frozen
+class Asked:
+    """What somebody asked for, and what came of it in the end."""
+
+    settings: Settings
+    got: Got
+    project: str = PROJECT_ID
+
+
+class Scene:
+    """A sandbox whose clock stands still, a clip, and a ledger.
+
+    Every call is made by a client of its own, as a program's next run would make it. `theirs`: jobs
+    that others have made.
+    """
+
+    def __init__(self, sandbox: Sandbox, clock: Clock, folder: Path, *, is_async: bool) -> None:
+        self.sandbox, self.clock, self.folder, self.is_async = sandbox, clock, folder, is_async
+        self.ledger, self.to = folder / "ledger.db", folder / "out.mp4"
+        (self.clip,) = clips(folder / "in", 1)
+        self.theirs: set[str] = set()
+        self.timing = SOON
+        self._caller = Caller(is_async=is_async)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What a client is made with."""
+        box = self.sandbox
+        keys = {"api_key": box.api_key, "api_secret": box.api_secret}
+        return {
+            **keys, "base_url": box.base_url, "ledger": self.ledger, "timing": self.timing,
+        }  # fmt: skip
+
+    def key(self, name: str, project: str) -> dict[str, Any]:
+        """Another key, and what a client of it is made with besides."""
+        self.sandbox.add_key(name, f"secret of {name}", project)
+        return {"api_key": name, "api_secret": f"secret of {name}"}
+
+    def call(self, name: str, *args: Any, client: Settings | None = None, **kwargs: Any) -> Any:
+        """Call a method of a client; one with the ledger, unless `client` says otherwise."""
+        return self._caller(name, *args, client={**self.options, **(client or {})}, **kwargs)
+
+    def tried(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """The same, but an error is what it gives."""
+        try:
+            return self.call(name, *args, **kwargs)
+        except ReframeError as error:
+            return error
+
+    @contextmanager
+    def session(self, **options: Any) -> Iterator[Session]:
+        """One client for several calls."""
+        session = Session(self.sandbox, is_async=self.is_async, **options)
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def batch(self, *items: BatchItem, keeps: bool, **options: Any) -> list[BatchOutcome]:
+        """A batch, with the ledger or without; its outcomes in the order of the items."""
+        ledger = self.ledger if keeps else None
+        run = Batches(self.sandbox, self.folder / "out", ledger, is_async=self.is_async)
+        return sorted(run(items, **options), key=lambda one: items.index(one.item))
+
+    def unfinished(self, **client: Any) -> Any:
+        """The only unfinished entry."""
+        (entry,) = self.call("entries", unfinished=True, client=client)
+        return entry
+
+    @property
+    def posts(self) -> int:
+        """Submits that have come to the server."""
+        return posts(self.sandbox)
+
+    def to_submit(self, fault: Fault, times: int = 1) -> None:
+        """Play this on the next submits."""
+        self.sandbox.faults.add(fault, GENERATE, method="POST", times=times)
+
+    def uncertain(self, name: str, *args: Any, accepted: bool = True, **kwargs: Any) -> Any:
+        """A call of which it is not known whether it was bought: nothing is listed yet."""
+        self.to_submit(drop(after=True) if accepted else answer(504))
+        self.sandbox.list_lag = UNLISTED
+        error = self.tried(name, *args, **kwargs)
+        self.sandbox.list_lag = 0.0
+        assert isinstance(error, SubmissionUncertainError), error
+        return error
+
+    def ending(self, *asked: Asked) -> Ending:
+        """What came of it."""
+        made = {job.id: job for job in self.sandbox.made}
+        held = [job_of(one.got) for one in asked]
+        right = sum(
+            job_id is not None and held.index(job_id) == place and self._is_own(one, job_id)
+            for place, (one, job_id) in enumerate(zip(asked, held, strict=True))
+        )
+        errors = [one.got for one in asked if isinstance(one.got, SubmissionUncertainError)]
+        named = {job.id for error in errors for job in error.candidates}
+        return Ending(
+            asked=len(asked),
+            jobs=len(made) - len(self.theirs),
+            held=right,
+            wrong=sum(job_id is not None for job_id in held) - right,
+            lost=len(made.keys() - self.theirs - {*held} - named),
+        )
+
+    def _is_own(self, asked: Asked, job_id: str) -> bool:
+        """Whether a job was made for what was asked, and the files are its results."""
+        made = next(job for job in self.sandbox.made if job.id == job_id)
+        sent = {name: value for name, value in made.input.items() if name != VIDEO_FIELD}
+        wanted = {"seed": sent["seed"], **request_body(asked.settings, None)}
+        result = fast_result(made.input, hashlib.sha256(self.clip.read_bytes()).hexdigest())
+        files = [file.read_bytes() for file in getattr(asked.got, "files", ())]
+        is_whole = all(content == result for content in files)
+        return is_whole and (sent, made.project_id) == (wanted, asked.project)
+
+
+@contextmanager
+def scene(folder: Path, *, is_async: bool) -> Iterator[Scene]:
+    """A new one."""
+    clock = Clock()
+    clock.now = float(int(clock.now))  # what `Date` can name
+    with Sandbox(fast=True, stage_seconds=0.0, clock=clock) as sandbox:
+        yield Scene(sandbox, clock, folder, is_async=is_async)
+
+
+def job_of(got: Got) -> str | None:
+    """The id of the job that a caller got."""
+    job = got if isinstance(got, Job) or got is None else got.job
+    return None if job is None else job.id
+
+
+# --- 1: a redirect that httpx trips over ----------------------------------------------------------
+
+LOCATIONS = {
+    "urn": "urn:job:1",
+    "job": "job:abc",
+    "no host": "https:x",
+    "mail": "mailto:x",
+    "blank": "about:blank",
+    "long": f"https://api.test/{'x' * 65_000}",
+}
+
+
+def redirected(scene: Scene, kind: str, status: int, location: str) -> Ending:
+    """Each submit makes its job, and is answered with a redirect."""
+    scene.to_submit(answer(status, "", {"Location": location}, after=True), ALWAYS)
+    got: Got
+    if kind == "submit":
+        got = scene.tried("submit", scene.clip, client={"ledger": None}, **SMALL)
+    elif kind == "reframe":
+        scene.tried("reframe", scene.clip, scene.to, **SMALL)
+        got = scene.tried("reframe", scene.clip, scene.to, **SMALL)
+    else:
+        (got,) = scene.batch(BatchItem(scene.clip, settings=SMALL), keeps="ledger" in kind)
+    return scene.ending(Asked(SMALL, got))
+
+
+# --- 2: one seed for several requests -------------------------------------------------------------
+
+SEED = {"seed": 42, **SMALL}
+PROMPTED = {"prompt": "a street in the rain", **SEED}
+
+
+def of_another_run(scene: Scene, theirs: Settings, ours: Settings) -> Ending:
+    """Another program has bought with our seed; our own submit is not accepted."""
+    asset = scene.call("upload", scene.clip, client={"ledger": None})
+    other = {**scene.key("another-program", PROJECT_ID), "ledger": None}
+    scene.theirs = {scene.call("submit", asset, client=other, **theirs).id}
+    scene.to_submit(answer(504))
+    got = scene.tried("submit", asset, client={"ledger": None}, **ours)
+    return scene.ending(Asked(ours, got))
+
+
+def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
+    """Of two rows with one seed, the blank one is not accepted once the other was.
+
+    They come together where nothing keeps them apart: each waits `patience` seconds for the other.
+    """
+    accepted, blank_came, looked = Event(), Event(), Event()
+
+    async def submit(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        body, again = await _whole_body(receive)
+        if "prompt" in body:
+
+            async def held(message: Message) -> None:
+                accepted.set()
+                await _either(looked, patience)
+                await send(message)
+
+            await app(scope, again, held)
+        else:
+            await _either(accepted, patience)
+            blank_came.set()
+            served = answer(504)(app, scope, again, send) if accepted.is_set() else None
+            await (served or app(scope, again, send))
+
+    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        is_look_up = blank_came.is_set() and accepted.is_set()
+        await app(scope, receive, send)
+        if is_look_up and scope["query_string"].count(b"createdAfter"):
+            looked.set()
+
+    scene.to_submit(submit, ALWAYS)
+    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
+    rows = [
+        BatchItem(scene.clip, f"{place}.mp4", settings=settings)
+        for place, settings in enumerate((PROMPTED, SEED))
+    ]
+    got = scene.batch(*rows, keeps=keeps)
+    return scene.ending(*(Asked(one.item.settings, one) for one in got))
+
+
+async def _whole_body(receive: Receive) -> tuple[dict[str, Any], Receive]:
+    """The JSON of a request, and the request once more."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    body: dict[str, Any] = json.loads(b"".join(message["body"] for message in messages))
+
+    async def again() -> Message:
+        return messages.pop(0) if messages else await receive()
+
+    return body, again
+
+
+async def _either(event: Event, seconds: float) -> None:
+    """Wait for an event, but not for ever."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not event.is_set() and loop.time() < deadline:  # noqa: ASYNC110 - of another thread's
+        await asyncio.sleep(0.01)
+
+
+# --- 3: an echo that is not what was sent ---------------------------------------------------------
+
+
+def shown_as(**changes: Any) -> Echo:
+    """Settings are shown so; a function gets what was sent."""
+
+    def echo(sent: dict[str, Any], _place: object) -> dict[str, Any]:
+        new = {
+            name: change(sent[name]) if callable(change) else change
+            for name, change in changes.items()
+        }
+        return {**sent, **new}
+
+    return echo
+
+
+def hidden(*names: str, everywhere: bool = False) -> Echo:
+    """Settings that the list does not show, or nobody."""
+
+    def echo(sent: dict[str, Any], place: str) -> dict[str, Any]:
+        hides = everywhere or place == "list"
+        return {name: value for name, value in sent.items() if not (hides and name in names)}
+
+    return echo
+
+
+FLOAT32 = 0.10000000149011612
+ECHOES: Mapping[str, Echo] = {
+    "seed as text": shown_as(seed=str),
+    "seed as float": shown_as(seed=float),
+    "prompt expanded": shown_as(prompt=lambda text: f"{text}, cinematic, 8k"),
+    "prompt trimmed": shown_as(prompt=str.strip),
+    "video as URL": shown_as(videoUrl=lambda asset: f"https://cdn.test/assets/{asset}/clip.mp4"),
+    "float32": shown_as(zoomFactor=FLOAT32),
+    "numbers as text": shown_as(zoomFactor=str, numFrames=str),
+    "more keys": shown_as(sampler="new", steps=5),
+    "seed by id only": hidden("seed", "prompt"),
+}
+WISHES = {"prompt": " a street in the rain ", "zoom_factor": 0.1, "num_frames": 90, **SMALL}
+
+
+def echoed(scene: Scene, echo: Echo, settings: Settings, *, is_lost: bool = True) -> Ending:
+    """The reply is lost or not; where it stays uncertain, there is permission to buy again."""
+    scene.sandbox.echo = echo
+    if is_lost:
+        scene.to_submit(drop(after=True))
+    got = scene.tried("reframe", scene.clip, scene.to, **settings)
+    if isinstance(got, SubmissionUncertainError):
+        got = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
+    return scene.ending(Asked(settings, got))
+
+
+# --- 4: a job that is looked for again ------------------------------------------------------------
+
+
+def found_again(scene: Scene, *, keeps: bool) -> Ending:
+    """`find_job`, three times: the last answer counts."""
+    scene.to_submit(drop(after=True))
+    scene.sandbox.list_lag = UNLISTED
+    with scene.session(ledger=scene.ledger if keeps else None) as client:
+        error = client.fails(SubmissionUncertainError, "submit", scene.clip, **SMALL)
+        assert client("find_job", error.submission) is None
+        scene.sandbox.list_lag = 0.0
+        found = [client("find_job", error.submission) for _ in range(3)]
+    return scene.ending(Asked(SMALL, found[-1]))
+
+
+# --- 5: a refusal that was none -------------------------------------------------------------------
+
+
+def refused(scene: Scene, kind: str, body: object = None) -> Ending:
+    """A 429 for a job that was made, and is listed only after the first look at the list."""
+    scene.to_submit(answer(429, LIMITED if body is None else body, after=True))
+    scene.sandbox.list_lag = UNLISTED
+
+    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        was_sent = scene.posts > 0
+        await app(scope, receive, send)
+        if was_sent:
+            scene.sandbox.list_lag = 0.0
+
+    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
+    got: Got
+    if kind.startswith("batch"):
+        (got,) = scene.batch(BatchItem(scene.clip, settings=SMALL), keeps="ledger" in kind)
+        return scene.ending(Asked(SMALL, got))
+    calls: Mapping[str, tuple[Any, ...]] = {
+        "reframe": ("reframe", scene.clip, scene.to),
+        "submit with a key": ("submit", scene.clip),
+        "submit": ("submit", scene.clip),
+    }
+    more = {"key": "order-1"} if "key" in kind else {}
+    client = {"ledger": None} if kind == "submit" else {}
+    error = scene.tried(*calls[kind], client=client, **more, **SMALL)
+    assert isinstance(error, RateLimitedError), error
+    if kind == "submit":
+        got = scene.call("find_job", error.submission, client=client)
+    else:
+        got = scene.tried(*calls[kind], client=client, **more, **SMALL)
+    return scene.ending(Asked(SMALL, got))
+
+
+# --- 6: two accounts, one ledger ------------------------------------------------------------------
+
+
+def two_accounts(scene: Scene, *, is_first_done: bool) -> Ending:
+    """Two keys of two projects, neither of which is named, want the same of the same clip."""
+    other = scene.key("another-account", OTHER_PROJECT)
+    if is_first_done:
+        scene.call("reframe", scene.clip, **SMALL)
+    else:
+        scene.uncertain("reframe", scene.clip, **SMALL)
+    theirs = scene.tried("reframe", scene.clip, client=other, **SMALL)
+    ours = scene.tried("reframe", scene.clip, **SMALL)
+    return scene.ending(Asked(SMALL, ours), Asked(SMALL, theirs, OTHER_PROJECT))
+
+
+# --- 7, 8: a second POST --------------------------------------------------------------------------
+
+
+def refused_second_post(scene: Scene) -> Ending:
+    """A job that is not listed yet; with permission it goes out again, and is refused."""
+    scene.uncertain("reframe", scene.clip, scene.to, **SMALL)
+    scene.sandbox.list_lag = UNLISTED
+    scene.to_submit(answer(403, {"reason": "Not for this key"}))
+    error = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
+    assert isinstance(error, PermissionDeniedError), error
+    scene.sandbox.list_lag = 0.0
+    got = scene.tried("reframe", scene.clip, scene.to, **SMALL)
+    return scene.ending(Asked(SMALL, got))
+
+
+def listed_after_the_second_post(scene: Scene, settings: Settings, days: float) -> Ending:
+    """The first POST's job is listed only after those of days later, which made nothing."""
+    scene.uncertain("reframe", scene.clip, scene.to, **settings)
+    scene.clock.forward(days * 24 * 3600)
+    scene.to_submit(answer(504), ALWAYS)
+    scene.sandbox.list_lag = UNLISTED
+    error = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
+    assert isinstance(error, SubmissionUncertainError), error
+    scene.sandbox.list_lag = 0.0
+    scene.sandbox.faults.clear()
+    got = scene.tried("resume", scene.unfinished())
+    return scene.ending(Asked(settings, got))
+
+
+# --- 9: the machine's clock -----------------------------------------------------------------------
+
+
+@contextmanager
+def machine_clock(hours: float) -> Iterator[None]:
+    """The machine's clock is so far ahead: Python's and SQLite's."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, _zone: object = None) -> datetime:  # type: ignore[override]
+            return datetime.now(UTC) + timedelta(hours=hours)
+
+    true = tables.SPELLED["CLOCK"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(submitting, "datetime", Wrong)
+        patch.setattr(recovery, "datetime", Wrong)
+        patch.setitem(tables.SPELLED, "CLOCK", f"({true} + {hours * 3600})")
+        tables.spelled.cache_clear()
+        yield
+    tables.spelled.cache_clear()
+
+
+def clock_corrected(scene: Scene, hours: float, settings: Settings, *, keeps: bool) -> Ending:
+    """The clock was wrong when it was posted; then it is right, and there is permission."""
+    client = {} if keeps else {"ledger": None}
+    with machine_clock(hours):
+        error = scene.uncertain("submit", scene.clip, client=client, **settings)
+    if keeps:
+        got = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
+    else:
+        got = scene.tried("find_job", error.submission, client=client)
+    return scene.ending(Asked(settings, got))
+
+
+def settled_by(scene: Scene, seconds: float) -> None:
+    """Let 429 be settled after so long, by a clock that each look at the list moves by a second."""
+
+    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        scene.clock.forward(1.0)
+        await app(scope, receive, send)
+
+    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
+    scene.timing = evolve(scene.timing, clock=scene.clock, refusal_settled=seconds)
+
+

@@ -1,0 +1,67 @@
+"""What a POST proves, and when another may follow it: jobs are counted on the server's side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from money_scenes import (
+    LOCATIONS,
+    SEED,
+    SMALL,
+    WELL,
+    Scene,
+    listed_after_the_second_post,
+    redirected,
+    refused,
+    refused_second_post,
+    scene,
+)
+
+
+@pytest.fixture(params=["sync", "async"])
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    """A scene for either client."""
+    with scene(tmp_path, is_async=request.param == "async") as made:
+        yield made
+
+
+@pytest.mark.parametrize("status", [303, 307])
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_an_odd_redirect_is_a_reply(stage: Scene, status: int, location: str) -> None:
+    """httpx raises over it, but the job was made: it is looked for, and not bought again."""
+    assert redirected(stage, "submit", status, LOCATIONS[location]) == WELL
+    assert stage.posts == 1
+
+
+@pytest.mark.parametrize("kind", ["reframe", "batch, ledger", "batch"])
+def test_an_odd_redirect_is_a_reply_whoever_submits(stage: Scene, kind: str) -> None:
+    """The same call again buys nothing, and a batch neither."""
+    assert redirected(stage, kind, 303, LOCATIONS["urn"]) == WELL
+    assert stage.posts == 1
+
+
+@pytest.mark.parametrize(
+    "kind", ["reframe", "submit with a key", "submit", "batch, ledger", "batch"]
+)
+def test_a_job_that_was_refused_and_made_is_found(stage: Scene, kind: str) -> None:
+    """429, and the job is listed later than the first look: nobody posts again before."""
+    assert refused(stage, kind) == WELL
+    assert stage.posts == 1
+
+
+def test_a_second_post_that_is_refused_hides_nothing_of_the_first(stage: Scene) -> None:
+    """Job 1 is there: its entry stays open, and the same call takes it up."""
+    assert refused_second_post(stage) == WELL
+    assert stage.posts == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "days"), [(SMALL, 3.0), (SEED, 0.01)], ids=["our seed", "the caller's"]
+)
+def test_a_job_that_is_listed_after_a_second_post_is_taken_up(
+    stage: Scene, settings: dict[str, object], days: float
+) -> None:
+    """The time of the first POST is kept, whatever is posted later."""
+    assert listed_after_the_second_post(stage, settings, days) == WELL
+    assert stage.posts > 1
