@@ -6,9 +6,10 @@ So a test sees that it ends well, and another that it ends badly when its rule i
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -47,11 +48,12 @@ GENERATE, LIST = r"/generate/", r"/jobs$"
 UNLISTED = 1e9
 """Seconds after which a job is listed: not until a test says so."""
 ALWAYS = 100_000
-SMALL = {"resolution": "480p"}
+Settings = Mapping[str, Any]
+SMALL: Settings = {"resolution": "480p"}
+NO_LEDGER: Settings = {"ledger": None}
 LIMITED = {"reason": "Too many", "details": {"actionName": "parallel", "actionLimit": 3}}
 OTHER_PROJECT = "proj_other"
 
-Settings = Mapping[str, Any]
 Got = Job | ReframeResult | BatchOutcome | ReframeError | None
 
 
@@ -219,7 +221,7 @@ LOCATIONS = {
     "no host": "https:x",
     "mail": "mailto:x",
     "blank": "about:blank",
-    "long": f"https://api.test/{'x' * 65_000}",
+    "long": f"/{'x' * 65_520}",
 }
 
 
@@ -228,7 +230,7 @@ def redirected(scene: Scene, kind: str, status: int, location: str) -> Ending:
     scene.to_submit(answer(status, "", {"Location": location}, after=True), ALWAYS)
     got: Got
     if kind == "submit":
-        got = scene.tried("submit", scene.clip, client={"ledger": None}, **SMALL)
+        got = scene.tried("submit", scene.clip, client=NO_LEDGER, **SMALL)
     elif kind == "reframe":
         scene.tried("reframe", scene.clip, scene.to, **SMALL)
         got = scene.tried("reframe", scene.clip, scene.to, **SMALL)
@@ -239,17 +241,17 @@ def redirected(scene: Scene, kind: str, status: int, location: str) -> Ending:
 
 # --- 2: one seed for several requests -------------------------------------------------------------
 
-SEED = {"seed": 42, **SMALL}
-PROMPTED = {"prompt": "a street in the rain", **SEED}
+SEED: Settings = {"seed": 42, **SMALL}
+PROMPTED: Settings = {"prompt": "a street in the rain", **SEED}
 
 
 def of_another_run(scene: Scene, theirs: Settings, ours: Settings) -> Ending:
     """Another program has bought with our seed; our own submit is not accepted."""
-    asset = scene.call("upload", scene.clip, client={"ledger": None})
+    asset = scene.call("upload", scene.clip, client=NO_LEDGER)
     other = {**scene.key("another-program", PROJECT_ID), "ledger": None}
     scene.theirs = {scene.call("submit", asset, client=other, **theirs).id}
     scene.to_submit(answer(504))
-    got = scene.tried("submit", asset, client={"ledger": None}, **ours)
+    got = scene.tried("submit", asset, client=NO_LEDGER, **ours)
     return scene.ending(Asked(ours, got))
 
 
@@ -351,7 +353,12 @@ ECHOES: Mapping[str, Echo] = {
     "more keys": shown_as(sampler="new", steps=5),
     "seed by id only": hidden("seed", "prompt"),
 }
-WISHES = {"prompt": " a street in the rain ", "zoom_factor": 0.1, "num_frames": 90, **SMALL}
+WISHES: Settings = {
+    "prompt": " a street in the rain ",
+    "zoom_factor": 0.1,
+    "num_frames": 90,
+    **SMALL,
+}
 
 
 def echoed(scene: Scene, echo: Echo, settings: Settings, *, is_lost: bool = True) -> Ending:
@@ -399,20 +406,49 @@ def refused(scene: Scene, kind: str, body: object = None) -> Ending:
     if kind.startswith("batch"):
         (got,) = scene.batch(BatchItem(scene.clip, settings=SMALL), keeps="ledger" in kind)
         return scene.ending(Asked(SMALL, got))
-    calls: Mapping[str, tuple[Any, ...]] = {
-        "reframe": ("reframe", scene.clip, scene.to),
-        "submit with a key": ("submit", scene.clip),
-        "submit": ("submit", scene.clip),
-    }
-    more = {"key": "order-1"} if "key" in kind else {}
-    client = {"ledger": None} if kind == "submit" else {}
-    error = scene.tried(*calls[kind], client=client, **more, **SMALL)
+    call = {
+        "reframe": partial(scene.tried, "reframe", scene.clip, scene.to),
+        "submit with a key": partial(scene.tried, "submit", scene.clip, key="order-1"),
+        "submit": partial(scene.tried, "submit", scene.clip, client=NO_LEDGER),
+    }[kind]
+    error = call(**SMALL)
     assert isinstance(error, RateLimitedError), error
     if kind == "submit":
-        got = scene.call("find_job", error.submission, client=client)
+        got = scene.call("find_job", error.submission, client=NO_LEDGER)
     else:
-        got = scene.tried(*calls[kind], client=client, **more, **SMALL)
+        got = call(**SMALL)
     return scene.ending(Asked(SMALL, got))
+
+
+def refused_and_settled(scene: Scene, *, accepted: bool) -> list[float]:
+    """A 429 and the same call again, which is done: the seconds at which it was posted.
+
+    By a clock that each look at the list moves by a second: 429 is settled after ten, and a job is
+    listed after four.
+    """
+    began = scene.clock.now
+    times: list[float] = []
+
+    async def submit(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        times.append(scene.clock.now - began)
+        refusal = answer(429, LIMITED, after=accepted)
+        is_first = len(times) == 1
+        await (refusal(app, scope, receive, send) if is_first else app(scope, receive, send))
+
+    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        if times:
+            scene.clock.forward(1.0)
+        await app(scope, receive, send)
+
+    scene.sandbox.list_lag = 4.0
+    scene.to_submit(submit, ALWAYS)
+    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
+    scene.timing = evolve(scene.timing, clock=scene.clock, refusal_settled=10.0)
+    error = scene.tried("reframe", scene.clip, scene.to, **SMALL)
+    assert isinstance(error, RateLimitedError), error
+    got = scene.tried("reframe", scene.clip, scene.to, **SMALL)
+    assert scene.ending(Asked(SMALL, got)) == WELL
+    return times
 
 
 # --- 6: two accounts, one ledger ------------------------------------------------------------------
@@ -428,6 +464,16 @@ def two_accounts(scene: Scene, *, is_first_done: bool) -> Ending:
     theirs = scene.tried("reframe", scene.clip, client=other, **SMALL)
     ours = scene.tried("reframe", scene.clip, **SMALL)
     return scene.ending(Asked(SMALL, ours), Asked(SMALL, theirs, OTHER_PROJECT))
+
+
+def resumed_by_another_account(scene: Scene) -> Ending:
+    """An order is uncertain; another account resumes all that it sees, with permission."""
+    other = scene.key("another-account", OTHER_PROJECT)
+    scene.uncertain("submit", key="order-1", **SMALL)
+    for entry in scene.call("entries", unfinished=True, client=other):
+        scene.tried("resume", entry, client=other, resubmit_after=0.0)
+    got = scene.tried("submit", key="order-1", **SMALL)
+    return scene.ending(Asked(SMALL, got))
 
 
 # --- 7, 8: a second POST --------------------------------------------------------------------------
@@ -483,7 +529,7 @@ def machine_clock(hours: float) -> Iterator[None]:
 
 def clock_corrected(scene: Scene, hours: float, settings: Settings, *, keeps: bool) -> Ending:
     """The clock was wrong when it was posted; then it is right, and there is permission."""
-    client = {} if keeps else {"ledger": None}
+    client = {} if keeps else NO_LEDGER
     with machine_clock(hours):
         error = scene.uncertain("submit", scene.clip, client=client, **settings)
     if keeps:
@@ -491,16 +537,3 @@ def clock_corrected(scene: Scene, hours: float, settings: Settings, *, keeps: bo
     else:
         got = scene.tried("find_job", error.submission, client=client)
     return scene.ending(Asked(settings, got))
-
-
-def settled_by(scene: Scene, seconds: float) -> None:
-    """Let 429 be settled after so long, by a clock that each look at the list moves by a second."""
-
-    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        scene.clock.forward(1.0)
-        await app(scope, receive, send)
-
-    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
-    scene.timing = evolve(scene.timing, clock=scene.clock, refusal_settled=seconds)
-
-

@@ -14,6 +14,7 @@ from money_scenes import (
     listed_after_the_second_post,
     redirected,
     refused,
+    refused_and_settled,
     refused_second_post,
     scene,
 )
@@ -29,7 +30,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 @pytest.mark.parametrize("status", [303, 307])
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_an_odd_redirect_is_a_reply(stage: Scene, status: int, location: str) -> None:
-    """httpx raises over it, but the job was made: it is looked for, and not bought again."""
+    """Httpx raises over it, but the job was made: it is looked for, and not bought again."""
     assert redirected(stage, "submit", status, LOCATIONS[location]) == WELL
     assert stage.posts == 1
 
@@ -48,6 +49,17 @@ def test_a_job_that_was_refused_and_made_is_found(stage: Scene, kind: str) -> No
     """429, and the job is listed later than the first look: nobody posts again before."""
     assert refused(stage, kind) == WELL
     assert stage.posts == 1
+
+
+def test_a_job_that_was_refused_and_made_is_waited_for(stage: Scene) -> None:
+    """It is listed seconds later: the same call waits for that, and posts nothing."""
+    assert refused_and_settled(stage, accepted=True) == [0.0]
+
+
+def test_what_was_truly_refused_goes_out_again_when_that_is_settled(stage: Scene) -> None:
+    """Without permission, ten seconds after the refusal."""
+    first, second = refused_and_settled(stage, accepted=False)
+    assert (first, second >= 10.0) == (0.0, True)
 
 
 def test_a_second_post_that_is_refused_hides_nothing_of_the_first(stage: Scene) -> None:

@@ -1,0 +1,119 @@
+"""The rules that keep money, each with a way to take it out of the program for a while."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from scenario_reframe import driving, matching, recovery, submitting
+from scenario_reframe.errors import RateLimitedError, ReframeError, SubmissionUncertainError
+from scenario_reframe.flow import NoReply, Send
+from scenario_reframe.ledger import accounts, records, store
+from scenario_reframe.ledger.interface import Outcome
+from scenario_reframe.models import Job, Submission
+from scenario_reframe.run import Run
+from scenario_reframe.run import is_open as is_open_post
+
+_UNSENT = (httpx.InvalidURL, httpx.ConnectError, httpx.ConnectTimeout)
+
+
+def proof_by_the_body(patch: pytest.MonkeyPatch) -> None:
+    """Whether anything was sent is told by an exception's class."""
+
+    def by_class(error: Exception, step: Send | None = None) -> NoReply:
+        was_sent = not isinstance(error, _UNSENT)
+        if step is not None:
+            step.handover.happened = was_sent
+        return NoReply(error, sent=was_sent)
+
+    patch.setattr(driving, "no_reply", by_class)
+
+
+def strict_match(patch: pytest.MonkeyPatch) -> None:
+    """What the server does not show agrees, what was not sent does not matter; twins run free."""
+
+    def lenient(job: Job, submission: Submission) -> str:
+        agrees = all(job.input.get(key, value) == value for key, value in submission.body.items())
+        return "match" if agrees else "other"
+
+    patch.setattr(matching, "verdict_on", lenient)
+    patch.setattr(submitting, "twin_of", lambda *_: None)
+
+
+def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
+    """Whatever is not shown exactly as it was sent makes a job somebody else's."""
+
+    def differs(job: Job, submission: Submission) -> bool:
+        return any(
+            type(job.input[key]) is not type(value) or job.input[key] != value
+            for key, value in submission.body.items()
+            if key in job.input
+        )
+
+    patch.setattr(matching, "contradicts", differs)
+
+
+def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
+    """A job that any request has is out of the question, its own not excepted."""
+
+    def owned(self: recovery.Known, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(self.owners) & frozenset(job_ids)
+
+    true = records.Records.owned_by_others
+
+    def on_record(self: records.Records, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
+        return true(self, "", job_ids)
+
+    patch.setattr(recovery.Known, "owned_by_others", owned)
+    patch.setattr(records.Records, "owned_by_others", on_record)
+
+
+def refusal_defers(patch: pytest.MonkeyPatch) -> None:
+    """A 429 proves that no job was made."""
+    true = submitting.proven_by
+
+    def proven_by(fault: ReframeError) -> Outcome:
+        return "refused" if isinstance(fault, RateLimitedError) else true(fault)
+
+    patch.setattr(submitting, "proven_by", proven_by)
+
+
+def accounts_are_apart(patch: pytest.MonkeyPatch) -> None:
+    """All keys of a server have the same rows."""
+    patch.setattr(accounts, "fingerprint_of", lambda *_: "anybody")
+    patch.setattr(accounts.Account, "learn", lambda self, tx, _project: self.id_in(tx))
+
+
+def every_post_must_be_refused(patch: pytest.MonkeyPatch) -> None:
+    """An error closes an entry, whatever earlier POSTs of it left open."""
+
+    def after_release(_transaction: Any, row: Any, error: BaseException | None) -> str:
+        is_open = error is None or isinstance(error, SubmissionUncertainError)
+        return str(row["state"]) if is_open else "failed"
+
+    patch.setattr(store, "_state_after_release", after_release)
+
+
+def first_post_counts(patch: pytest.MonkeyPatch) -> None:
+    """A job is looked for from the last POST on."""
+
+    def newest(self: Run) -> Submission:
+        return [post.submission for post in self.posts if is_open_post(post)][-1]
+
+    patch.setattr(Run, "first_open", property(newest))
+
+
+RULES: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+    rule.__name__: rule
+    for rule in (
+        proof_by_the_body,
+        strict_match,
+        lenient_agreement,
+        own_jobs_are_found_again,
+        refusal_defers,
+        accounts_are_apart,
+        every_post_must_be_refused,
+        first_post_counts,
+    )
+}
