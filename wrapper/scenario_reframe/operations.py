@@ -7,7 +7,7 @@ anything else is looked at.
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from math import inf
 from typing import Any, Protocol, Self, TypeVar
@@ -108,6 +108,11 @@ class ServerClock:
     def age(self) -> float:
         """Seconds since then; infinite if no reply has named it."""
         return inf if self.last is None else self.clock() - self._noted
+
+    @property
+    def now(self) -> datetime | None:
+        """The server's time now, if a reply has named it."""
+        return None if self.last is None else self.last + timedelta(seconds=self.age())
 
 
 @frozen

@@ -32,7 +32,7 @@ WINDOW = timedelta(days=1)
 """How far before a POST the list is read: whatever the clocks say, its job is in there."""
 
 MOST_PAGES = 1000
-_CLOCK_SLACK = 60.0
+_CLOCK_SLACK = 2.0  # seconds; a `Date` has no fractions
 _MOST_READ_BY_ID = 1000
 
 
@@ -166,8 +166,9 @@ def _since(post: Post, reading: Reading) -> float:
     if post.ended is None:
         return -inf
     passed = reading.began - post.ended
-    if post.server_ended is not None and reading.server_time is not None:
-        named = (reading.server_time - post.server_ended).total_seconds()
+    server_ended = post.server_ended or post.submission.server_time
+    if server_ended is not None and reading.server_time is not None:
+        named = (reading.server_time - server_ended).total_seconds()
         passed = min(passed, named + _CLOCK_SLACK)
     return passed
 
