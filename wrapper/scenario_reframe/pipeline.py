@@ -141,9 +141,10 @@ class Pipeline(Submitting):
         """The job of an uncertain submission, as often as it is asked for; None if not listed."""
         other = evolve(self, operations=evolve(self.operations, project_id=submission.project_id))
         found = yield from other.find(submission)
-        if len(found.matches) > 1:
+        matches = self.known.own(submission.token, found.matches) or found.matches
+        if len(matches) > 1:
             raise uncertain(submission, found, None)
-        for job in found.matches:
+        for job in matches:
             if (yield from self.record(partial(self.made, submission.token, job))):
                 return job
         return None

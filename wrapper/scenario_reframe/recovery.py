@@ -61,6 +61,10 @@ class Known:
         """Which of these jobs belong to other requests than this one."""
         return frozenset(one for one in job_ids if self.owners.get(one, token) != token)
 
+    def own(self, token: str, jobs: Iterable[Job]) -> tuple[Job, ...]:
+        """Those of these jobs that are known to be this request's."""
+        return tuple(job for job in jobs if self.owners.get(job.id) == token)
+
 
 _KNOWN: WeakValueDictionary[tuple[str | None, ...], Known] = WeakValueDictionary()
 

@@ -59,8 +59,11 @@ class Records:
 
     def owned_by_others(self, token: str, job_ids: Collection[str]) -> frozenset[str]:
         """Which of these jobs belong to other requests than this one."""
-        query = """SELECT job_id FROM entries
-            WHERE account = :account AND job_id IN ITEMS AND token <> :token"""
+        # What is kept beside an entry (see `made`) is its own.
+        query = """SELECT e.job_id FROM entries e
+            WHERE e.account = :account AND e.job_id IN ITEMS AND e.token <> :token
+            AND NOT EXISTS (SELECT 1 FROM entries o
+                WHERE o.token = :token AND e.key = o.key || ':' || e.job_id)"""
         with self.database.transaction() as transaction:
             account, items = self.account.id_in(transaction), json.dumps(list(job_ids))
             rows = transaction.rows(query, account=account, items=items, token=token)
