@@ -597,9 +597,7 @@ def test_a_ledger_that_is_deleted_in_the_middle_is_told_and_nothing_is_bought(
             sqlite3.connect(runs.ledger).close()
 
     runs.sandbox.faults.add(when_it_comes(delete), r"/uploads$", method="POST")
-    error = runs().fails(
-        ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK
-    )
+    error = runs().fails(ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK)
     assert "removed or replaced" in str(error)
     assert runs.jobs == 0
 

@@ -253,9 +253,7 @@ def test_a_refusal_closes_the_entry_and_the_same_call_asks_anew(
 
 @BOTH
 @pytest.mark.parametrize("status", [402, 403])
-def test_the_page_of_a_proxy_proves_nothing(
-    runs: Runs, video: str, to: Path, status: int
-) -> None:
+def test_the_page_of_a_proxy_proves_nothing(runs: Runs, video: str, to: Path, status: int) -> None:
     """What stands behind it may have made the job; here it is found in the list."""
     runs.sandbox.faults.add(answer(status, "<h1>no</h1>", after=True), GENERATE, method="POST")
     assert runs()("reframe", video, to, **QUICK).job.id == runs.sandbox.made[-1].id
@@ -299,9 +297,7 @@ def test_after_a_429_the_same_call_sends_it_again_once_that_is_settled(
 
 
 @BOTH
-def test_a_server_that_is_not_there_leaves_nothing_open(
-    runs: Runs, video: str, to: Path
-) -> None:
+def test_a_server_that_is_not_there_leaves_nothing_open(runs: Runs, video: str, to: Path) -> None:
     """A refused connection sends nothing: the entry is closed, and the same call buys it, once."""
     down = "http://127.0.0.1:9/v1"
     error = runs(base_url=down).fails(ReframeError, "reframe", video, to, **QUICK)
@@ -345,5 +341,3 @@ def test_what_is_of_another_project_is_neither_seen_nor_resumed_nor_closed(
     mine("reframe", video, to.with_name("b.mp4"), **QUICK)
     assert runs.jobs == 2
     assert [entry.state for entry in other("entries")] == ["uncertain"]
-
-

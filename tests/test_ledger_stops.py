@@ -65,9 +65,7 @@ def runs(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> It
 # --- at every write of the ledger ------------------------------------------------------------------
 
 
-def stop_at(
-    patch: pytest.MonkeyPatch, name: str, stop: Callable[[], None], *, after: bool
-) -> None:
+def stop_at(patch: pytest.MonkeyPatch, name: str, stop: Callable[[], None], *, after: bool) -> None:
     """Stop the program when the ledger is asked to do this for the first time."""
     whole_method, stopped = getattr(SqlLedger, name), Event()
 

@@ -8,7 +8,7 @@ import httpx
 
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
 from scenario_reframe.drift_terms import Source
-from scenario_reframe.driving import SyncDriver
+from scenario_reframe.driving import Connections, SyncDriver
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow import Operation, Request, send
 from scenario_reframe.model_inputs import read_model
@@ -58,7 +58,7 @@ def read_live(model_id: str) -> Source:
         )
         with httpx.Client() as http:
             operation = Operation(request, lambda reply: read_model(parse_reply(reply), model_id))
-            return SyncDriver(wire, http).run(send(operation))
+            return SyncDriver(wire, Connections(httpx.Client, http)).run(send(operation))
     except ReframeError as fault:
         raise SourceError(printable(unsigned(str(fault)))) from fault
     except (ValueError, OSError, *FAULTS) as fault:
