@@ -1,4 +1,4 @@
-"""The whole road, stepped by hand."""
+"""The pipeline of one clip, stepped by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -7,6 +7,7 @@ import pytest
 
 from scenario_reframe import (
     Asset,
+    ConfigurationError,
     DownloadError,
     InvalidInputError,
     InvalidSettingsError,
@@ -19,7 +20,10 @@ from scenario_reframe import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from scenario_reframe.reframing import Road, id_of
+from scenario_reframe.flow import Do
+from scenario_reframe.ledger.store import SqlLedger
+from scenario_reframe.pipeline import Pipeline, id_of
+from scenario_reframe.run import Options
 from stepping import SUBMIT_PATH, Answer, File, Stepper, asset_reply, job_reply, lost, reply
 
 POST = f"POST {SUBMIT_PATH}"
@@ -38,22 +42,26 @@ def clip(tmp_path: Path) -> Path:
 
 
 def reframed(
-    stepper: Stepper, video: Any = "asset_in", to: Any = None, **more: Any
+    stepper: Stepper, video: Any = "asset_in", *, pipeline: Pipeline | None = None, **more: Any
 ) -> ReframeResult:
-    """Walk the road by hand."""
-    options = {
-        "overwrite": False,
-        "timeout": 600.0,
-        "on_update": None,
-        "on_progress": None,
-        "extra": None,
-    }
+    """Reframe by hand. `more`: settings, a key, `extra`, and what Options take."""
     settings = more.pop("settings", {"aspect_ratio": "9:16"})
-    road = Road(stepper.operations())
-    return stepper.run(road.reframe(video, to, **{**options, **more}, settings=settings))
+    key, extra = more.pop("key", None), more.pop("extra", None)
+    used = pipeline or Pipeline(stepper.operations())
+    options = Options(**{"timeout": 600.0, **more})
+    return stepper.run(used.reframe(video, options, key, extra, settings))
 
 
-def test_reframe_walks_the_whole_road(clip: Path, tmp_path: Path) -> None:
+def with_ledger(stepper: Stepper) -> Pipeline:
+    """A pipeline that keeps a ledger in memory."""
+    ledger = SqlLedger(
+        None, base_url="https://api.test", project_id="proj_1", api_key="k", longest_post=0.0,
+        timing=stepper.timing,
+    )  # fmt: skip
+    return Pipeline(stepper.operations("proj_1"), ledger)
+
+
+def test_reframe_is_the_whole_pipeline(clip: Path, tmp_path: Path) -> None:
     """Upload, submit, wait, download: one job, one file."""
     uploads = {"id": "upload_1", "status": "pending"}
     plan = [{"number": 1, "url": "https://s3.test/1"}]
@@ -64,7 +72,7 @@ def test_reframe_walks_the_whole_road(clip: Path, tmp_path: Path) -> None:
         SUBMITTED, job_reply("in-progress"), DONE, ASSET, BYTES,
     )  # fmt: skip
     to = tmp_path / "out.mp4"
-    result = reframed(stepper, clip, to)
+    result = reframed(stepper, clip, to=to)
     assert (result.job.id, result.job.status) == ("job_1", "success")
     assert result.files == (to,)
     assert [asset.id for asset in result.assets] == ["asset_1"]
@@ -94,6 +102,7 @@ def test_reframe_downloads_nothing_without_a_target() -> None:
         ({"video": 5}, InvalidVideoError),
         ({"timeout": -1}, InvalidInputError),
         ({"timeout": True}, InvalidInputError),
+        ({"key": "order-1"}, ConfigurationError),
         ({"to": ""}, InvalidInputError),
         ({"to": __file__}, InvalidInputError),
     ],
@@ -102,7 +111,7 @@ def test_reframe_downloads_nothing_without_a_target() -> None:
 def test_reframe_checks_everything_before_it_sends_anything(
     arguments: dict[str, Any], kind: type[ReframeError]
 ) -> None:
-    """Settings, video, timeout and target."""
+    """Settings, video, timeout, target, and a key for which there is no ledger."""
     stepper = Stepper()
     with pytest.raises(kind):
         reframed(stepper, **arguments)
@@ -120,7 +129,7 @@ def test_reframe_counts_its_timeout_from_the_call() -> None:
 
 
 def test_reframe_submits_nothing_once_its_time_is_over() -> None:
-    """An upload that took all the time ends the road before anything is paid."""
+    """An upload that took all the time ends it before anything is paid."""
     done = reply({"upload": {"id": "upload_1", "status": "imported", "entityId": "asset_in"}})
     stepper = Stepper(done, took=100)
     with pytest.raises(WaitTimeoutError, match="nothing was submitted") as caught:
@@ -175,35 +184,107 @@ def test_reframe_names_the_job_when_a_callback_fails() -> None:
 def test_submit_sends_no_video_if_none_is_given() -> None:
     """The vendor's own example names none, so the server decides."""
     stepper = Stepper(SUBMITTED)
-    job = stepper.run(Road(stepper.operations()).submit(None, {"newKey": 1}, {"seed": 5}))
-    assert job.id == "job_1"
-    assert stepper.requests[0].body == {"seed": 5, "newKey": 1}
+    flow = Pipeline(stepper.operations()).submit_only(None, None, {"newKey": 1}, {})
+    assert stepper.run(flow).id == "job_1"
+    (request,) = stepper.requests
+    assert request.body is not None
+    assert {key: value for key, value in request.body.items() if key != "seed"} == {"newKey": 1}
 
 
 @pytest.mark.parametrize("video", ["asset_in", Asset(id="asset_in", url="https://cdn.test")])
 def test_submit_takes_an_asset_or_its_id(video: Any) -> None:
     """Nothing is uploaded."""
     stepper = Stepper(SUBMITTED)
-    stepper.run(Road(stepper.operations()).submit(video, None, {"seed": 5}))
-    assert stepper.requests[0].body == {"seed": 5, "videoUrl": "asset_in"}
+    stepper.run(Pipeline(stepper.operations()).submit_only(video, None, None, {}))
+    (request,) = stepper.requests
+    assert request.body is not None
+    assert request.body["videoUrl"] == "asset_in"
 
 
 def test_estimate_draws_no_seed_and_is_sent_once() -> None:
     """A dry run whose answer is lost might have been a paid job's: it is not sent again."""
     stepper = Stepper(lost())
     with pytest.raises(ReframeError):
-        stepper.run(Road(stepper.operations()).estimate(None, None, {"num_frames": 100}))
+        stepper.run(Pipeline(stepper.operations()).estimate(None, None, {"num_frames": 100}))
     (request,) = stepper.requests
     assert request.body == {"numFrames": 100}
     assert request.params == {"dryRun": "true"}
 
 
-def test_roads_share_what_is_claimed() -> None:
-    """Two submits of one client never take the same job."""
+def test_dry_run_that_was_paid_for_is_not_lost() -> None:
+    """Its reply names a job: the error carries it."""
     stepper = Stepper(SUBMITTED)
-    road = Road(stepper.operations())
-    stepper.run(road.submit(None, None, {}))
-    assert road.claims.ids == {"job_1"}
+    with pytest.raises(UnexpectedResponseError) as caught:
+        stepper.run(Pipeline(stepper.operations()).estimate(None, None, {}))
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_1"
+
+
+def test_pipeline_without_a_ledger_takes_no_step_for_one(tmp_path: Path) -> None:
+    """The disk is touched for the video, the target and the files only."""
+    stepper = Stepper(SUBMITTED, DONE, ASSET)
+    reframed(stepper)
+    assert len([step for step in stepper.steps if isinstance(step, Do)]) == 1
+    stepper = Stepper(SUBMITTED)
+    stepper.run(Pipeline(stepper.operations()).submit_only(None, None, None, {}))
+    assert [step for step in stepper.steps if isinstance(step, Do)] == []
+
+
+@pytest.mark.parametrize("key", [None, "order-1"])
+def test_request_that_is_done_is_not_bought_again(tmp_path: Path, key: str | None) -> None:
+    """Its result is returned, and downloaded again if the file is gone."""
+    stepper = Stepper(SUBMITTED, DONE, ASSET, BYTES, ASSET)
+    pipeline, to = with_ledger(stepper), tmp_path / "out.mp4"
+    first = reframed(stepper, to=to, key=key, pipeline=pipeline)
+    again = reframed(stepper, to=to, key=key, pipeline=pipeline)
+    assert (again.job.id, again.files) == (first.job.id, first.files)
+    to.unlink()
+    stepper.left.extend([DONE, ASSET, BYTES, ASSET])
+    assert reframed(stepper, to=to, key=key, pipeline=pipeline).files == (to,)
+    assert to.read_bytes() == b"done"
+    assert stepper.sent.count(POST) == 1
+
+
+def test_request_without_a_target_is_not_bought_again() -> None:
+    """There is no file that would say that it is done."""
+    stepper = Stepper(SUBMITTED, DONE, ASSET, ASSET)
+    pipeline = with_ledger(stepper)
+    assert {reframed(stepper, pipeline=pipeline).job.id for _ in range(2)} == {"job_1"}
+    assert stepper.sent.count(POST) == 1
+
+
+def test_request_that_is_unfinished_is_finished_by_the_same_call() -> None:
+    """A wait that was too short is gone on with; nothing is bought."""
+    stepper = Stepper(SUBMITTED, job_reply(), DONE, ASSET)
+    pipeline = with_ledger(stepper)
+    with pytest.raises(WaitTimeoutError):
+        reframed(stepper, pipeline=pipeline, timeout=0.0)
+    assert reframed(stepper, pipeline=pipeline).job.is_success
+    assert stepper.sent.count(POST) == 1
+
+
+def test_key_stands_for_one_video_and_settings() -> None:
+    """With others it is an error, not a second purchase; the target is free."""
+    stepper = Stepper(SUBMITTED, DONE, ASSET)
+    pipeline = with_ledger(stepper)
+    reframed(stepper, pipeline=pipeline, key="order-1")
+    for more in ({"video": "asset_other"}, {"settings": {"aspect_ratio": "1:1"}}):
+        with pytest.raises(InvalidInputError, match="key"):
+            reframed(stepper, pipeline=pipeline, key="order-1", **more)
+    assert stepper.sent.count(POST) == 1
+
+
+@pytest.mark.parametrize(("key", "posts"), [(None, 2), ("order-1", 1)])
+def test_request_whose_job_failed_is_bought_anew_but_for_a_key(key: str | None, posts: int) -> None:
+    """A caller's key raises its error again."""
+    again = reply({"job": {"jobId": "job_2", "status": "queued"}})
+    failed = job_reply("failure"), job_reply("failure", "job_2")
+    stepper = Stepper(SUBMITTED, failed[0], again, failed[1])
+    pipeline = with_ledger(stepper)
+    for _ in range(2):
+        with pytest.raises(JobFailedError):
+            reframed(stepper, pipeline=pipeline, key=key)
+    assert stepper.sent.count(POST) == posts
 
 
 def test_id_of_takes_records_and_ids() -> None:
