@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +10,12 @@ import pytest
 from pytest_httpx import HTTPXMock
 
 from clients import Caller
-from scenario_reframe import ConnectionFailedError, RateLimitedError, SubmissionUncertainError
+from scenario_reframe import (
+    ConnectionFailedError,
+    InvalidInputError,
+    RateLimitedError,
+    SubmissionUncertainError,
+)
 from stepping import DATE, VENDORS_429, job_record
 
 pytestmark = pytest.mark.usefixtures("pauses")
@@ -149,3 +155,34 @@ def test_submit_whose_reply_is_cut_is_uncertain(call: Caller, httpx_mock: HTTPXM
     httpx_mock.add_response(method="GET", json={"jobs": []}, is_reusable=True)
     with pytest.raises(SubmissionUncertainError):
         call("submit", "asset_in")
+
+
+class Latecomer(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport in which somebody else takes the target while a connection is opened."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.received: list[bytes] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Take the target, then the body."""
+        self.target.write_bytes(b"theirs")
+        self.received.append(request.read())
+        raise AssertionError
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The same."""
+        self.target.write_bytes(b"theirs")
+        self.received.append(await request.aread())
+        raise AssertionError
+
+
+def test_target_that_is_taken_while_it_connects_keeps_the_body_back(
+    call: Caller, tmp_path: Path
+) -> None:
+    """The last check is made when the body is asked for; then none of it is handed over."""
+    late = Latecomer(tmp_path / "out.mp4")
+    with pytest.raises(InvalidInputError, match=r"out\.mp4"):
+        call("reframe", "asset_in", late.target, http=lambda make: make(transport=late))
+    assert late.received == []
+    assert late.target.read_bytes() == b"theirs"
