@@ -12,9 +12,6 @@ from .timing import Timing
 
 ATTEMPTS = 4
 
-REFUSALS = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
-"""Replies that prove that a submit made no job. Every other reply but a 2xx leaves it open."""
-
 _PASSING = frozenset({408, 409, 425})
 
 
