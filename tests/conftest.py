@@ -14,7 +14,9 @@ from pytest_httpx import HTTPXMock
 from clients import CLOCK, Caller
 from contracts import Contract, load_spec
 from exchanges import Record
+from ledger_sessions import Runs, quick_sandbox
 from sandbox_clips import Client, bar_clip
+from scenario_reframe import ReframeClient
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.sample import make_sample
 from secrecy import Watch
@@ -160,3 +162,25 @@ def fast(shared: Client) -> Iterator[Client]:
     shared.sandbox.faults.clear()
     yield shared
     shared.sandbox.faults.clear()
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[Sandbox]:
+    """A sandbox that many tests share, and that makes real videos quickly."""
+    with quick_sandbox(stage_seconds=0.0) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def video(quick: Sandbox, short_clip: Path) -> str:
+    """The short clip as an asset of that one, for tests that are not about uploads."""
+    with ReframeClient(quick.api_key, quick.api_secret, base_url=quick.base_url) as client:
+        return client.upload(short_clip).id
+
+
+@pytest.fixture
+def runs(request: pytest.FixtureRequest, quick: Sandbox, tmp_path: Path) -> Iterator[Runs]:
+    """Runs of a program with one ledger, with the async client or as `BOTH` says."""
+    is_async = getattr(request, "param", "async") == "async"
+    with closing(Runs(quick, tmp_path / "ledger.db", is_async=is_async)) as made:
+        yield made

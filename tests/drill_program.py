@@ -17,7 +17,7 @@ from scenario_reframe import InvalidSettingsError, Job, ReframeClient
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import rewrite
-from scenario_reframe.submitting import with_seed
+from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS
 
 Values = Mapping[str, Any]
@@ -59,7 +59,7 @@ def model(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
 
 def seeds(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
     """Which of some seeds that the client draws the server refuses."""
-    drawn = [with_seed({}) for _ in range(20)]
+    drawn = [dict(new_submission({}, "", None, None).body) for _ in range(20)]
     path = f"/generate/custom/{MODEL_ID}?dryRun=true"
     refused = [row for row in drawn if call(sandbox, "POST", path, row)[0] != 269]
     return {"refused": refused}

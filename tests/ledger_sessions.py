@@ -41,6 +41,10 @@ GENERATE, LIST, JOB, FILE = r"/generate/", r"/jobs$", r"/jobs/job_", r"^/assets/
 _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+BOTH = pytest.mark.parametrize("runs", ["sync", "async"], indirect=True)
+"""For what the two drivers do each in their own way: they write the ledger around the POST."""
+
+
 class Session:
     """One client for as long as a process would have it; methods are called by name."""
 
@@ -87,6 +91,18 @@ class Session:
             self._http.close()
 
 
+class Seconds:
+    """A clock by which each look at it takes a second."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Now."""
+        self.now += 1.0
+        return self.now
+
+
 class Runs:
     """A program's runs one after another: each a client of its own, all with one ledger.
 
@@ -112,6 +128,7 @@ class Runs:
             session.close()
         self.sandbox.faults.clear()
         self.sandbox.echo = None
+        self.sandbox.hold_jobs = False
 
     @property
     def jobs(self) -> int:

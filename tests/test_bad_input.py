@@ -124,7 +124,7 @@ LEDGERS: list[Case] = [
         ("corrupt.db", "no ledger, or is damaged"),
         ("newer.db", "version 99"),
         ("mysql://user:hidden@127.0.0.1/db", "ledger"),
-        ("sqlite://", "file"),
+        ("sqlite://", "no place"),
         ("locked.db", "locked"),
     )
 ]

@@ -3,16 +3,18 @@
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from commands import point_to
+from ledger_rows import sql
+from scenario_reframe import ReframeClient
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.faults import answer, drop, rewrite
+from scenario_reframe.sandbox.faults import answer, drop
+from timings import SOON
 
 QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0", "--video-write-mode", "fast")
 RUN = ("run", "clip.mp4", "-o", "out.mp4", *QUICK)
@@ -52,7 +54,7 @@ def test_resume_finds_a_job_whose_answer_was_lost(sandbox: Sandbox, capsys: Outp
     assert main(["resume"]) == 0
     captured = capsys.readouterr()
     assert captured.out.strip() == str(Path("out.mp4").absolute())
-    assert "found by its seed" in captured.err
+    assert "found by its settings" in captured.err
     assert Path("out.mp4").stat().st_size > 0
     assert sandbox.jobs_made == 1
 
@@ -61,7 +63,7 @@ def test_the_same_command_takes_it_up_and_says_so(sandbox: Sandbox, capsys: Outp
     """`run` again buys nothing."""
     lose_the_answer(sandbox, accepted=True)
     assert main([*RUN]) == 0
-    assert "found by its seed" in capsys.readouterr().err
+    assert "found by its settings" in capsys.readouterr().err
     assert sandbox.jobs_made == 1
 
 
@@ -83,14 +85,16 @@ def test_what_is_not_listed_stays_uncertain(sandbox: Sandbox, capsys: Output) ->
 
 
 def test_resubmit_sends_it_again_on_a_person_s_word(sandbox: Sandbox, capsys: Output) -> None:
-    """Once the time has passed since the POST can last have been accepted, with the same seed."""
+    """Once the time has passed since its POST ended, with the same seed."""
     lose_the_answer(sandbox, accepted=False)
-    with sqlite3.connect(os.environ["SCENARIO_LEDGER"]) as ledger:
-        ledger.execute("UPDATE entries SET settled_at = settled_at - 3600")
-    ledger.close()
     main(["jobs", "list", "--json"])
     (lost,) = json.loads(capsys.readouterr().out)["without_job"]
-    assert main(["resume", "--resubmit", "--after", "0", "--json"]) == 0
+    assert main(["resume", "--resubmit", "--after", "3600", "--json"]) == 6
+    assert sandbox.jobs_made == 0
+    capsys.readouterr()
+    moved = "UPDATE posts SET ended_at = ended_at - 3600, server_ended = server_ended - 3600"
+    sql(Path(os.environ["SCENARIO_LEDGER"]), moved)
+    assert main(["resume", "--resubmit", "--after", "3600", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["resumed"]
     assert row["seed"] == lost["seed"]
     assert row["files"] == [str(Path("out.mp4").absolute())]
@@ -98,13 +102,9 @@ def test_resubmit_sends_it_again_on_a_person_s_word(sandbox: Sandbox, capsys: Ou
 
 
 def test_resubmit_does_not_send_while_a_job_could_be_it(sandbox: Sandbox, capsys: Output) -> None:
-    """A listed job whose input is not echoed could be the lost one."""
+    """A job of which no input is shown, nor by its id, could be the lost one."""
     lose_the_answer(sandbox, accepted=True)
-
-    def forget(body: dict[str, list[dict[str, object]]]) -> object:
-        return body | {"jobs": [job | {"metadata": {}} for job in body["jobs"]]}
-
-    sandbox.faults.add(rewrite(forget), r"/v1/jobs$", times=99)
+    sandbox.echo = lambda _body, _place: None
     assert main(["resume", "--resubmit", "--after", "0"]) == 6
     assert "could be it" in capsys.readouterr().err.lower()
     assert sandbox.jobs_made == 1
@@ -143,3 +143,19 @@ def test_a_ledger_that_is_not_wanted_is_not_made(
     capsys.readouterr()
     assert main(["jobs", "list", "--ledger", "wanted.db", "--limit", "1"]) == 0
     assert "clip.mp4 -> " in capsys.readouterr().out
+
+
+def test_a_program_has_the_place_of_the_command_line(sandbox: Sandbox, capsys: Output) -> None:
+    """What a command lost, a client with `ledger=True` finishes, and the other way round."""
+    lose_the_answer(sandbox, accepted=True)
+    with ReframeClient(ledger=True, timing=SOON) as client:
+        (entry,) = client.entries(unfinished=True)
+        result = client.resume(entry)
+    assert result.files == (Path("out.mp4").absolute(),)
+    capsys.readouterr()
+    assert main(["resume"]) == 0
+    assert "Nothing is unfinished" in capsys.readouterr().err
+    Path("out.mp4").unlink()
+    assert main([*RUN]) == 0
+    assert Path("out.mp4").stat().st_size > 0
+    assert sandbox.jobs_made == 1

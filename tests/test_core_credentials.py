@@ -1,13 +1,17 @@
 """Credentials and the address that they are for."""
 
+import asyncio
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from platformdirs import user_state_path
 
-from scenario_reframe import ConfigurationError
+from scenario_reframe import AsyncReframeClient, ConfigurationError, ReframeClient
+from scenario_reframe.cli.flags import Connection
 from scenario_reframe.credentials import (
     BasicAuth,
     Credentials,
@@ -242,3 +246,22 @@ def test_project_id_is_found(
 def test_is_safe_wants_https_or_this_machine(url: str, safe: bool) -> None:
     """Files travel encrypted, or not at all."""
     assert is_safe(httpx.URL(url)) is safe
+
+
+@pytest.mark.parametrize("make", [ReframeClient, AsyncReframeClient])
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_ledger_that_is_only_asked_for_is_where_the_command_line_has_it(
+    make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_named: bool
+) -> None:
+    """SCENARIO_LEDGER, else the user's state folder; a path that is given comes first."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    monkeypatch.setenv("SCENARIO_LEDGER", str(tmp_path / "named.db") if is_named else "")
+    usual = tmp_path / "named.db" if is_named else user_state_path("scenario-reframe") / "ledger.db"
+    for given, path in ((True, usual), (tmp_path / "given.db", tmp_path / "given.db")):
+        assert not path.exists()
+        client = make("key", "secret", ledger=given)
+        assert path.exists()
+        asyncio.run(client.aclose()) if make is AsyncReframeClient else client.close()
+    assert Connection().place() == str(usual)

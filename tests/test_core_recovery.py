@@ -285,7 +285,7 @@ def test_second_post_is_not_sent_past_a_job_that_could_be_it(outcome: str, found
 def test_clock_of_ours_that_was_set_forward_permits_nothing(
     server_time: datetime | None, server_ended: datetime | None, *, may: bool
 ) -> None:
-    """The server's tells how long it has been, but for the fractions that a `Date` lacks; if it is known."""
+    """The server's tells how long it has been, but for fractions; if it is known."""
     posts = [post("uncertain", 0.0, server_ended)]
     assert may_post_again(posts, Reading(STILL, 1e6, server_time), 1800.0, USUAL) is may
 

@@ -1,24 +1,22 @@
 """Both clients with a ledger: what is on record when, and that the same call buys nothing twice."""
 
 import base64
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from attrs import evolve
 
-from ledger_rows import lapse, sql
+from ledger_rows import sql
 from ledger_sessions import (
+    BOTH,
     FILE,
     GENERATE,
     JOB,
     LIST,
     QUICK,
     Runs,
-    Session,
-    quick_sandbox,
+    Seconds,
     when_it_comes,
     whole,
 )
@@ -30,7 +28,6 @@ from scenario_reframe import (
     InvalidVideoError,
     JobFailedError,
     NotFoundError,
-    ReframeClient,
     ReframeError,
     SubmissionUncertainError,
     UploadError,
@@ -39,44 +36,12 @@ from scenario_reframe import (
 )
 from scenario_reframe.ledger.interface import content_of
 from scenario_reframe.ledger.store import SqlLedger
-from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, drop, rewrite
 from scenario_reframe.sandbox.sample import make_sample
 from scenario_reframe.video import open_video
 from timings import SOON
 
-BOTH = pytest.mark.parametrize("runs", ["sync", "async"], indirect=True)
-"""For what the two drivers do each in their own way: they write the ledger around the POST."""
-
-AT_ONCE = evolve(SOON, database_lock=0.05, last_check=0.05)
-"""Of a client that does not wait long for a ledger that another program holds."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module; its counts are compared before and after."""
-    with quick_sandbox(stage_seconds=0.0) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def video(sandbox: Sandbox, short_clip: Path) -> str:
-    """The clip as an asset of the server, for tests that are not about uploads."""
-    keys = (sandbox.api_key, sandbox.api_secret)
-    with ReframeClient(*keys, base_url=sandbox.base_url) as client:
-        return client.upload(short_clip).id
-
-
-@pytest.fixture
-def runs(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Runs]:
-    """Runs of a program, with the async client or as `BOTH` says."""
-    is_async = getattr(request, "param", "async") == "async"
-    made = Runs(sandbox, tmp_path / "ledger.db", is_async=is_async)
-    yield made
-    made.close()
-
-
-# --- uploads -----------------------------------------------------------------------------------
+# --- uploads ------------------------------------------------------------------------------------
 
 
 def test_a_clip_is_uploaded_once_for_all_that_is_made_of_it(
@@ -193,7 +158,7 @@ def test_resume_uploads_what_a_killed_run_had_not_unless_it_was_changed(
     assert whole(to)
 
 
-# --- on record -----------------------------------------------------------------------------------
+# --- on record ----------------------------------------------------------------------------------
 
 
 @BOTH
@@ -284,7 +249,7 @@ def test_no_secret_is_in_the_ledger(runs: Runs, video: str, tmp_path: Path) -> N
     assert all(part.encode() not in stored for part in query.split("&"))
 
 
-# --- the same call again -------------------------------------------------------------------------
+# --- the same call again ------------------------------------------------------------------------
 
 STAGES: dict[str, tuple[list[tuple[Fault, str, str]], type[ReframeError]]] = {
     "its upload failed": ([(answer(403), r"/uploads$", "POST")], ApiError),
@@ -305,14 +270,19 @@ STAGES: dict[str, tuple[list[tuple[Fault, str, str]], type[ReframeError]]] = {
 
 
 @BOTH
-@pytest.mark.parametrize("target", ["a file", "a file, overwrite", "none"])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("stage", "target"),
+    [
+        (stage, target)
+        for stage in STAGES
+        for target in ("a file", "a file, overwrite", "none")
+        if (stage, target) != ("its download failed", "none")
+    ],
+)
 def test_the_same_call_again_buys_nothing_twice(
     runs: Runs, short_clip: Path, tmp_path: Path, stage: str, target: str
 ) -> None:
     """Whatever stopped the first: the second finishes it, the third returns the same result."""
-    if (target, stage) == ("none", "its download failed"):
-        pytest.skip("without a target nothing is downloaded")
     to = None if target == "none" else tmp_path / "a.mp4"
     call: dict[str, Any] = {"overwrite": target.endswith("overwrite"), **QUICK}
     faults, kind = STAGES[stage]
@@ -332,18 +302,6 @@ def test_the_same_call_again_buys_nothing_twice(
     assert all(result.assets for result in results)
     assert to is None or whole(to)
     assert runs.states()[0] == "done"
-
-
-class Seconds:
-    """A clock by which each look at it takes one."""
-
-    def __init__(self) -> None:
-        self._now = 0.0
-
-    def __call__(self) -> float:
-        """Now."""
-        self._now += 1.0
-        return self._now
 
 
 @BOTH
@@ -392,7 +350,7 @@ def fail_the_next_job(runs: Runs) -> None:
     runs.sandbox.faults.add(broken, JOB)
 
 
-# --- request keys ------------------------------------------------------------------------------
+# --- request keys -------------------------------------------------------------------------------
 
 
 @BOTH
@@ -478,149 +436,3 @@ def test_a_key_without_a_ledger_is_refused(runs: Runs, video: str, call: str) ->
     error = runs(ledger=None).fails(ConfigurationError, call, video, key="order-1", **QUICK)
     assert "ledger=" in str(error)
     assert runs.posts == 0
-
-
-# --- a ledger that fails -----------------------------------------------------------------------
-
-
-class Lock:
-    """Another program holds the ledger, from a moment on until it is let go."""
-
-    def __init__(self, path: Path) -> None:
-        self._other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-
-    def take(self) -> None:
-        """Hold it."""
-        self._other.execute("BEGIN IMMEDIATE")
-
-    def free(self) -> None:
-        """Let it go."""
-        self._other.close()
-
-
-@pytest.fixture
-def lock(runs: Runs) -> Iterator[Lock]:
-    """Nobody holds the ledger yet; nobody does in the end."""
-    runs()  # makes it
-    made = Lock(runs.ledger)
-    yield made
-    made.free()
-
-
-def lock_at(runs: Runs, lock: Lock, path: str, method: str = "GET") -> None:
-    """Have the ledger held as soon as such a request comes."""
-    fault = when_it_comes(lock.take)
-    runs.sandbox.faults.add(fault, path, method=method)
-
-
-@BOTH
-@pytest.mark.parametrize("moment", [GENERATE, JOB, FILE])
-def test_a_ledger_that_cannot_be_written_any_more_costs_nobody_the_result(
-    runs: Runs, lock: Lock, video: str, tmp_path: Path, moment: str
-) -> None:
-    """The call returns what was paid for; the next one finds it, or finishes it, and buys none."""
-    to = tmp_path / "a.mp4"
-    lock_at(runs, lock, moment, "POST" if moment == GENERATE else "GET")
-    result = runs(timing=AT_ONCE)("reframe", video, to, **QUICK)
-    assert result.files == (to,)
-    assert whole(to)
-    assert sql_state(runs) != "done"
-    lock.free()
-    lapse(runs.ledger)  # nor was it written that nobody is at it any more
-    again = runs()("reframe", video, to, **QUICK)
-    assert (again.job.id, again.files) == (result.job.id, (to,))
-    assert (runs.posts, runs.jobs) == (1, 1)
-    assert runs.states() == ["done"]
-
-
-def sql_state(runs: Runs) -> str:
-    """The state of the only entry, which can be read while another program writes."""
-    ((state,),) = sql(runs.ledger, "SELECT state FROM entries")
-    return str(state)
-
-
-@BOTH
-def test_what_could_not_be_written_is_written_with_the_next_call(
-    runs: Runs, lock: Lock, video: str, tmp_path: Path
-) -> None:
-    """Of the same client, once the ledger is free: nothing has to be looked for."""
-    session = runs(timing=AT_ONCE)
-    lock_at(runs, lock, GENERATE, "POST")
-    job = session("submit", video, key="order-1", **QUICK)
-    assert sql_state(runs) == "posting"
-    lock.free()
-    entry = session("entries")[0]
-    assert (entry.state, entry.job_id) == ("submitted", job.id)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    ("fault", "kind"),
-    [(drop(), SubmissionUncertainError), (answer(400, {"reason": "no"}), ApiError)],
-)
-def test_a_ledger_that_fails_does_not_hide_what_the_submit_met(
-    runs: Runs, lock: Lock, video: str, fault: Fault, kind: type[ReframeError]
-) -> None:
-    """A ConfigurationError would say that nothing was sent."""
-    runs.sandbox.faults.add(when_it_comes(lock.take, fault), GENERATE, method="POST")
-    runs(timing=AT_ONCE).fails(kind, "submit", video, **QUICK)
-
-
-@BOTH
-def test_nothing_is_sent_when_the_intent_cannot_be_written(
-    runs: Runs, lock: Lock, short_clip: Path, tmp_path: Path
-) -> None:
-    """No POST without its intent on disk; later the same call buys it, once."""
-    lock_at(runs, lock, r"/uploads/[^/]+/action$", "POST")
-    runs(timing=AT_ONCE).fails(
-        ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK
-    )
-    assert runs.jobs == 0  # the head of the POST had arrived: what is checked last is its body
-    assert sql(runs.ledger, "SELECT * FROM posts") == []
-    lock.free()
-    lapse(runs.ledger)
-    runs()("reframe", short_clip, tmp_path / "a.mp4", **QUICK)
-    assert runs.jobs == 1
-
-
-@BOTH
-@pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_ledger_that_is_deleted_in_the_middle_is_told_and_nothing_is_bought(
-    runs: Runs, short_clip: Path, tmp_path: Path, *, is_replaced: bool
-) -> None:
-    """The intent would stand in a file that nobody can open any more."""
-
-    def delete() -> None:
-        for file in runs.ledger.parent.glob("ledger.db*"):
-            file.unlink()
-        if is_replaced:
-            sqlite3.connect(runs.ledger).close()
-
-    runs.sandbox.faults.add(when_it_comes(delete), r"/uploads$", method="POST")
-    error = runs().fails(ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK)
-    assert "removed or replaced" in str(error)
-    assert runs.jobs == 0
-
-
-@BOTH
-@pytest.mark.parametrize("bad", ["folder", "text"])
-def test_a_client_is_not_made_with_a_ledger_that_cannot_be_used(runs: Runs, bad: str) -> None:
-    """Nothing is sent."""
-    seen = len(runs.sandbox.requests)
-    if bad == "folder":
-        runs.ledger.mkdir()
-    else:
-        runs.ledger.write_text("Dear diary, " * 500)
-    with pytest.raises(ConfigurationError, match=r"ledger\.db"):
-        runs()
-    assert len(runs.sandbox.requests) == seen
-
-
-@BOTH
-def test_a_client_without_a_ledger_has_no_entries(runs: Runs, video: str, tmp_path: Path) -> None:
-    """It says how to make one that has, and sends nothing."""
-    runs()("submit", video, **QUICK)
-    session: Session = runs(ledger=None)
-    assert "ledger=" in str(session.fails(ConfigurationError, "entries"))
-    session.fails(ConfigurationError, "resume", runs.entry(), tmp_path / "a.mp4")
-    assert runs.posts == 1

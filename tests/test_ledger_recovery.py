@@ -1,7 +1,7 @@
 """Both clients with a ledger, when it is not known what a submit made: nothing is guessed at."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,51 +9,31 @@ import pytest
 from attrs import evolve
 
 from ledger_rows import sql
-from ledger_sessions import GENERATE, LIST, QUICK, Runs, quick_sandbox, when_it_comes, whole
+from ledger_sessions import (
+    BOTH,
+    GENERATE,
+    LIST,
+    QUICK,
+    Runs,
+    Seconds,
+    when_it_comes,
+    whole,
+)
 from scenario_reframe import (
     ApiError,
     ConfigurationError,
     InvalidInputError,
     PermissionDeniedError,
     RateLimitedError,
-    ReframeClient,
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from timings import SOON
-
-BOTH = pytest.mark.parametrize("runs", ["sync", "async"], indirect=True)
-"""For what the two drivers do each in their own way: they write the ledger around the POST."""
 
 LIMITED = answer(429, {"reason": "Too many", "details": {"actionName": "parallel"}}, after=True)
 PATIENT = evolve(SOON, refusal_settled=600.0)
 """With it a refusal is not settled before a test says so."""
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module; its counts are compared before and after."""
-    with quick_sandbox(stage_seconds=0.0) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def video(sandbox: Sandbox, short_clip: Path) -> str:
-    """The clip as an asset of the server."""
-    keys = (sandbox.api_key, sandbox.api_secret)
-    with ReframeClient(*keys, base_url=sandbox.base_url) as client:
-        return client.upload(short_clip).id
-
-
-@pytest.fixture
-def runs(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Runs]:
-    """Runs of a program, with the async client or as `BOTH` says."""
-    is_async = getattr(request, "param", "async") == "async"
-    made = Runs(sandbox, tmp_path / "ledger.db", is_async=is_async)
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -67,7 +47,7 @@ def unlisted(runs: Runs, times: int = 1000) -> None:
     runs.sandbox.faults.add(rewrite(lambda body: body | {"jobs": []}), LIST, times=times)
 
 
-# --- the job of a lost submit --------------------------------------------------------------------
+# --- the job of a lost submit -------------------------------------------------------------------
 
 
 @BOTH
@@ -163,7 +143,7 @@ def test_two_that_could_not_be_told_apart_are_not_open_at_once(
     assert whole(tmp_path / "b.mp4")
 
 
-# --- permission ----------------------------------------------------------------------------------
+# --- permission ---------------------------------------------------------------------------------
 
 
 @BOTH
@@ -191,6 +171,21 @@ def test_permission_is_for_later_and_never_for_before(
     assert runs.posts == 1
 
 
+def test_permission_counts_from_the_last_moment_of_a_post_whose_end_nobody_saw(
+    runs: Runs, video: str, to: Path
+) -> None:
+    """Its process was killed: for three time-outs after its lease the POST may yet arrive."""
+    clock, sent_at = Seconds(), list[float]()
+    entry = runs.uncertain(video, to, accepted=False, **QUICK)
+    sql(runs.ledger, "UPDATE posts SET outcome = 'open', ended_at = NULL, server_ended = NULL")
+    sql(runs.ledger, "UPDATE entries SET state = 'posting', owner = 'somewhere:1:x'")
+    runs.sandbox.faults.add(when_it_comes(lambda: sent_at.append(clock.now)), GENERATE)
+    result = runs(timing=evolve(SOON, clock=clock))("resume", entry, resubmit_after=0.0)
+    assert result.files == (to,)
+    assert [moment >= 3 * 60 for moment in sent_at] == [True]
+    assert (runs.posts, runs.jobs) == (2, 1)
+
+
 Hide = Callable[[dict[str, Any], str], dict[str, Any] | None]
 HIDDEN: dict[str, Hide] = {
     "nothing": lambda _body, _place: None,
@@ -206,7 +201,7 @@ def test_with_permission_nothing_is_sent_while_a_job_could_be_it(
 ) -> None:
     """The server shows of it what neither proves nor contradicts that it is this one."""
     entry = runs.uncertain(video, to, accepted=True, **QUICK)
-    runs.sandbox.echo = HIDDEN[echo]  # type: ignore[assignment]
+    runs.sandbox.echo = HIDDEN[echo]
     runs.later(1e6)
     error = runs().fails(SubmissionUncertainError, "resume", entry, resubmit_after=0.0)
     assert runs.sandbox.made[-1].id in {job.id for job in error.candidates}
@@ -230,7 +225,7 @@ def test_with_permission_nothing_is_sent_unless_the_list_was_read_to_its_end(
     assert (runs.posts, runs.jobs, runs.states()) == (1, 1, ["uncertain"])
 
 
-# --- refusals ------------------------------------------------------------------------------------
+# --- refusals -----------------------------------------------------------------------------------
 
 
 @BOTH
@@ -293,7 +288,7 @@ def test_after_a_429_the_same_call_sends_it_again_once_that_is_settled(
     assert sql(runs.ledger, "SELECT outcome FROM posts ORDER BY id") == [("deferred",), ("made",)]
 
 
-# --- a POST of which nothing was sent --------------------------------------------------------------
+# --- a POST of which nothing was sent -----------------------------------------------------------
 
 
 @BOTH
@@ -321,7 +316,7 @@ def test_a_target_that_is_taken_right_before_the_post_keeps_it_from_being_sent(
     assert (runs.jobs, runs.states()) == (0, ["failed"])
 
 
-# --- accounts ------------------------------------------------------------------------------------
+# --- accounts -----------------------------------------------------------------------------------
 
 
 def test_what_is_of_another_project_is_neither_seen_nor_resumed_nor_closed(

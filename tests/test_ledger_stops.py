@@ -1,7 +1,7 @@
 """Both clients, stopped at any moment: no paid job is lost, and the same call buys none twice."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from threading import Event
@@ -12,23 +12,18 @@ import pytest
 from attrs import evolve
 
 from ledger_rows import lapse
-from ledger_sessions import FILE, GENERATE, QUICK, Runs, held, quick_sandbox, whole
+from ledger_sessions import BOTH, FILE, GENERATE, QUICK, Runs, held, whole
 from scenario_reframe import (
     AsyncReframeClient,
     DownloadError,
     InvalidInputError,
     Job,
-    ReframeClient,
     SubmissionUncertainError,
 )
 from scenario_reframe.ledger.store import SqlLedger
-from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
 from timings import SOON
 from waiting import until
-
-BOTH = pytest.mark.parametrize("runs", ["sync", "async"], indirect=True)
-"""The two drivers are stopped each in their own way."""
 
 MOMENTS = ("claim", "open_post", "made", "seen", "saved", "release")
 """What the ledger is asked to do for a request, in this order."""
@@ -37,32 +32,7 @@ PATIENT = evolve(SOON, last_answers=600.0)
 """A reply that is on its way is waited for, however slow the machine is."""
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module; its counts are compared before and after."""
-    with quick_sandbox(stage_seconds=0.0) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def video(sandbox: Sandbox, short_clip: Path) -> str:
-    """The clip as an asset of the server."""
-    keys = (sandbox.api_key, sandbox.api_secret)
-    with ReframeClient(*keys, base_url=sandbox.base_url) as client:
-        return client.upload(short_clip).id
-
-
-@pytest.fixture
-def runs(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path: Path) -> Iterator[Runs]:
-    """Runs of a program, with the async client or as `BOTH` says."""
-    is_async = getattr(request, "param", "async") == "async"
-    made = Runs(sandbox, tmp_path / "ledger.db", is_async=is_async)
-    yield made
-    sandbox.hold_jobs = False
-    made.close()
-
-
-# --- at every write of the ledger ------------------------------------------------------------------
+# --- at every write of the ledger ---------------------------------------------------------------
 
 
 def stop_at(patch: pytest.MonkeyPatch, name: str, stop: Callable[[], None], *, after: bool) -> None:
@@ -133,13 +103,13 @@ def fetches(runs: Runs) -> int:
     ],
 )
 def test_a_task_that_is_cancelled_at_any_write_costs_no_second_job(
-    sandbox: Sandbox, runs: Runs, video: str, monkeypatch: pytest.MonkeyPatch, call: str,
+    runs: Runs, video: str, monkeypatch: pytest.MonkeyPatch, call: str,
     moment: str,
 ) -> None:  # fmt: skip
     """What is being written is written to its end; the same call finishes it at once."""
 
     async def cancelled() -> None:
-        async with a_client(sandbox, runs) as client:
+        async with a_client(runs) as client:
             task = asyncio.ensure_future(getattr(client, call)(video, key="order-1", **QUICK))
             loop = asyncio.get_running_loop()
 
@@ -154,10 +124,10 @@ def test_a_task_that_is_cancelled_at_any_write_costs_no_second_job(
         asyncio.run(cancelled())
     made = moment not in {"claim", "open_post"}
     if made:
-        assert stopped.value.job.id == sandbox.made[-1].id  # type: ignore[attr-defined]
+        assert stopped.value.job.id == runs.sandbox.made[-1].id  # type: ignore[attr-defined]
     assert runs.jobs == made
     result = runs()("reframe", video, key="order-1", **QUICK)
-    assert result.job.id == sandbox.made[-1].id
+    assert result.job.id == runs.sandbox.made[-1].id
     assert runs.jobs == 1
 
 
@@ -168,16 +138,17 @@ async def cancelling(task: "asyncio.Future[Any]") -> None:
 
 @asynccontextmanager
 async def a_client(
-    sandbox: Sandbox, runs: Runs | None = None, **options: Any
+    runs: Runs, *, ledger: bool = True, **options: Any
 ) -> AsyncIterator[AsyncReframeClient]:
     """An async client, with the ledger of these runs or without one."""
-    given: dict[str, Any] = {"timing": PATIENT, "ledger": runs.ledger if runs else None, **options}
-    keys = (sandbox.api_key, sandbox.api_secret)
-    async with AsyncReframeClient(*keys, base_url=sandbox.base_url, **given) as client:
+    given: dict[str, Any] = {"timing": PATIENT, "base_url": runs.sandbox.base_url, **options}
+    keys = (runs.sandbox.api_key, runs.sandbox.api_secret)
+    given["ledger"] = runs.ledger if ledger else None
+    async with AsyncReframeClient(*keys, **given) as client:
         yield client
 
 
-# --- around the POST -------------------------------------------------------------------------------
+# --- around the POST ----------------------------------------------------------------------------
 
 
 class CancelsAfterSubmit(httpx.AsyncHTTPTransport):
@@ -196,7 +167,7 @@ class CancelsAfterSubmit(httpx.AsyncHTTPTransport):
 @pytest.mark.parametrize("ledger", [False, True])
 @pytest.mark.parametrize("call", ["submit", "reframe"])
 def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
-    sandbox: Sandbox, runs: Runs, video: str, call: str, *, ledger: bool
+    runs: Runs, video: str, call: str, *, ledger: bool
 ) -> None:
     """CancelledError has it, with or without a ledger; its note names the id."""
 
@@ -204,7 +175,7 @@ def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
         transport = CancelsAfterSubmit()
         async with (
             httpx.AsyncClient(transport=transport) as http,
-            a_client(sandbox, runs if ledger else None, http_client=http) as client,
+            a_client(runs, ledger=ledger, http_client=http) as client,
         ):
             transport.task = asyncio.ensure_future(getattr(client, call)(video, **QUICK))
             await transport.task
@@ -213,7 +184,7 @@ def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
         asyncio.run(cancelled())
     job = caught.value.job  # type: ignore[attr-defined]
     assert isinstance(job, Job)
-    assert job.id == sandbox.made[-1].id
+    assert job.id == runs.sandbox.made[-1].id
     assert job.id in "".join(caught.value.__notes__)
     assert runs.jobs == 1
     if ledger:
@@ -222,14 +193,14 @@ def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
 
 @pytest.mark.parametrize("ledger", [False, True])
 def test_a_reply_that_is_on_its_way_is_waited_for_when_the_task_is_cancelled(
-    sandbox: Sandbox, runs: Runs, video: str, *, ledger: bool
+    runs: Runs, video: str, *, ledger: bool
 ) -> None:
     """Twice even: the job was made, and its id is about to come."""
     go_on = Event()
-    sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
+    runs.sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
 
     async def cancelled() -> None:
-        async with a_client(sandbox, runs if ledger else None) as client:
+        async with a_client(runs, ledger=ledger) as client:
             task = asyncio.ensure_future(client.submit(video, **QUICK))
             await asyncio.to_thread(until, lambda: runs.jobs)
             task.cancel()
@@ -239,18 +210,18 @@ def test_a_reply_that_is_on_its_way_is_waited_for_when_the_task_is_cancelled(
 
     with pytest.raises(asyncio.CancelledError) as caught:
         asyncio.run(cancelled())
-    assert caught.value.job.id == sandbox.made[-1].id  # type: ignore[attr-defined]
+    assert caught.value.job.id == runs.sandbox.made[-1].id  # type: ignore[attr-defined]
 
 
 def test_asyncio_timeout_raises_timeout_error_and_its_cause_carries_the_job(
-    sandbox: Sandbox, runs: Runs, video: str, tmp_path: Path
+    runs: Runs, video: str, tmp_path: Path
 ) -> None:
     """Around a wait that takes too long; the same call later finishes it."""
-    sandbox.hold_jobs = True
+    runs.sandbox.hold_jobs = True
     to = tmp_path / "a.mp4"
 
     async def too_long() -> None:
-        async with a_client(sandbox, runs) as client, asyncio.timeout(None) as limit:
+        async with a_client(runs) as client, asyncio.timeout(None) as limit:
 
             def pass_it(_job: Job) -> None:
                 limit.reschedule(asyncio.get_running_loop().time())
@@ -261,23 +232,21 @@ def test_asyncio_timeout_raises_timeout_error_and_its_cause_carries_the_job(
         asyncio.run(too_long())
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     job = caught.value.__cause__.job  # type: ignore[attr-defined]
-    assert job.id == sandbox.made[-1].id
-    sandbox.hold_jobs = False
+    assert job.id == runs.sandbox.made[-1].id
+    runs.sandbox.hold_jobs = False
     assert runs()("reframe", video, to, **QUICK).job.id == job.id
     assert runs.jobs == 1
     assert whole(to)
 
 
-def test_asyncio_timeout_in_the_post_raises_timeout_error_too(
-    sandbox: Sandbox, runs: Runs, video: str
-) -> None:
+def test_asyncio_timeout_in_the_post_raises_timeout_error_too(runs: Runs, video: str) -> None:
     """No reply comes within the grace: the note names the seed, and the job is found by it."""
     go_on = Event()
-    sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
+    runs.sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
 
     async def too_long() -> None:
         timing = evolve(SOON, last_answers=0.01)
-        async with a_client(sandbox, runs, timing=timing) as client, asyncio.timeout(None) as limit:
+        async with a_client(runs, timing=timing) as client, asyncio.timeout(None) as limit:
             task = asyncio.ensure_future(client.submit(video, key="order-1", **QUICK))
             await asyncio.to_thread(until, lambda: runs.jobs)
             limit.reschedule(asyncio.get_running_loop().time())
@@ -286,15 +255,15 @@ def test_asyncio_timeout_in_the_post_raises_timeout_error_too(
     with pytest.raises(TimeoutError) as caught:
         asyncio.run(too_long())
     go_on.set()
-    seed = sandbox.made[-1].input["seed"]
+    seed = runs.sandbox.made[-1].input["seed"]
     assert caught.value.__cause__ is not None
     assert f"seed {seed}" in "".join(caught.value.__cause__.__notes__)
     assert runs.entry().state == "uncertain"
-    assert runs()("submit", video, key="order-1", **QUICK).id == sandbox.made[-1].id
+    assert runs()("submit", video, key="order-1", **QUICK).id == runs.sandbox.made[-1].id
     assert (runs.posts, runs.jobs) == (1, 1)
 
 
-# --- a target that is not ours any more --------------------------------------------------------------
+# --- a target that is not ours any more ---------------------------------------------------------
 
 
 @BOTH

@@ -4,6 +4,7 @@ Run with `-s` to see the table: fault, jobs made, what the caller got.
 """
 
 import asyncio
+import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
+from ledger_sessions import when_it_comes
 from scenario_reframe import (
     ApiError,
     AsyncReframeClient,
@@ -26,6 +29,7 @@ from scenario_reframe import (
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, cut, drop, hang, rewrite, trickle
 from timings import SOON
+from waiting import Clock
 
 LIMITED = {"reason": "Too many", "details": {"actionName": "parallel", "actionLimit": 2}}
 GENERATE = r"/generate/"
@@ -39,7 +43,10 @@ MADE: Sequence[Row] = [
     ("reply cut in its JSON", cut(30), 1, Job),
     ("reply that trickles", trickle(PATIENCE / 20), 1, Job),
     *((f"{s} after acceptance", answer(s, {}, after=True), 1, Job)
-      for s in (307, 408, 409, 429, 500, 502, 503, 504, 520)),
+      for s in (307, 402, 408, 409, 429, 500, 502, 503, 504, 520)),
+    *((f"303 to {place:.9}", answer(303, {}, {"location": place}, after=True), 1, Job)
+      for place in ("urn:job:1", "https:x", "mailto:x", "about:blank", "/" + "x" * 66_000)),
+    ("403 of a proxy after acceptance", answer(403, "<h1>Forbidden</h1>", after=True), 1, Job),
     ("429 of the vendor's after acceptance", answer(429, LIMITED, after=True), 1, Job),
     ("HTML under 502", answer(502, "<h1>Bad Gateway</h1>", after=True), 1, Job),
     ("HTML under 200", answer(200, "<h1>Hello</h1>", after=True), 1, Job),
@@ -59,10 +66,11 @@ MADE: Sequence[Row] = [
 NOT_MADE: Sequence[Row] = [
     ("dropped before acceptance", drop(), 0, SubmissionUncertainError),
     *((f"{s} before acceptance", answer(s, {}), 0, SubmissionUncertainError)
-      for s in (302, 402, 408, 409, 429, 500, 502, 503, 504)),
+      for s in (302, 402, 403, 408, 409, 500, 502, 503, 504)),
     ("429 of the vendor's", answer(429, LIMITED), 0, RateLimitedError),
+    ("429 of a gateway's", answer(429, "slow down"), 0, RateLimitedError),
     *((f"refused with {s}", answer(s, {"reason": "no"}), 0, ApiError)
-      for s in (400, 401, 403, 404, 405, 413, 415, 422)),
+      for s in (400, 401, 402, 403, 404, 405, 413, 415, 422)),
 ]  # fmt: skip
 
 
@@ -144,12 +152,16 @@ def lose_the_reply(sandbox: Sandbox) -> None:
     sandbox.faults.add(drop(after=True), GENERATE, method="POST")
 
 
+PATIENT = evolve(SOON, look_ups=(0.01,) * 60_000)
+"""Looks again and again, for as long as a slow machine takes."""
+
+
 def test_a_job_that_is_listed_late_is_found(sandbox: Sandbox, submit: Submit) -> None:
-    """Two looks see no job yet; the third does."""
+    """Several looks see no job yet, then one does."""
     lose_the_reply(sandbox)
     sandbox.faults.add(rewrite(lambda body: body | {"jobs": []}), r"/jobs$", times=4)
     made = sandbox.jobs_made
-    assert submit().id == listed(sandbox)[0].id
+    assert submit({"timing": PATIENT}).id == listed(sandbox)[0].id
     assert sandbox.jobs_made == made + 1
 
 
@@ -163,23 +175,59 @@ def test_a_list_that_fails_once_is_read_again(sandbox: Sandbox, submit: Submit) 
     assert sandbox.jobs_made == made + 1
 
 
-@pytest.mark.parametrize("kept", [{}, {"input": None}, {"input": {"resolution": "480p"}}])
-def test_a_list_without_seeds_leaves_it_uncertain(
-    sandbox: Sandbox, submit: Submit, kept: dict[str, Any]
-) -> None:
-    """A job that could be it is named in the error, and never taken for it."""
+Echoed = dict[str, Any]
+ECHOES: dict[str, Callable[[Echoed], Echoed]] = {
+    "an expanded prompt": lambda sent: sent | {"prompt": sent["prompt"] + ", cinematic"},
+    "a trimmed prompt": lambda sent: sent | {"prompt": sent["prompt"].strip()},
+    "text for numbers": lambda sent: sent | {
+        "seed": str(sent["seed"]), "zoomFactor": str(sent["zoomFactor"])
+    },
+    "a float32": lambda sent: sent | {"zoomFactor": 0.10000000149011612},
+    "defaults": lambda sent: {"videoWriteMode": "balanced", "numFrames": 81} | sent,
+    "only its seed": lambda sent: {"seed": sent["seed"]},
+}  # fmt: skip
 
-    def forget(body: Any) -> Any:
-        jobs = [job | {"metadata": kept} for job in body["jobs"]]
-        return body | {"jobs": jobs}
+
+@pytest.mark.parametrize("place", ["list", "job"])
+@pytest.mark.parametrize("echo", ECHOES)
+def test_a_drawn_seed_is_found_however_the_rest_is_echoed(
+    sandbox: Sandbox, submit: Submit, echo: str, place: str
+) -> None:
+    """In the list, or only by its id: a seed that was drawn belongs to one job alone."""
+
+    def shown(sent: Echoed, where: str) -> Echoed | None:
+        if (where, place) == ("list", "job"):
+            return None
+        return ECHOES[echo](sent) if "prompt" in sent else sent
 
     lose_the_reply(sandbox)
-    sandbox.faults.add(rewrite(forget), r"/jobs$", times=100)
     made = sandbox.jobs_made
-    got = outcome(submit, resolution="480p")
-    sandbox.faults.clear()
+    try:
+        sandbox.echo = shown
+        job = submit(prompt=" a dog ", zoom_factor=0.1)
+    finally:
+        sandbox.echo = None
+    assert job.id == sandbox.made[-1].id
+    assert sandbox.jobs_made == made + 1
+
+
+@pytest.mark.parametrize("shown", [None, {}, {"resolution": "480p"}])
+def test_a_job_whose_seed_is_never_shown_is_named_and_not_taken(
+    sandbox: Sandbox, submit: Submit, shown: Echoed | None
+) -> None:
+    """It is read by its id, once; that shows no more, so a person has to look at it."""
+    lose_the_reply(sandbox)
+    made, before = sandbox.jobs_made, len(sandbox.requests)
+    try:
+        sandbox.echo = lambda _sent, _place: shown
+        got = outcome(submit, resolution="480p")
+    finally:
+        sandbox.echo = None
     assert isinstance(got, SubmissionUncertainError)
-    assert listed(sandbox)[0].id in {job.id for job in got.candidates}
+    mine = sandbox.made[-1].id
+    assert mine in {job.id for job in got.candidates}
+    read = [seen for seen in sandbox.requests[before:] if seen.path.endswith(f"/{mine}")]
+    assert len(read) == 1
     assert sandbox.jobs_made == made + 1
 
 
@@ -230,45 +278,77 @@ def test_a_list_that_is_shuffled_while_it_is_read_hides_nothing(
     assert sandbox.jobs_made == made + 1
 
 
-@pytest.mark.parametrize("lost", [1, 2])
-def test_the_same_call_twice_at_once_with_one_seed_makes_two_jobs_at_most(
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_the_same_call_twice_at_once_with_one_seed_makes_two_jobs(
     sandbox: Sandbox, lost: int
 ) -> None:
-    """Replies are lost: no two callers are told a job each that is not theirs to have."""
+    """Two that could not be told apart are not on their way at once: each gets its own job."""
     sandbox.faults.clear()
     sandbox.faults.add(drop(after=True), GENERATE, method="POST", times=lost)
     made = sandbox.jobs_made
     with (
-        ReframeClient(sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url) as client,
+        ReframeClient(
+            sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url, timing=PATIENT
+        ) as client,
         ThreadPoolExecutor(2) as pool,
     ):
-        runs = [pool.submit(outcome, client.submit, seed=31337 + lost) for _ in range(2)]
-        got = [run.result() for run in runs]
+        runs = [pool.submit(client.submit, seed=31337 + lost) for _ in range(2)]
+        ids = {run.result().id for run in runs}
+    sandbox.faults.clear()
     assert sandbox.jobs_made == made + 2
-    ids = [job.id for job in got if isinstance(job, Job)]
-    assert len(ids) == len(set(ids))
-    for error in got:
-        if not isinstance(error, Job):
-            assert isinstance(error, SubmissionUncertainError)
-            assert error.candidates
+    assert ids == {job.id for job in sandbox.made[-2:]}
 
 
-def test_the_same_seed_twice_is_not_guessed_at(sandbox: Sandbox, submit: Submit) -> None:
-    """Two jobs of one seed and one input: the error names both, and makes none."""
-    lose_the_reply(sandbox)
-    sandbox._state.new_job("custom", None, {"seed": 4242, "resolution": "480p"})
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_a_seed_that_the_caller_gave_is_not_guessed_at(
+    sandbox: Sandbox, submit: Submit, *, is_alike: bool
+) -> None:
+    """Another run's job of that seed is made at the same time.
+
+    Of the same settings: the error names both. Of others: it is somebody else's.
+    """
+    seed, others = secrets.randbits(31), []
+    theirs = {"seed": seed, "resolution": "480p" if is_alike else "580p"}
+
+    def made_first() -> None:
+        others.append(sandbox._state.new_job("custom", None, theirs).id)
+
+    sandbox.faults.clear()
+    lost = when_it_comes(made_first, drop(after=True))
+    sandbox.faults.add(lost, GENERATE, method="POST")
     made = sandbox.jobs_made
-    got = outcome(submit, resolution="480p", seed=4242)
-    assert isinstance(got, SubmissionUncertainError)
-    assert len(got.candidates) >= 2
+    got = outcome(submit, resolution="480p", seed=seed)
+    mine = sandbox.made[-1].id
+    if is_alike:
+        assert isinstance(got, SubmissionUncertainError)
+        assert {job.id for job in got.candidates} >= {*others, mine}
+    else:
+        assert isinstance(got, Job)
+        assert got.id == mine
     assert sandbox.jobs_made == made + 1
 
 
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_a_clock_that_is_wrong_by_an_hour_changes_nothing(
-    sandbox: Sandbox, submit: Submit, monkeypatch: pytest.MonkeyPatch, hours: int
-) -> None:
-    """The search goes by the server's clock."""
+def test_an_older_job_of_the_callers_seed_is_not_taken(submit: Submit) -> None:
+    """This submit was not accepted; what is listed was made before it, by the server's clock."""
+    clock = Clock()
+    with Sandbox(fast=True, clock=clock) as older:
+        here, settings = {"base_url": older.base_url}, {"seed": 7, "resolution": "480p"}
+        first = submit(here, **settings)
+        clock.forward(3600)
+        older.faults.add(answer(504), GENERATE, method="POST")
+        got = outcome(submit, here, **settings)
+        assert isinstance(got, SubmissionUncertainError)
+        assert [job.id for job in got.candidates] == [first.id]
+        assert older.jobs_made == 1
+
+
+@pytest.mark.parametrize("is_drawn", [True, False])
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_was_wrong_at_the_post_and_is_right_later_changes_nothing(
+    sandbox: Sandbox, submit: Submit, monkeypatch: pytest.MonkeyPatch, hours: int, *,
+    is_drawn: bool,
+) -> None:  # fmt: skip
+    """The search goes by the server's clock, whoever gave the seed."""
 
     class Wrong(datetime):
         @classmethod
@@ -278,7 +358,8 @@ def test_a_clock_that_is_wrong_by_an_hour_changes_nothing(
     monkeypatch.setattr(submitting, "datetime", Wrong)
     lose_the_reply(sandbox)
     made = sandbox.jobs_made
-    assert submit().id == listed(sandbox)[0].id
+    given = {} if is_drawn else {"seed": secrets.randbits(31)}
+    assert submit(**given).id == sandbox.made[-1].id
     assert sandbox.jobs_made == made + 1
 
 
@@ -302,7 +383,10 @@ def test_a_cancelled_task_says_what_may_have_been_paid(sandbox: Sandbox) -> None
 
     async def cancelled() -> None:
         async with AsyncReframeClient(
-            sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url
+            sandbox.api_key,
+            sandbox.api_secret,
+            base_url=sandbox.base_url,
+            timing=evolve(SOON, last_answers=0.01),
         ) as client:
             task = asyncio.ensure_future(client.submit(seed=77))
             made = sandbox.jobs_made

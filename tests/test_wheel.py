@@ -1,6 +1,7 @@
 """The wheel, installed alone into an empty environment."""
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -13,12 +14,24 @@ from scenario_reframe.sandbox import Sandbox
 ROOT = Path(__file__).parent.parent
 PROGRAM = """
 import sys
-from scenario_reframe import ReframeClient
-with ReframeClient() as client:
-    job = client.submit(resolution="480p", num_interpolated_frames=0, video_write_mode="fast")
-    print(*client.download(client.wait(job, timeout=120), "out.mp4"))
+import scenario_reframe
+QUICK = {"resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast"}
+late = {"httpx", "sqlite3", "platformdirs"}
+assert not late & set(sys.modules), late & set(sys.modules)
+with scenario_reframe.ReframeClient() as client:
+    job = client.wait(client.submit(**QUICK), timeout=120)
+    print(*client.download(job, "out.mp4"))
+late = {"sqlite3", "platformdirs", "scenario_reframe.ledger.store"}
+assert not late & set(sys.modules), late & set(sys.modules)
+for target in ("a.mp4", "b.mp4"):
+    with scenario_reframe.ReframeClient(ledger=True) as client:
+        print(*client.reframe(job.asset_ids[0], target, key="order-1", **QUICK).files)
 extras = {"rich", "cyclopts", "starlette", "uvicorn", "av", "jsonschema"} & set(sys.modules)
 assert not extras, extras
+"""
+NEEDED = """
+from importlib.metadata import requires
+print(*(one for one in requires("scenario-reframe") if "extra ==" not in one or "ledger" in one))
 """
 
 
@@ -43,19 +56,34 @@ def run(sandbox: Sandbox, cwd: Path, *command: str) -> subprocess.CompletedProce
         "SCENARIO_API_KEY": sandbox.api_key,
         "SCENARIO_API_SECRET": sandbox.api_secret,
         "SCENARIO_BASE_URL": sandbox.base_url,
+        "SCENARIO_LEDGER": str(cwd / "ledger.db"),
     }
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
 
 
-def test_the_bare_wheel_submits_waits_and_downloads(installed: Path, tmp_path: Path) -> None:
-    """Without extras the library does its whole job."""
+def test_the_bare_wheel_does_the_whole_job_with_a_ledger_and_without(
+    installed: Path, tmp_path: Path
+) -> None:
+    """Without extras; and what keeps a ledger is loaded once one is asked for."""
     with Sandbox() as sandbox:
         done = run(sandbox, tmp_path, str(installed / "python"), "-c", PROGRAM)
         assert done.returncode == 0, done.stderr
-        assert (tmp_path / done.stdout.strip()).stat().st_size > 0
-        assert sandbox.jobs_made == 1
+        files = [tmp_path / line for line in done.stdout.splitlines()]
+        assert [file.name for file in files] == ["out.mp4", "a.mp4", "b.mp4"]
+        assert all(file.stat().st_size > 0 for file in files)
+        assert sandbox.jobs_made == 2
+    assert (tmp_path / "ledger.db").exists()
+
+
+def test_the_wheel_needs_little_and_its_extra_for_the_ledger_nothing(
+    installed: Path, tmp_path: Path
+) -> None:
+    """`scenario-reframe[ledger]` is a name that older installations use."""
+    command = [str(installed / "python"), "-c", NEEDED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert sorted(re.findall(r"[a-z]+", done.stdout)) == ["attrs", "httpx", "platformdirs"]
 
 
 def test_the_bare_command_says_which_extra_to_install(installed: Path, tmp_path: Path) -> None:
