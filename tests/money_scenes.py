@@ -144,6 +144,7 @@ class Scene:
         """A batch, with the ledger or without; its outcomes in the order of the items."""
         ledger = self.ledger if keeps else None
         run = Batches(self.sandbox, self.folder / "out", ledger, is_async=self.is_async)
+        run.timing = self.timing
         return sorted(run(items, **options), key=lambda one: items.index(one.item))
 
     def unfinished(self, **client: Any) -> Any:

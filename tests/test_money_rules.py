@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from money_rules import RULES
+from money_bugs import BUGS
 from money_scenes import (
     ECHOES,
     LOCATIONS,
@@ -71,7 +71,7 @@ def test_without_its_rule_a_scene_ends_badly(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A job is bought twice, a wrong one is handed out, or a paid one is lost."""
-    RULES[rule](monkeypatch)
+    BUGS[rule](monkeypatch)
     with scene(tmp_path, is_async=False) as stage:
         ending = play(stage)
     assert is_bad(ending), ending
@@ -80,4 +80,4 @@ def test_without_its_rule_a_scene_ends_badly(
 
 def test_every_rule_is_taken_out_by_a_case() -> None:
     """None stands in the list for nothing."""
-    assert {rule for rule, *_ in CASES} == RULES.keys()
+    assert {rule for rule, *_ in CASES} == BUGS.keys()

@@ -1,4 +1,4 @@
-"""The rules that keep money, each with a way to take it out of the program for a while."""
+"""The rules that keep money, each taken out of the program by one deliberate bug."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -104,7 +104,7 @@ def first_post_counts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Run, "first_open", property(newest))
 
 
-RULES: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
+BUGS: Mapping[str, Callable[[pytest.MonkeyPatch], None]] = {
     rule.__name__: rule
     for rule in (
         proof_by_the_body,
