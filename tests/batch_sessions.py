@@ -180,6 +180,7 @@ def batches(sandbox: Sandbox, folder: Path, kind: str = "async") -> Iterator[Bat
     finally:
         sandbox.faults.clear()
         sandbox.parallel_jobs, sandbox.list_lag, sandbox.hold_jobs = None, 0.0, False
+        sandbox.echo = None
 
 
 class Count:

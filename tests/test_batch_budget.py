@@ -83,6 +83,16 @@ def without_billing(body: Any) -> Any:
     return body
 
 
+def test_budget_counts_what_a_batch_of_some_of_the_items_bought(
+    batch: Batches, tmp_path: Path
+) -> None:
+    """Even one without a budget: what these items cost is spent."""
+    items = squares(tmp_path / "in", 5)
+    assert statuses(batch(items[:2])) == {"done": 2}
+    assert statuses(batch(items, budget=120)) == {"done": 3, "skipped": 2}
+    assert batch.count.jobs == 3
+
+
 def test_two_batches_at_once_share_the_budget(batch: Batches, tmp_path: Path) -> None:
     """The same items on one ledger: together they buy what it allows, and no less."""
     batch.timing = evolve(SOON, longest_busy=600.0)

@@ -264,6 +264,35 @@ def test_one_seed_for_all_rows_and_some_never_came(batch: Batches, tmp_path: Pat
     assert batch.count.jobs == 30
 
 
+@KEPT_OR_NOT
+@pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "given"])
+def test_rewritten_prompts(batch: Batches, tmp_path: Path, *, is_drawn: bool) -> None:
+    """A drawn seed tells the job all the same; with a given one it is a person who has to look.
+
+    Permission does not help: a job that could be it is listed.
+    """
+
+    def expand(given: dict[str, Any], _place: str) -> dict[str, Any]:
+        return given | {"prompt": f"{given.get('prompt')}, cinematic"}
+
+    seed = {} if is_drawn else {"seed": 4242}
+    settings = PRICED | seed | {"prompt": "a dog"}
+    items = [BatchItem(video, settings=settings) for video in clips(tmp_path / "in", 4)]
+    batch.sandbox.echo = expand
+    to_submits(batch.sandbox, None, LOST)
+    got = batch(items, resubmit_after=0.0)
+    assert statuses(got) == ({"done": 4} if is_drawn else {"done": 3, "uncertain": 1})
+    batch.check_own(got)
+    assert (batch.count.jobs, batch.count.posts) == (4, 4)
+    if not is_drawn:
+        (error,) = [one.error for one in got if one.status == "uncertain"]
+        assert isinstance(error, SubmissionUncertainError)
+        known = {one.job.id for one in got if one.job}
+        assert {job.id for job in error.candidates} == {
+            job.id for job in batch.sandbox.made[-4:]
+        } - known
+
+
 class OneAtATime:
     """Counts the submits that the server works on at once."""
 
