@@ -135,8 +135,8 @@ class ItemPipeline(Pipeline):
 
     def submit(self, run: Run) -> Flow[Job]:
         """Submit when a slot is free and the budget allows it."""
-        if self.shared.budget is not None and not run.has_open_post:
-            run.terms = evolve(run.terms, price=(yield from self._price(run)))
+        if self.shared.budget is not None:
+            run.terms = evolve(run.terms, price=(yield from self._price_before(run)))
         slots = self.shared.slots
         while True:
             yield from self._until_settled(run)
@@ -159,6 +159,12 @@ class ItemPipeline(Pipeline):
         run.terms = evolve(run.terms, slots=shared)
         if run.claim is not None and not run.has_open_post:
             yield Do(partial(self.shared.ledger.may_post, run.claim, run.terms))
+        elif self.shared.budget is not None and run.terms.price is None:
+            # It was sent in a run without a budget. It is looked for whatever is left of this one.
+            job = yield from self.recovered(run)
+            if job is not None:
+                return job
+            run.terms = evolve(run.terms, price=(yield from self._price(run)))
         return (yield from super().submit(run))
 
     def _until_settled(self, run: Run) -> Flow[None]:
@@ -180,6 +186,12 @@ class ItemPipeline(Pipeline):
         else:
             now = self.shared.slots.limit.now
             yield from self._emit("limited", detail=f"{now} jobs side by side")
+
+    def _price_before(self, run: Run) -> Flow[float | None]:
+        """Of what was sent before, the price on record, if any: perhaps it is not sent again."""
+        if run.claim is not None and run.has_open_post:
+            return run.claim.entry.cost
+        return (yield from self._price(run))
 
     def _price(self, run: Run) -> Flow[float]:
         """Asked again only if nothing was answered to it, or that it came too soon."""
