@@ -25,7 +25,7 @@ from scenario_reframe import NotFoundError
 from scenario_reframe.batch import engine
 from scenario_reframe.ledger.interface import BudgetSpentError
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.faults import drop, rewrite
+from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from timings import SOON
 
 KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "sync, no ledger"], indirect=True)
@@ -128,6 +128,42 @@ def test_uncertain_jobs_count_in_the_budget(batch: Batches, tmp_path: Path) -> N
         assert statuses(got) == {"done": 1, "skipped": 1, "uncertain": 1}
     assert batch.count.jobs == 1
     assert statuses(batch(items, budget=80, resubmit_after=0.0)) == {"done": 2, "skipped": 1}
+    assert batch.count.jobs == 2
+
+
+@pytest.mark.parametrize("budget", [0, 39, 40])
+@pytest.mark.parametrize("was_made", [True, False])
+def test_budget_holds_for_what_was_lost_without_one(
+    batch: Batches, tmp_path: Path, budget: float, *, was_made: bool
+) -> None:
+    """Its job is found whatever is left; with permission it is bought only if that is enough."""
+    items = squares(tmp_path / "in", 1)
+    batch.sandbox.list_lag = 3600.0
+    to_submits(batch.sandbox, drop(after=was_made))
+    assert statuses(batch(items)) == {"uncertain": 1}
+    batch.sandbox.list_lag = 0.0
+    got = batch(items, budget=budget, resubmit_after=0.0)
+    assert statuses(got) == ({"done": 1} if was_made or budget == 40 else {"skipped": 1})
+    assert batch.count.jobs == (was_made or budget == 40)
+
+
+def test_what_is_resubmitted_is_counted_in_a_smaller_budget(batch: Batches, tmp_path: Path) -> None:
+    """One was bought and one lost of 80; of 40 nothing is left for the second."""
+    items = squares(tmp_path / "in", 2)
+    to_submits(batch.sandbox, drop())
+    assert statuses(batch(items, budget=80)) == {"done": 1, "uncertain": 1}
+    got = batch(items, budget=40, resubmit_after=0.0)
+    assert statuses(got) == {"done": 1, "skipped": 1}
+    assert batch.count.jobs == 1
+    assert statuses(batch(items, budget=80, resubmit_after=0.0)) == {"done": 2}
+    assert batch.count.jobs == 2
+
+
+def test_what_was_refused_costs_nothing(batch: Batches, tmp_path: Path) -> None:
+    """Another takes its place in the budget."""
+    to_submits(batch.sandbox, answer(400, {"reason": "bad"}))
+    got = batch(squares(tmp_path / "in", 4), budget=80, concurrency=1)
+    assert statuses(got) == {"done": 2, "failed": 1, "skipped": 1}
     assert batch.count.jobs == 2
 
 
