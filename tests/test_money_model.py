@@ -1,0 +1,236 @@
+"""Whatever the server does, and whenever a program ends: no job is bought twice, or lost."""
+
+import sys
+
+import pytest
+from attrs import evolve, frozen
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from money_model import NEVER_SENT, World
+from money_mutants import MUTANTS, mutated
+from money_rules import Process, ViolationError, Walk, Wish
+from money_server import ANSWERS, ECHOES, Fate, ModelServer
+
+BOUNDED = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+ANSWER = st.sampled_from([NEVER_SENT, *ANSWERS]).flatmap(
+    lambda kind: st.sampled_from(ANSWERS.get(kind, (kind,)))
+)
+FATES = st.builds(
+    Fate,
+    answer=ANSWER,
+    made=st.sampled_from([0.0, None, 0.0, 2.0, 70.0, 700.0]),
+    lag=st.sampled_from([0.0, 0.0, 3.0, 20.0, 90.0]),
+    echo=st.sampled_from(ECHOES),
+    created=st.sampled_from([0.0, 0.0, -7200.0, 7200.0]),
+    fails=st.sampled_from([False, False, False, True]),
+)
+PLACE = st.integers(0, 7)
+PERMISSIONS = st.sampled_from([None, None, 0.0, 30.0, 600.0])
+GETS = st.sampled_from(["", "", "", "cut", "503", "403", "429"])
+
+
+@frozen
+class Call:
+    """What a caller says. Few seeds, so that they are given again."""
+
+    seed: int | None
+    prompt: str | None
+    num_frames: int | None
+    video: str | None
+    is_keyed: bool
+    is_reframe: bool
+    permission: float | None
+
+    def wish(self, *, has_ledger: bool) -> Wish:
+        """What is wanted, and what makes it the same as another."""
+        given = {"seed": self.seed, "prompt": self.prompt, "num_frames": self.num_frames}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        if not has_ledger or not (self.is_keyed or self.reframes):
+            return Wish(chosen, self.video)
+        key = f"{self.is_keyed} {self.video} {chosen}"
+        return Wish(chosen, self.video, key, is_callers_key=self.is_keyed)
+
+    @property
+    def reframes(self) -> bool:
+        """Whether it is `reframe`, which wants a video."""
+        return self.is_reframe and self.video is not None
+
+
+CALLS = st.builds(
+    Call,
+    seed=st.sampled_from([None, None, 7, 8]),
+    prompt=st.sampled_from([None, None, "", "a horse ", "a cow"]),
+    num_frames=st.sampled_from([None, None, 100]),
+    video=st.sampled_from(["asset_a", "asset_a", "asset_b", None]),
+    is_keyed=st.booleans(),
+    is_reframe=st.booleans(),
+    permission=PERMISSIONS,
+)
+
+
+class MoneyMachine(RuleBasedStateMachine):
+    """Callers, a server, and everything that can go wrong."""
+
+    world: World
+
+    @initialize(
+        has_ledger=st.booleans(),
+        page_size=st.sampled_from([1, 3, 100]),
+        names_time=st.sampled_from([True, True, False]),
+        off=st.sampled_from([0.0, 0.0, -18_000.0, 18_000.0]),
+    )
+    def begin(self, has_ledger: bool, page_size: int, names_time: bool, off: float) -> None:
+        """One of several worlds."""
+        server = ModelServer(page_size=page_size, names_time=names_time, off=off)
+        self.world = World(server=server, has_ledger=has_ledger)
+
+    def process(self, place: int) -> Process | None:
+        """One that runs."""
+        running = [one for one in self.world.processes if not one.is_stopped]
+        return running[place % len(running)] if running else None
+
+    def walk(self, place: int) -> Walk | None:
+        """One that is under way; the newest first."""
+        walks = [walk for walk in self.world.under_way() if not walk.process.is_stopped]
+        return walks[-1 - place % len(walks)] if walks else None
+
+    @rule(place=PLACE, call=CALLS, fate=FATES, steps=st.integers(0, 12))
+    def call(self, place: int, call: Call, fate: Fate, steps: int) -> None:
+        """Somebody asks for a video."""
+        process = self.process(place)
+        if process is None:
+            return
+        has_ledger = process.ledger is not None
+        wish = call.wish(has_ledger=has_ledger)
+        if call.reframes:
+            permission = call.permission if has_ledger else None
+            walk = self.world.reframe(process, wish, permission)
+        else:
+            walk = self.world.submit(process, wish)
+        self.go(walk, fate, steps)
+
+    def go(self, walk: Walk, fate: Fate, steps: int, get: str = "") -> None:
+        """Some steps; the first GET is answered so."""
+        for _ in range(steps):
+            if walk.is_over:
+                return
+            self.world.advance(walk, fate, get)
+            get = ""
+
+    @rule(place=PLACE, fate=FATES, steps=st.integers(1, 15), get=GETS)
+    def step(self, place: int, fate: Fate, steps: int, get: str) -> None:
+        """A flow goes on."""
+        if (walk := self.walk(place)) is not None:
+            self.go(walk, fate, steps, get)
+
+    @rule(place=PLACE, fate=FATES)
+    def finish(self, place: int, fate: Fate) -> None:
+        """A flow comes to its end, and those that it may wait for."""
+        if (walk := self.walk(place)) is not None:
+            self.world.finish(self.world.under_way(walk.process), fate)
+
+    @rule(place=PLACE, error=st.sampled_from([KeyboardInterrupt, GeneratorExit, MemoryError]))
+    def interrupt(self, place: int, error: type[BaseException]) -> None:
+        """Ctrl-C, or a flow that is dropped."""
+        if (walk := self.walk(place)) is not None:
+            self.world.interrupt(walk, error())
+
+    @rule(place=PLACE, is_noticed=st.booleans())
+    def kill(self, place: int, is_noticed: bool) -> None:
+        """A process ends, and another begins."""
+        process = self.world.processes[place % len(self.world.processes)]
+        self.world.kill(process, is_noticed=is_noticed)
+        if not self.world.processes:
+            self.world.start()
+
+    @precondition(lambda self: self.world.has_ledger and len(self.world.processes) < 3)
+    @rule()
+    def start(self) -> None:
+        """A second process."""
+        self.world.start()
+
+    @precondition(lambda self: self.world.has_ledger)
+    @rule(place=PLACE, is_stopped=st.booleans())
+    def stop(self, place: int, is_stopped: bool) -> None:
+        """SIGSTOP, and SIGCONT."""
+        self.world.processes[place % len(self.world.processes)].is_stopped = is_stopped
+
+    @precondition(lambda self: self.world.has_ledger)
+    @rule(place=PLACE, entry=PLACE, permission=PERMISSIONS, fate=FATES, steps=st.integers(0, 25))
+    def resume(
+        self, place: int, entry: int, permission: float | None, fate: Fate, steps: int
+    ) -> None:
+        """Somebody resumes an entry."""
+        process = self.process(place)
+        if process is not None and (walk := self.world.resume(process, entry, permission)):
+            self.go(walk, fate, steps)
+
+    @precondition(lambda self: self.world.uncertain)
+    @rule(place=PLACE, which=PLACE, is_whole=st.sampled_from([True, True, False]))
+    def find_job(self, place: int, which: int, is_whole: bool) -> None:
+        """Somebody looks for the job of what was uncertain."""
+        process, known = self.process(place), self.world.uncertain
+        if process is not None:
+            walk = self.world.find_job(process, *known[which % len(known)])
+            if is_whole:
+                self.world.finish([walk], Fate())
+
+    @rule(seconds=st.sampled_from([1.0, 5.0, 11.0, 40.0, 100.0, 700.0]))
+    def tick(self, seconds: float) -> None:
+        """Time passes."""
+        self.world.tick(seconds)
+
+    @rule(seconds=st.sampled_from([-18_000.0, -60.0, 60.0, 18_000.0]))
+    def set_clock(self, seconds: float) -> None:
+        """The machine's clock is set."""
+        self.world.set_by += seconds
+        self.world.was_set_forward |= seconds > 0.0
+
+    @precondition(lambda self: self.world.requests)
+    @rule(which=PLACE, fate=FATES, frames=st.sampled_from([{}, {}, {"numFrames": 100}]))
+    def stranger(self, which: int, fate: Fate, frames: dict[str, int]) -> None:
+        """Somebody else of the project asks for something like it."""
+        request = self.world.requests[which % len(self.world.requests)]
+        if request.body is None:
+            return
+        seed = 77 if request.is_seed_drawn else request.body["seed"]
+        body = {**request.body, "seed": seed, **frames}
+        self.world.server.take(None, body, evolve(fate, answer="504"))
+
+    def teardown(self) -> None:
+        """All is brought to its end, if nothing was wrong before."""
+        if not hasattr(self, "world"):
+            return
+        try:
+            if sys.exc_info()[0] is None:
+                self.world.settle()
+        finally:
+            self.world.close()
+
+
+TestMoney = MoneyMachine.TestCase
+TestMoney.settings = BOUNDED
+
+
+@pytest.mark.parametrize("rule_taken_out", MUTANTS)
+def test_the_model_sees_it_when_a_rule_is_taken_out(rule_taken_out: str) -> None:
+    """Each rule is one that the model would miss."""
+    generous = settings(BOUNDED, max_examples=3000, phases=[Phase.generate], print_blob=False)
+    with mutated(MUTANTS[rule_taken_out]), pytest.raises(ViolationError):
+        run_state_machine_as_test(MoneyMachine, settings=generous)
