@@ -97,10 +97,9 @@ class Scene:
             self.submit(**arguments)
         return caught.value
 
-    def reframe(self, **options: Any) -> ReframeResult:
+    def reframe(self, settings: Mapping[str, Any] | None = None, **options: Any) -> ReframeResult:
         """Reframe by hand: up to the assets, with no file."""
-        settings = {"aspect_ratio": "9:16"}
-        flow = self.pipeline.reframe("asset_in", Options(**options), None, None, settings)
+        flow = self.pipeline.reframe("asset_in", Options(**options), None, None, settings or {})
         return self.run(flow)
 
     @property

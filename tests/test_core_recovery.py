@@ -18,6 +18,7 @@ from scenario_reframe.ledger.interface import Post
 from scenario_reframe.matching import Found
 from scenario_reframe.models import Job
 from scenario_reframe.recovery import MOST_PAGES, Reading, may_post_again
+from scenario_reframe.run import Options
 from scenario_reframe.submitting import MOST_POSTS, new_submission
 from scenario_reframe.timing import USUAL
 from scenes import LOOKED_FOR, NOON, POST, Page, Scene, mine
@@ -320,14 +321,17 @@ def test_job_that_is_listed_before_the_second_post_keeps_it_back(page: Page) -> 
     assert len(scene.posted) == 1
 
 
+@pytest.mark.parametrize("settings", [{}, {"seed": 7}], ids=repr)
 @pytest.mark.parametrize("second", [lost(), reply({}, 500), reply(b"<html>", 403)], ids=repr)
-def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(second: Answer) -> None:
+def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(
+    second: Answer, settings: Any
+) -> None:
     """The window reaches back to the first, whatever the second made."""
     scene = Scene(lost(), second, pages=[[]])
 
     scene.pages = [lambda body: paged(mine())(body) if len(scene.posted) == 2 else reply(NONE)]
     with pytest.raises(ApiError):
-        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+        scene.reframe(settings, resubmit_after=30.0, waits_to_resubmit=True)
     assert len(scene.posted) == 2
     assert scene.sent[-1] == "GET /jobs/job_mine"
 
@@ -358,6 +362,26 @@ def test_deferred_second_post_leaves_the_first_uncertain() -> None:
         scene.reframe(resubmit_after=0.0, waits_to_resubmit=True)
     assert len(scene.posted) == 3
     assert scene.entries[0].job_id == "job_9"
+
+
+@pytest.mark.parametrize(
+    ("page", "permission", "posts", "job_id"),
+    [([mine()], 0.0, 1, "job_mine"), ([], 0.0, 2, "job_9"), ([], None, 1, None),
+     ([HIDDEN], 0.0, 1, None)],
+    ids=["listed", "permitted", "not permitted", "candidate"],
+)  # fmt: skip
+def test_resume_looks_before_it_submits_again(
+    page: Page, permission: float | None, posts: int, job_id: str | None
+) -> None:
+    """By the same rule, whoever begins it."""
+    scene = Scene(lost(), MADE, has_ledger=True)
+    scene.fails(SubmissionUncertainError)
+    scene.pages = [page]
+    (entry,) = scene.entries
+    with pytest.raises((ApiError, SubmissionUncertainError)):
+        scene.run(scene.pipeline.resume(entry, Options(resubmit_after=permission)))
+    assert len(scene.posted) == posts
+    assert scene.entries[0].job_id == job_id
 
 
 def test_one_run_does_not_post_for_ever() -> None:
