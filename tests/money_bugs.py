@@ -7,7 +7,12 @@ import httpx
 import pytest
 
 from scenario_reframe import driving, matching, recovery, submitting
-from scenario_reframe.errors import RateLimitedError, ReframeError, SubmissionUncertainError
+from scenario_reframe.errors import (
+    PermissionDeniedError,
+    RateLimitedError,
+    ReframeError,
+    SubmissionUncertainError,
+)
 from scenario_reframe.flow import NoReply, Send
 from scenario_reframe.ledger import accounts, records, store
 from scenario_reframe.ledger.interface import Outcome
@@ -86,11 +91,11 @@ def accounts_are_apart(patch: pytest.MonkeyPatch) -> None:
 
 
 def every_post_must_be_refused(patch: pytest.MonkeyPatch) -> None:
-    """An error closes an entry, whatever earlier POSTs of it left open."""
+    """A refusal closes an entry, whatever earlier POSTs of it left open."""
 
     def after_release(_transaction: Any, row: Any, error: BaseException | None) -> str:
-        is_open = error is None or isinstance(error, SubmissionUncertainError)
-        return str(row["state"]) if is_open else "failed"
+        refusal = error.__cause__ if isinstance(error, SubmissionUncertainError) else error
+        return "failed" if isinstance(refusal, PermissionDeniedError) else str(row["state"])
 
     patch.setattr(store, "_state_after_release", after_release)
 

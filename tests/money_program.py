@@ -1,8 +1,7 @@
 """A process for tests that stop it, or see it fork: its order is a JSON as the argument.
 
-`task`: `call` does one call. `stop` does it, but stops itself (SIGSTOP) right before the last check
-of each POST. `fork` makes a submit, and then `number` of them in itself and in a child at the same
-time. `child` makes a submit, and then does the call in a child. It prints what came of it.
+`task`: `stop` does one call, and stops itself (SIGSTOP) right before the last check of each POST.
+`fork` makes a submit, and then does the call in a child. It prints what came of it.
 """
 
 import json
@@ -10,13 +9,12 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
 from clients import Caller
-from scenario_reframe import Job, ReframeClient, ReframeError
+from scenario_reframe import ReframeClient, ReframeError
 from scenario_reframe.ledger.store import SqlLedger
 from timings import SOON
 
@@ -37,42 +35,22 @@ def stop_before_the_last_check() -> None:
     setattr(SqlLedger, "open_post", open_post)  # noqa: B010 - mypy lets no method be assigned
 
 
-def called(order: dict[str, Any]) -> dict[str, Any]:
+def stopped(order: dict[str, Any]) -> dict[str, Any]:
     """Do the call; `resume` gets the only unfinished entry."""
     call = Caller(is_async=order["is_async"])
     client = {**order["client"], "timing": STOPPED}
     args = order["args"]
+    if order["call"] == "resume":
+        args = call("entries", client=client, unfinished=True)
+    stop_before_the_last_check()
     try:
-        if order["call"] == "resume":
-            args = call("entries", client=client, unfinished=True)
-        if order["task"] == "stop":
-            stop_before_the_last_check()
         got = call(order["call"], *args, client=client, **order["kwargs"])
     except ReframeError as error:
         return {"error": type(error).__name__}
-    return {"job": got.id if isinstance(got, Job) else got.job.id}
+    return {"job": got.job.id}
 
 
 def forked(order: dict[str, Any]) -> dict[str, Any]:
-    """Submits of a parent and its child, by one client: the id of each one's job."""
-    told = Path(order["told"])
-    with ReframeClient(**order["client"], timing=STOPPED) as client:
-
-        def submitted(prompt: str) -> str:
-            return client.submit(*order["args"], prompt=prompt).id
-
-        first = submitted("first")  # the pool has a connection now
-        child = os.fork()
-        who = "parent" if child else "child"
-        jobs = {f"{who} {place}": submitted(f"{who} {place}") for place in range(order["number"])}
-        if not child:
-            told.write_text(json.dumps(jobs))
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
-    return {"first": first, **jobs, **json.loads(told.read_text())}
-
-
-def in_a_child(order: dict[str, Any]) -> dict[str, Any]:
     """Reframe in a child, after a submit of its parent."""
     with ReframeClient(**order["client"], timing=RENEWED) as client:
         client.submit(order["args"][0])
@@ -84,7 +62,7 @@ def in_a_child(order: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
-TASKS = {"call": called, "stop": called, "fork": forked, "child": in_a_child}
+TASKS = {"stop": stopped, "fork": forked}
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])

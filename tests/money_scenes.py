@@ -486,7 +486,8 @@ def refused_second_post(scene: Scene) -> Ending:
     scene.sandbox.list_lag = UNLISTED
     scene.to_submit(answer(403, {"reason": "Not for this key"}))
     error = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
-    assert isinstance(error, PermissionDeniedError), error
+    assert isinstance(error, SubmissionUncertainError), error
+    assert isinstance(error.__cause__, PermissionDeniedError)
     scene.sandbox.list_lag = 0.0
     got = scene.tried("reframe", scene.clip, scene.to, **SMALL)
     return scene.ending(Asked(SMALL, got))

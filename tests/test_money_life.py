@@ -46,7 +46,6 @@ class Run:
         given = {
             "is_async": stage.is_async,
             "client": client_of(stage),
-            "task": "call",
             "args": [],
             "kwargs": {},
             **order,
@@ -162,54 +161,15 @@ def test_a_process_that_wakes_up_after_its_lease_goes_on_if_nobody_is_at_it(
     assert outcomes(stage.ledger) == ["made"]
 
 
-def test_a_process_that_was_stopped_while_it_waits_goes_on(
-    stage: Scene, start: Callable[..., Run]
-) -> None:
-    """Its job is under way, and its lease has ended when it wakes up."""
-    hold_jobs(stage)
-    args = [str(stage.clip), str(stage.to)]
-    sleeper = start(call="reframe", args=args, kwargs=dict(SMALL))
-    until(lambda: is_waited_for(stage))
-    sleeper.process.send_signal(signal.SIGSTOP)
-    sleeper.wait_until_stopped()
-    lapse(stage.ledger)
-    stage.sandbox.hold_jobs = False
-    sleeper.go_on()
-    assert sleeper.outcome() == {"job": stage.sandbox.made[0].id}
-    assert sql(stage.ledger, "SELECT state FROM entries") == [("done",)]
-    assert len(stage.sandbox.made) == stage.posts == 1
-
-
 # --- 12: os.fork ----------------------------------------------------------------------------------
 
 
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-ONE_THREAD = pytest.mark.parametrize("stage", ["sync"], indirect=True)
-
-
-@FORKS
-@ONE_THREAD
-@pytest.mark.parametrize("keeps", [True, False], ids=["ledger", "none"])
-def test_a_parent_and_its_child_get_their_own_jobs(
-    stage: Scene, start: Callable[..., Run], *, keeps: bool
-) -> None:
-    """Ten submits each at the same time: 21 jobs, each of its own request."""
-    asset = stage.call("upload", stage.clip)
-    client = {**client_of(stage), "ledger": str(stage.ledger) if keeps else None}
-    told = str(stage.folder / "child.json")
-    run = start(task="fork", number=10, args=[asset.id], client=client, told=told)
-    jobs = run.outcome()
-    made = {job.id: job.input["prompt"] for job in stage.sandbox.made}
-    assert {job_id: prompt for prompt, job_id in jobs.items()} == made
-    assert len(made) == 21
-
-
-@FORKS
-@ONE_THREAD
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.parametrize("stage", ["sync"], indirect=True)
 def test_the_lease_of_a_forked_child_is_renewed(stage: Scene, start: Callable[..., Run]) -> None:
     """Threads do not come along: it has one of its own for that."""
     hold_jobs(stage)
-    run = start(task="child", args=[str(stage.clip), str(stage.to)], kwargs=dict(SMALL))
+    run = start(task="fork", args=[str(stage.clip), str(stage.to)], kwargs=dict(SMALL))
     until(lambda: is_waited_for(stage))
     sql(stage.ledger, "UPDATE entries SET lease_until = lease_until - 2000")
     left = tables.spelled("SELECT max(lease_until - CLOCK) FROM entries")
