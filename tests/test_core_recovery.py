@@ -100,7 +100,9 @@ def test_job_whose_seed_the_list_does_not_show_is_read_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "listed", [mine(jobType="upload"), {"status": "queued"}, {"jobId": 5}, mine(seed=-1)], ids=repr
+    "listed",
+    [mine(jobType="upload"), {"status": "queued"}, {"jobId": 5}, mine(seed=-1)],
+    ids=["an upload's", "no id", "a number for an id", "another seed"],
 )
 def test_job_that_cannot_be_it_is_passed_over(listed: Any) -> None:
     """Another type, no id, or another seed."""

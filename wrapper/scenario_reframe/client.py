@@ -65,6 +65,10 @@ class _Base:
         self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
         self._operations = Operations(find_project_id(project_id), timing)
         known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
+        if not (ledger is None or ledger is True or isinstance(ledger, str | PathLike)):
+            raise ConfigurationError(
+                f"ledger: {ledger!r:.80} is not allowed; it takes a path or True"
+            )
         kept = None if ledger is None else self._open(ledger)
         self._pipeline = Pipeline(self._operations, kept, known)
 

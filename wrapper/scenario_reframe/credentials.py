@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 KEY_VARIABLES = ("SCENARIO_API_KEY", "SCENARIO_SDK_API_KEY")
 SECRET_VARIABLES = ("SCENARIO_API_SECRET", "SCENARIO_SDK_API_SECRET")
-_SHORTEST_SECRET = 4  # blotting out shorter ones would blot out the text
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -39,15 +38,18 @@ class Credentials:
         pair = f"{self.key}:{self.secret}".encode()
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
-    def redact(self, text: str) -> str:
-        """The text with key, secret and header blotted out, should a server echo them."""
+    def redact(self, text: str, shortest: int = 4) -> str:
+        """The text with key, secret and header blotted out, should a server echo them.
+
+        Those that are shorter are left: blotting them out would blot out the text.
+        """
         forms = {self.header.removeprefix("Basic ")}
         for part in (self.secret, self.key):
             forms |= {part, quote(part, safe=""), quote_plus(part)}
             for escaped in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
                 forms |= {escaped, json.dumps(escaped)[1:-1]}  # JSON in JSON, too
         for form in sorted(forms, key=len, reverse=True):
-            if len(form) >= _SHORTEST_SECRET:
+            if len(form) >= shortest:
                 text = text.replace(form, "***")
         return text
 

@@ -42,8 +42,9 @@ class _StoppedError(Exception):
 class Connections(Generic[H]):
     """A given httpx client, or one of our own.
 
-    A pool does not survive `os.fork`: its sockets would bring the parent's replies. A child makes
-    a client of its own; the parent's is kept, since closing it would end the parent's connections.
+    A pool does not survive `os.fork`: its sockets would bring the parent's replies. Nor does it
+    survive the event loop that it was used with. Then a client of our own is made anew; the old one
+    is kept, since closing it would end the parent's connections.
     """
 
     def __init__(self, make: Callable[[], H], given: H | None) -> None:
@@ -51,6 +52,7 @@ class Connections(Generic[H]):
         self._make = make
         self._http = [given if given is not None else make()]
         self._process = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> H:
         """The client. Raises ConfigurationError if it is closed, or the parent process's."""
@@ -61,6 +63,11 @@ class Connections(Generic[H]):
                 )
             self._http.append(self._make())
             self._process = os.getpid()
+        if isinstance(self._http[-1], httpx.AsyncClient) and not self.is_given:
+            loop = asyncio.get_running_loop()
+            if self._loop is not None and self._loop is not loop and not self._http[-1].is_closed:
+                self._http.append(self._make())
+            self._loop = loop
         if self._http[-1].is_closed:
             # httpx's own error is a RuntimeError.
             raise ConfigurationError("this client is closed; make a new one")
@@ -136,7 +143,7 @@ class SyncDriver:
         try:
             sent = self._wire.api(request, streamed)
             answer = self._exchange(sent, self._wire.auth, request)
-        except FAULTS as error:
+        except Exception as error:  # noqa: BLE001 - a sent request is one, whatever is raised
             answer = no_reply(error, step)
         note(request, answer)
         return answer
@@ -278,7 +285,7 @@ class AsyncDriver:
         try:
             sent = self._wire.api(request, streamed)
             answer = await self._exchange(sent, self._wire.auth, request)
-        except FAULTS as error:
+        except Exception as error:  # noqa: BLE001 - a sent request is one, whatever is raised
             answer = no_reply(error, step)
         note(request, answer)
         return answer

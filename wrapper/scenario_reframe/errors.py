@@ -35,6 +35,18 @@ class ReframeError(Exception):
 
     job: "Job | None" = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by its arguments, since some have names; it is copied and pickled whole.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[ReframeError], arguments: tuple[Any, ...], state: dict[str, Any]
+) -> ReframeError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(state)
+    return error
+
 
 class ConfigurationError(ReframeError):
     """Credentials, base URL or installation are not as they must be. Nothing was sent."""

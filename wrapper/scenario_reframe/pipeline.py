@@ -6,6 +6,7 @@ No I/O: flows, which a driver performs. What is done is put on record where ther
 import json
 import logging
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,12 +23,12 @@ from . import uploading
 from .downloading import Destination, check_destination, download, in_order
 from .errors import (
     ConfigurationError,
+    InvalidInputError,
     InvalidVideoError,
     JobCanceledError,
     JobFailedError,
     NotFoundError,
     ReframeError,
-    WaitTimeoutError,
 )
 from .flow import Do, Flow, ProgressCallback, Tell, repeat, send
 from .ledger.interface import (
@@ -97,7 +98,9 @@ class Pipeline(Submitting):
     ) -> Flow[Job]:
         """Check everything, upload, submit once. With a key, at most one job for all calls."""
         run = yield from self.begin(video, extra, settings, Options())
-        entry = yield from self.claim(run, key or secrets.token_hex(16), is_callers=bool(key))
+        run.is_repeatable = checked_key(key) is not None
+        any_key = key or secrets.token_hex(16)
+        entry = yield from self.claim(run, any_key, is_callers=key is not None)
         if entry is not None:
             return _ended(entry)
         return (yield from self.held(run, self._job_now(run)))
@@ -114,7 +117,8 @@ class Pipeline(Submitting):
         if video is None:
             raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
         run = yield from self.begin(video, extra, settings, options)
-        entry = yield from self.claim(run, key, is_callers=bool(key))
+        run.is_repeatable = self.ledger is not None
+        entry = yield from self.claim(run, checked_key(key), is_callers=key is not None)
         if entry is not None:
             files = yield from self.files_of(entry, options)
             job = _ended(entry)
@@ -125,17 +129,26 @@ class Pipeline(Submitting):
     def resume(self, entry: Entry, options: Options) -> Flow[ReframeResult]:
         """Claim an unfinished entry of the ledger, and finish it."""
         started = self.timing.clock()
-        options = evolve(options, to=options.to if options.to is not None else entry.target)
-        is_ours = options.overwrite or may_have_files(entry)
-        if options.to is not None:
-            yield Do(partial(check_destination, options.to, overwrite=is_ours))
-        yield from self.learn_project()
+        if not isinstance(entry, Entry):
+            raise InvalidInputError(f"resume takes an Entry, not {type(entry).__name__}")
+        to = options.to if options.to is not None else entry.target
+        options = evolve(options, to=to)
         run = Run(settings=entry.settings, options=options, started=started, content=entry.content)
-        if not may_have_files(entry):
-            run.source = yield Do(partial(source_again, entry))
+        run.is_repeatable = True
+        run.target = yield Do(partial(_absolute, to))
+        check = partial(check_target, to, run.target, overwrite=options.overwrite)
+        yield Do(partial(check, entry))
+        yield from self.learn_project()
         claim: Claim = yield Do(partial(self._ledger.reclaim, entry))
-        run.claimed(claim, partial(check_target, options.to, claim.entry, overwrite=is_ours))
-        return (yield from self.held(run, self.result(run)))
+        run.claimed(claim, partial(check, claim.entry))
+        return (yield from self.held(run, self._resumed(run)))
+
+    def _resumed(self, run: Run) -> Flow[ReframeResult]:
+        """What was posted needs no video any more."""
+        entry = run.claim.entry if run.claim is not None else None
+        if entry is not None and entry.job_id is None and not run.has_open_post:
+            run.source = yield Do(partial(source_again, entry))
+        return (yield from self.result(run))
 
     def find_job(self, submission: Submission) -> Flow[Job | None]:
         """The job of an uncertain submission, as often as it is asked for; None if not listed."""
@@ -268,15 +281,17 @@ class Pipeline(Submitting):
         `key`: what makes two calls the same request, else content, settings and target do.
         """
         to, overwrite = run.options.to, run.options.overwrite
+        run.target = (yield Do(partial(_absolute, to))) if to is not None else None
+        check = partial(check_target, to, run.target, overwrite=overwrite)
         if self.ledger is None:
             if is_callers:
                 raise ConfigurationError("key: it takes a ledger; make the client with ledger=...")
             if to is not None:
-                yield Do(partial(check_target, to, None, overwrite=overwrite))
-                run.terms = Terms(check_target=partial(check_target, to, None, overwrite=overwrite))
+                yield Do(partial(check, None))
+                run.terms = Terms(check_target=partial(check, None))
             return None
         yield from self.learn_project()
-        target = _absolute(to)
+        target = run.target
         request = ClipRequest(
             key=key or json.dumps([run.content, dict(sorted(run.settings.items())), target]),
             is_callers_key=is_callers,
@@ -285,7 +300,6 @@ class Pipeline(Submitting):
             settings=run.settings,
             target=target,
         )
-        check = partial(check_target, to, overwrite=overwrite)
         claim = yield Do(partial(self._ledger.claim, request, check, run=run.batch))
         if isinstance(claim, Entry):
             return claim
@@ -311,13 +325,12 @@ class Pipeline(Submitting):
         if entry is not None and entry.job_id is not None:
             _LOG.info("job %s, which is paid for, is taken up", entry.job_id)
             return _on_record(entry, "unknown")
-        if run.source is not None and not run.has_open_post:
+        if run.source is not None and not run.must_repeat:
             run.asset_id = yield from self.ensure_uploaded(run)
-            if run.options.timeout and run.left(self.timing.clock()) == 0.0:
-                raise WaitTimeoutError("the upload took all the time; nothing was submitted")
         try:
             if not run.has_open_post:
                 yield from self.wait_for_twin(run)
+                run.check_time(self.timing.clock())
             return (yield from self.submit(run))
         finally:
             self.known.release_twins(run.token)
@@ -358,7 +371,7 @@ class Pipeline(Submitting):
             if self.ledger is not None:
                 yield from self.note(partial(self.ledger.saved, job.id, []))
             return []
-        keep = run.claim is not None and may_have_files(run.claim.entry)
+        keep = run.claim is not None and may_have_files(run.claim.entry, run.target)
         return (yield from self.download(job, run.options, keep_whole=keep, assets=assets))
 
     def files_of(self, entry: Entry, options: Options) -> Flow[list[Path]]:
@@ -367,13 +380,14 @@ class Pipeline(Submitting):
         Raises JobFailedError if its job failed.
         """
         job = _ended(entry)
-        files = [Path(file) for file in entry.files]
         if options.to is None:
             return []
-        is_same = entry.target == _absolute(options.to) and not options.overwrite
-        if is_same and files and (yield Do(lambda: all(file.exists() for file in files))):
+        target: str | None = yield Do(partial(_absolute, options.to))
+        files = [Path(file) for file in entry.files if _is_of(Path(file), target or "")]
+        if not options.overwrite and files and (yield Do(lambda: all(map(Path.exists, files)))):
             return files
-        return (yield from self.download(job, options, keep_whole=True))
+        keep = may_have_files(entry, target)
+        return (yield from self.download(job, options, keep_whole=keep))
 
     def _waited(
         self,
@@ -415,20 +429,25 @@ class Pipeline(Submitting):
         return self.ledger
 
 
-def check_target(to: Destination | None, entry: Entry | None, *, overwrite: bool) -> None:
+def check_target(
+    to: Destination | None, target: str | None, entry: Entry | None, *, overwrite: bool
+) -> None:
     """Check the target, which may hold the result of a run that was cut off at its very end.
 
     To be called when the entry is claimed: earlier, another process may yet finish the same.
     Raises InvalidInputError.
     """
     if to is not None:
-        is_ours = entry is not None and may_have_files(entry)
+        is_ours = entry is not None and may_have_files(entry, target)
         check_destination(to, overwrite=overwrite or is_ours)
 
 
-def may_have_files(entry: Entry) -> bool:
-    """Whether what is at its target may be its result."""
-    return entry.state not in {"new", "claimed"} or entry.job_id is not None
+def may_have_files(entry: Entry, target: str | None) -> bool:
+    """Whether what is at this target may be its result."""
+    is_begun = entry.state not in {"new", "claimed"} or entry.job_id is not None
+    return is_begun and (
+        entry.target == target or any(_is_of(Path(f), target) for f in entry.files)
+    )
 
 
 def source_again(entry: Entry) -> Video | None:
@@ -443,6 +462,13 @@ def source_again(entry: Entry) -> Video | None:
     if content_of(video) != entry.content:
         raise InvalidVideoError(f"video: {entry.source} is not what it was: run it again")
     return video
+
+
+def checked_key(key: object) -> str | None:
+    """A caller's request key. Raises InvalidInputError unless it is a text, or None."""
+    if key is None or (isinstance(key, str) and key):
+        return key
+    raise InvalidInputError(f"key: {key!r:.80} is not allowed; it takes a text that is not empty")
 
 
 def id_of(record: Job | Asset | str) -> str:
@@ -474,4 +500,16 @@ def _absolute(to: Destination | None) -> str | None:
     """A target as it is kept: absolute, and a folder's with a separator."""
     if to is None:
         return None
-    return str(Path(to).absolute()) + (os.sep if str(to).endswith(os.sep) else "")
+    is_folder = os.fspath(to).endswith(("/", os.sep)) or Path(to).is_dir()
+    return str(Path(to).absolute()) + (os.sep if is_folder else "")
+
+
+def _is_of(file: Path, target: str | None) -> bool:
+    """Whether a file is one that a job's results make of this target: see `targets`."""
+    if target is None:
+        return False
+    path = Path(target)
+    if target.endswith(os.sep):
+        return file.parent == path
+    name = rf"{re.escape(path.stem)}(-[0-9]+)?{re.escape(path.suffix)}"
+    return file.parent == path.parent and re.fullmatch(name, file.name) is not None

@@ -68,12 +68,17 @@ def url_or_none(value: object) -> str | None:
 
 
 def moment(value: object) -> datetime | None:
-    """An instant from ISO 8601, or None; without an offset it counts as UTC."""
+    """An instant from ISO 8601, or None; without an offset it counts as UTC.
+
+    One from before 1970 is none: some servers write the year 1 for a time that is not known.
+    """
     if not isinstance(value, str):
         return None
     try:
         found = datetime.fromisoformat(value)
     except ValueError:
+        return None
+    if found.year < 1970:  # noqa: PLR2004
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 from . import retry
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
 from .flow import Do, Flow, Pause, repeat
-from .ledger.interface import Ledger, Post
+from .ledger.interface import Ledger, Post, TwinOpenError
 from .matching import Found, is_custom, sort_out
 from .models import Job, Submission
 from .operations import Operations, next_token
@@ -48,14 +48,20 @@ class Known:
     read: dict[str, Job] = field(factory=dict)
     twins: dict[str, str] = field(factory=dict)
 
-    def take_twin(self, twin: str, token: str) -> bool:
-        """Hold the place of all equal submissions; False if another does."""
-        return self.twins.setdefault(twin, token) == token
+    def take_twin(self, twin: str, token: str) -> None:
+        """Hold the place of all equal submissions. Raises TwinOpenError if another does."""
+        if self.twins.setdefault(twin, token) != token:
+            raise TwinOpenError(
+                "another call submits the same with the same seed: its job could not be told from "
+                "this one's. Nothing was submitted",
+                is_in_process=True,
+            )
 
     def release_twins(self, token: str) -> None:
         """Let an equal submission go."""
-        for twin in [twin for twin, holder in self.twins.items() if holder == token]:
-            del self.twins[twin]
+        for twin, holder in list(self.twins.items()):  # other threads may change it meanwhile
+            if holder == token:
+                self.twins.pop(twin, None)
 
     def owned_by_others(self, token: str, job_ids: Iterable[str]) -> frozenset[str]:
         """Which of these jobs belong to other requests than this one."""
@@ -119,19 +125,13 @@ def read_unseen(
     operations: Operations, known: Known, jobs: Mapping[str, Job], others: Collection[str]
 ) -> Flow[list[Job]]:
     """The jobs that are not others'. Those whose seed the list does not show are read by id."""
-    found = []
-    for job in jobs.values():
-        if job.id in others:
-            continue
-        if "seed" not in job.input and job.id not in known.read:
-            if len(known.read) >= _MOST_READ_BY_ID:
-                found.append(job)
-                continue
-            with suppress(ReframeError):  # then it stays a candidate
-                read = yield from repeat(operations.get_job(job.id), operations.timing)
-                known.read[job.id] = read
-        found.append(known.read.get(job.id, job))
-    return found
+    mine = [job for job in jobs.values() if job.id not in others]
+    unseen = [job for job in mine if "seed" not in job.input and job.id not in known.read]
+    for job in unseen[:_MOST_READ_BY_ID]:
+        with suppress(ReframeError):  # then it stays a candidate
+            read = yield from repeat(operations.get_job(job.id), operations.timing)
+            known.read[job.id] = read
+    return [known.read.get(job.id, job) for job in mine]
 
 
 @frozen

@@ -2,12 +2,13 @@
 
 import secrets
 from collections.abc import Callable, Mapping
+from os import PathLike
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
 from .downloading import Destination
-from .errors import ReframeError
+from .errors import InvalidInputError, ReframeError, WaitTimeoutError
 from .flow import ProgressCallback
 from .ledger.interface import Claim, Post, Terms
 from .models import Submission
@@ -33,6 +34,8 @@ class Options:
     waits_to_resubmit: bool = False
 
     def __attrs_post_init__(self) -> None:
+        if self.to is not None and not isinstance(self.to, str | PathLike):
+            raise InvalidInputError(f"to: {self.to!r:.80} is no path")
         checked_timeout(self.timeout)
         checked_timeout(self.resubmit_after, "resubmit_after")
 
@@ -41,8 +44,9 @@ class Options:
 class Run:
     """One request on its way.
 
-    `settings`: under wire names. `asset_id`: its video on the server. `fault`: what the reply to
-    its last POST was lost to. `batch`: the run of a batch that it belongs to.
+    `settings`: under wire names. `asset_id`: its video on the server. `target`: where its result
+    goes, as it is kept. `fault`: what the reply to its last POST was lost to. `batch`: the run of a
+    batch that it belongs to. `is_repeatable`: the same call later finds it on record.
     """
 
     settings: Mapping[str, Any]
@@ -51,12 +55,14 @@ class Run:
     source: Video | None = None
     content: str | None = None
     asset_id: str | None = None
+    target: str | None = None
     claim: Claim | None = None
     terms: Terms = field(factory=Terms)
     token: str = field(factory=lambda: secrets.token_hex(16))
     posts: list[Post] = field(factory=list)
     fault: ReframeError | None = None
     batch: int | None = None
+    is_repeatable: bool = False
 
     def claimed(self, claim: Claim, check_target: Callable[[], None] | None) -> None:
         """Go on from what is on record."""
@@ -69,9 +75,21 @@ class Run:
         return any(map(is_open, self.posts))
 
     @property
+    def must_repeat(self) -> bool:
+        """Whether what is sent next must be what was sent before; not after refusals for now."""
+        return any(post.outcome in {"open", "uncertain"} for post in self.posts)
+
+    @property
     def first_open(self) -> Submission:
         """The first of those: whatever was sent later, its job was made after it."""
         return next(post.submission for post in self.posts if is_open(post))
+
+    def check_time(self, now: float) -> None:
+        """Raise WaitTimeoutError if its deadline is over; to be called before its POST."""
+        if self.options.timeout and self.left(now) == 0.0:
+            raise WaitTimeoutError(
+                f"it was not submitted within {self.options.timeout:g} s; nothing was submitted"
+            )
 
     def left(self, now: float) -> float | None:
         """Seconds until its deadline; None if there is none."""

@@ -247,11 +247,19 @@ class Submitting(Recovery):
     def _refused_for_now(
         self, run: Run, submission: Submission, refusal: RateLimitedError
     ) -> Flow[Job]:
-        """The job of a POST that was answered with 429, should it have been made all the same."""
+        """The job of a POST that was answered with 429, should it have been made all the same.
+
+        A request that nobody repeats is looked for when that is settled: it is closed then.
+        """
+        if not run.is_repeatable:
+            yield Pause(self.timing.refusal_settled)
         with suppress(ReframeError):  # the refusal is what counts
             found = yield from self.find(submission)
             if len(found.matches) == 1 and (yield from self.adopted(run, found.matches[0])):
                 return found.matches[0]
+            if not run.is_repeatable and found == Found():
+                log = PostLog(self, run, submission)
+                yield from self.surely(partial(log.end, "refused", str(refusal)))
         refusal.submission = submission
         raise refusal
 
@@ -268,7 +276,12 @@ class Submitting(Recovery):
         if "seed" in run.settings and server.age() > self.timing.server_time_memory:
             yield from repeat(self.operations.list_jobs(size=1), self.timing)
         if run.has_open_post:
-            return evolve(run.first_open, started_at=datetime.now(UTC), server_time=server.last)
+            first = run.first_open
+            # After a refusal for now its asset may be another: the server lost the first one.
+            is_same = run.must_repeat or run.asset_id is None
+            body = first.body if is_same else {**first.body, VIDEO_FIELD: run.asset_id}
+            now = datetime.now(UTC)
+            return evolve(first, body=body, started_at=now, server_time=server.last)
         body = dict(run.settings)
         if run.asset_id is not None:
             body[VIDEO_FIELD] = run.asset_id
@@ -282,19 +295,20 @@ class Submitting(Recovery):
         twin = twin_of(run.settings, run.asset_id)
         if twin is None:
             return
-        while not self.known.take_twin(twin, run.token):
-            yield Pause(self.timing.busy_pause)
-        if self.ledger is None or run.claim is None:
-            return
         run.terms = evolve(run.terms, twin=twin)
         started = self.timing.clock()
         while True:
             try:
-                yield Do(partial(self.ledger.may_post, run.claim, run.terms))
+                self.known.take_twin(twin, run.token)
+                if self.ledger is not None and run.claim is not None:
+                    yield Do(partial(self.ledger.may_post, run.claim, run.terms))
             except TwinOpenError as error:
+                # In a batch, those of the same batch are waited for, however long that takes.
+                is_ours = error.is_in_process and run.batch is not None
                 late = self.timing.clock() - started >= self.timing.longest_busy
-                if error.is_uncertain or late:
+                if error.is_uncertain or (late and not is_ours):
                     raise
             else:
                 return
+            run.check_time(self.timing.clock())
             yield Pause(self.timing.busy_pause)

@@ -47,7 +47,7 @@ class Timing:
     # Of one reading of the list of jobs; a longer one proves nothing.
     longest_reading: float = 600.0
     # The server's clock is asked anew when its last reply is older than this.
-    server_time_memory: float = 60.0
+    server_time_memory: float = 2.0
     # A job that the server itself named may still answer 404 for so long.
     listed_within: float = 30.0
     # An upload that is not imported by then has failed.

@@ -109,8 +109,12 @@ class Wire:
     def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
         """The reply, with the credentials blotted out should an error echo them."""
         headers = {name.lower(): value for name, value in response.headers.items()}
-        if not response.is_success or not content.lstrip().startswith(b"{"):
-            content = self.credentials.redact(content.decode("utf-8", "replace")).encode()
+        # In a paid reply no short secret must take an id apart.
+        is_paid = response.is_success and content.lstrip().startswith(b"{")
+        text = content.decode("utf-8", "replace")
+        redacted = self.credentials.redact(text, shortest=8 if is_paid else 4)
+        if redacted != text or not is_paid:
+            content = redacted.encode()
         return Reply(response.status_code, headers, content)
 
     def _seconds(self, wished: float | None) -> float:
@@ -143,9 +147,16 @@ class Collector:
 
 
 def no_reply(error: Exception, step: Send | None = None) -> NoReply:
-    """No reply, and whether a request may have been sent: a body tells it for certain."""
+    """No reply, and whether a request may have been sent: a body tells it for certain.
+
+    Once it was handed over, whatever is raised keeps the reply from being known; what is no fault
+    of the connection is raised again before that.
+    """
+    was_sent = step is not None and step.handover.happened
+    if not was_sent and not isinstance(error, FAULTS):
+        raise error
     if step is not None and step.request.body is not None:
-        return NoReply(error, sent=step.handover.happened)
+        return NoReply(error, sent=was_sent)
     return NoReply(error, sent=not isinstance(error, _NOT_CONNECTED))
 
 

@@ -89,6 +89,7 @@ class ItemPipeline(Pipeline):
         item = self.plan.item
         run = yield from self.begin(item.video, item.extra, item.settings, options)
         run.batch = self.shared.run
+        run.is_repeatable = True
         entry = yield from self._claim_when_free(run)
         if entry is None:
             return (yield from self.held(run, self.result(run)))

@@ -66,7 +66,7 @@ def occupied(plans: Sequence[Plan], entries: Iterable[Entry]) -> list[tuple[int,
     """Faults of items whose target is there and is no result of theirs, as far as is on record."""
     made: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
-        if entry.target is not None and may_have_files(entry):
+        if entry.target is not None and may_have_files(entry, entry.target):
             made[entry.target].append(entry)
     faults = []
     for place, planned in enumerate(plans):

@@ -43,9 +43,16 @@ _DROP_JOB = """
         )
     )
 """
+_OPEN_AGAIN = """
+    UPDATE posts SET outcome = 'uncertain', job_id = NULL WHERE outcome = 'made' AND entry IN (
+        SELECT id FROM entries WHERE account IN (:mine, :theirs)
+        AND state = 'uncertain' AND job_id IS NULL
+    )
+"""
 _MERGE = (
     _RENAME,
     _DROP_JOB,
+    _OPEN_AGAIN,
     """UPDATE entries SET run = (
         SELECT t.id FROM runs t JOIN runs m ON t.targets = m.targets
         WHERE t.account = :theirs AND m.id = entries.run

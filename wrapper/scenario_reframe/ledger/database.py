@@ -219,8 +219,8 @@ class Database:
 
 @contextmanager
 def _begun(connection: sqlite3.Connection) -> Iterator[Transaction]:
-    connection.execute("BEGIN IMMEDIATE")
     try:
+        connection.execute("BEGIN IMMEDIATE")
         yield Transaction(connection)
         connection.execute("COMMIT")
     except BaseException:

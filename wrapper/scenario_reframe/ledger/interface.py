@@ -52,19 +52,16 @@ class BudgetSpentError(ReframeError):
 class TwinOpenError(LedgerBusyError):
     """A submission of the same seed, given by the caller, could not be told from this one.
 
-    Its POST is on its way, deferred or uncertain (`is_uncertain`).
+    Its POST is on its way, deferred or uncertain (`is_uncertain`). `is_in_process`: another call of
+    this process is at it.
     """
 
-    def __init__(self, message: str, *, is_uncertain: bool) -> None:
+    def __init__(
+        self, message: str, *, is_uncertain: bool = False, is_in_process: bool = False
+    ) -> None:
         super().__init__(message)
         self.is_uncertain = is_uncertain
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _twin_open, (str(self), self.is_uncertain)
-
-
-def _twin_open(message: str, is_uncertain: bool) -> TwinOpenError:  # noqa: FBT001
-    return TwinOpenError(message, is_uncertain=is_uncertain)
+        self.is_in_process = is_in_process
 
 
 @frozen(kw_only=True)

@@ -90,12 +90,13 @@ class Records:
 
     def saved(self, job_id: str, files: Sequence[Path]) -> None:
         """A job's results are in these files: its entry is done."""
-        digests = json.dumps({str(path.absolute()): digest_of(path) for path in files})
+        digests = {str(path.absolute()): digest_of(path) for path in files}
 
         def write(transaction: Transaction) -> None:
             row = self._of_job(transaction, job_id)
             if row is not None and row["state"] in ("submitted", "ready", "done"):
-                transaction.run(_SAVED, id=row["id"], files=digests)
+                known = json.loads(row["files"]) | digests
+                transaction.run(_SAVED, id=row["id"], files=json.dumps(known))
 
         self.database.keep_or_raise(write)
 

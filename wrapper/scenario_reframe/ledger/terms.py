@@ -15,7 +15,7 @@ _TWINS = f"""
             THEN 1 ELSE 0 END AS is_uncertain
     FROM posts p JOIN entries e ON e.id = p.entry
     WHERE p.twin = :twin AND p.outcome IN ('open', 'deferred', 'uncertain')
-    AND e.account = :account AND e.id <> :id AND e.state IN ({_UNFINISHED})
+    AND e.account = :account AND e.id <> :id AND e.state IN ({_UNFINISHED}) AND e.job_id IS NULL
     ORDER BY is_uncertain DESC, p.id LIMIT 1
 """  # noqa: S608
 _RUNNING = """
