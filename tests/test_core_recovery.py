@@ -8,6 +8,7 @@ import pytest
 
 from scenario_reframe import (
     ApiError,
+    ConnectionFailedError,
     PermissionDeniedError,
     RateLimitedError,
     Submission,
@@ -338,17 +339,19 @@ def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(
     assert scene.sent[-1] == "GET /jobs/job_mine"
 
 
-def test_refused_second_post_closes_itself_alone() -> None:
-    """The first stays uncertain: its job is found by the same call later."""
-    scene = Scene(lost(), REFUSED, has_ledger=True)
-    with pytest.raises(PermissionDeniedError):
+@pytest.mark.parametrize("second", [REFUSED, lost(sent=False)], ids=["refused", "not sent"])
+def test_second_post_that_fails_closes_itself_alone(second: Reply | NoReply) -> None:
+    """The first stays uncertain, and is told as such: its job is found by the same call later."""
+    scene = Scene(lost(), second, has_ledger=True)
+    with pytest.raises(SubmissionUncertainError) as caught:
         scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
-    assert len(scene.posted) == 2
+    assert isinstance(caught.value.__cause__, PermissionDeniedError | ConnectionFailedError)
+    posted = len(scene.posted)
     assert scene.states == ["uncertain"]
     scene.pages = [[mine()]]
     with pytest.raises(ApiError):
         scene.reframe()
-    assert len(scene.posted) == 2
+    assert len(scene.posted) == posted
     assert scene.entries[0].job_id == "job_mine"
 
 
