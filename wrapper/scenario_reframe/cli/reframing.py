@@ -34,15 +34,19 @@ TIMING = USUAL
 
 @frozen(kw_only=True)
 class Target:
-    """Where results go, and how long to wait for them, in seconds. Checked when it is made."""
+    """Where results go, and how long to wait for them, in seconds. Checked when it is made.
+
+    `may_be_there`: a file there may be the result of an earlier run; the client finds out.
+    """
 
     path: str
     overwrite: bool
     timeout: float
+    may_be_there: bool = False
 
     def __attrs_post_init__(self) -> None:
         checked_timeout(self.timeout)
-        check_destination(self.path, overwrite=self.overwrite)
+        check_destination(self.path, overwrite=self.overwrite or self.may_be_there)
 
     def command(self, job_id: str, connection: Connection) -> str:
         """What takes a job up again and brings its results here."""
@@ -95,7 +99,8 @@ def run(
     """Check everything, then upload, submit, wait and download."""
     source = resolve(video)
     path = default_output(source, wishes) if output is None else output
-    target = Target(path=path, overwrite=overwrite, timeout=timeout)
+    keeps = connection.place() is not None
+    target = Target(path=path, overwrite=overwrite, timeout=timeout, may_be_there=keeps)
     with open_client(connection) as client, display() as shown:
         result = reframe(client, video, wishes, target, shown, connection)
     report(result.job, list(result.files), as_json=as_json)

@@ -61,7 +61,9 @@ def _resume(
     overwrite: bool,  # noqa: FBT001
     resubmit_after: float | None,
 ) -> dict[str, Any]:
-    target = Target(path=entry.target or ".", overwrite=overwrite, timeout=timeout)
+    target = Target(
+        path=entry.target or ".", overwrite=overwrite, timeout=timeout, may_be_there=True
+    )
     course = Course(shown)
     with going_on(course, target, connection):
         result = client.resume(
