@@ -83,7 +83,7 @@ VIDEOS: list[Case] = [
     )
 ]
 TARGETS: list[Case] = [
-    ((*RUN, "-o", "text.mp4"), {}, USAGE, "--overwrite"),
+    ((*RUN, "-o", "text.mp4", "--ledger", "none"), {}, USAGE, "--overwrite"),
     ((*RUN, "-o", "text.mp4/out.mp4"), {}, USAGE, "cannot be written"),
     ((*RUN, "-o", "text.mp4/"), {}, USAGE, "text.mp4"),
     ((*RUN, "-o", ""), {}, USAGE, "path"),

@@ -12,6 +12,7 @@ from commands import point_to
 from ledger_rows import sql
 from scenario_reframe import ReframeClient
 from scenario_reframe.cli import main
+from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop
 from timings import SOON
@@ -158,4 +159,25 @@ def test_a_program_has_the_place_of_the_command_line(sandbox: Sandbox, capsys: O
     Path("out.mp4").unlink()
     assert main([*RUN]) == 0
     assert Path("out.mp4").stat().st_size > 0
+    assert sandbox.jobs_made == 1
+
+
+@pytest.mark.parametrize("again", [["resume"], [*RUN]])
+def test_a_file_that_was_whole_before_ctrl_c_is_taken_for_the_result(
+    sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch, again: list[str]
+) -> None:
+    """It was cut off before that was on record: nobody is told to move it away or to overwrite."""
+
+    def ctrl_c(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SqlLedger, "saved", ctrl_c)
+        assert main([*RUN]) == 130
+    whole = Path("out.mp4").read_bytes()
+    capsys.readouterr()
+    assert main(again) == 0
+    assert capsys.readouterr().out.strip().endswith("out.mp4")
+    assert main([*RUN]) == 0, "nor once it is"
+    assert Path("out.mp4").read_bytes() == whole
     assert sandbox.jobs_made == 1
