@@ -82,12 +82,13 @@ def test_what_is_not_listed_stays_uncertain_without_permission(
 def test_the_job_of_the_first_post_is_found_although_the_second_was_refused(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """Uncertain, permission, then 403: the entry stays open, and what is listed late is its job."""
+    """Uncertain, permission, then 403: it stays uncertain, and what is listed late is its job."""
     unlisted(runs)
     runs.sandbox.faults.add(drop(after=True), GENERATE, method="POST")
     runs().fails(SubmissionUncertainError, "reframe", video, to, **QUICK)
     runs.sandbox.faults.add(answer(403, {"reason": "no funds"}), GENERATE, method="POST")
-    runs().fails(PermissionDeniedError, "resume", runs.entry(), resubmit_after=0.0)
+    error = runs().fails(SubmissionUncertainError, "resume", runs.entry(), resubmit_after=0.0)
+    assert isinstance(error.__cause__, PermissionDeniedError)
     assert (runs.posts, runs.jobs, runs.states()) == (2, 1, ["uncertain"])
     runs.sandbox.faults.clear()
     result = runs()("reframe", video, to, **QUICK)
