@@ -1,7 +1,7 @@
 """A process for tests that stop it, or see it fork: its order is a JSON as the argument.
 
 `task`: `stop` does one call, and stops itself (SIGSTOP) right before the last check of each POST.
-`fork` makes a submit, and then does the call in a child. It prints what came of it.
+`fork` does it in a child. It prints what came of it.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 from attrs import evolve
 
 from clients import Caller
-from scenario_reframe import ReframeClient, ReframeError
+from scenario_reframe import Job, ReframeClient, ReframeError
 from scenario_reframe.ledger.store import SqlLedger
 from timings import SOON
 
@@ -51,14 +51,20 @@ def stopped(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def forked(order: dict[str, Any]) -> dict[str, Any]:
-    """Reframe in a child, after a submit of its parent."""
+    """Do the call in a child, which is made when a first one of its parent has its job."""
     with ReframeClient(**order["client"], timing=RENEWED) as client:
-        client.submit(order["args"][0])
-        child = os.fork()
-        if not child:
-            client.reframe(*order["args"], **order["kwargs"])
-            os._exit(0)
-        assert os.waitpid(child, 0)[1] == 0
+
+        def fork(_job: Job) -> None:
+            if children:
+                return
+            children.append(os.fork())
+            if not children[0]:
+                client.reframe(*order["args"], **order["kwargs"])
+                os._exit(0)
+            assert os.waitpid(children[0], 0)[1] == 0
+
+        children: list[int] = []
+        client.reframe(order["args"][0], on_update=fork)
     return {}
 
 
