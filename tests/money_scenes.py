@@ -261,7 +261,7 @@ def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
 
     They come together where nothing keeps them apart: each waits `patience` seconds for the other.
     """
-    accepted, blank_came, looked = Event(), Event(), Event()
+    accepted, taken = Event(), Event()
 
     async def submit(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         body, again = await _whole_body(receive)
@@ -269,24 +269,21 @@ def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
 
             async def held(message: Message) -> None:
                 accepted.set()
-                await _either(looked, patience)
+                await _either(taken, patience)
                 await send(message)
 
             await app(scope, again, held)
         else:
             await _either(accepted, patience)
-            blank_came.set()
             served = answer(504)(app, scope, again, send) if accepted.is_set() else None
             await (served or app(scope, again, send))
 
-    async def look(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        is_look_up = blank_came.is_set() and accepted.is_set()
+    async def fetch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        taken.set()  # somebody has a job
         await app(scope, receive, send)
-        if is_look_up and scope["query_string"].count(b"createdAfter"):
-            looked.set()
 
     scene.to_submit(submit, ALWAYS)
-    scene.sandbox.faults.add(look, LIST, times=ALWAYS)
+    scene.sandbox.faults.add(fetch, r"/assets/", method="GET", times=ALWAYS)
     rows = [
         BatchItem(scene.clip, f"{place}.mp4", settings=settings)
         for place, settings in enumerate((PROMPTED, SEED))
