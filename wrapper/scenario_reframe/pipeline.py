@@ -317,7 +317,9 @@ class Pipeline(Submitting):
                 for owner in owners[:1]:
                     if isinstance(owner, str) and owner:
                         yield Do(partial(self._ledger.learn_project, owner))
-        self._is_project_known = True
+                        self._is_project_known = True
+        else:
+            self._is_project_known = True
 
     def _job(self, run: Run) -> Flow[Job]:
         """The job of a run: on record, found again, or submitted."""
@@ -327,6 +329,7 @@ class Pipeline(Submitting):
             return _on_record(entry, "unknown")
         if run.source is not None and not run.must_repeat:
             run.asset_id = yield from self.ensure_uploaded(run)
+            yield from self.learn_project()  # the upload's own job names it, if none did before
         try:
             if not run.has_open_post:
                 yield from self.wait_for_twin(run)

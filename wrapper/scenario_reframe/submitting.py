@@ -189,7 +189,7 @@ def proven_by(fault: ReframeError) -> Outcome:
 
 
 MOST_POSTS = 5
-"""Of one run, however long it has permission to submit again."""
+"""Of one item of a batch that has permission to submit again; any other call sends one."""
 
 
 @define
@@ -211,7 +211,7 @@ class Submitting(Recovery):
             raise
 
     def _submitted(self, run: Run) -> Flow[Job]:
-        for _ in range(MOST_POSTS):
+        for _ in range(MOST_POSTS if run.options.waits_to_resubmit else 1):
             job = (yield from self.recovered(run)) if run.has_open_post else None
             try:
                 job = job or (yield from self._posted(run))

@@ -81,7 +81,9 @@ class SqlLedger(Records):
         try:
             with self.database.transaction() as transaction:
                 prepare(transaction, self.database.shown)
-                self.account = Account(transaction, base_url, project_id, api_key)
+                # What is in memory is one client's alone: whose rows those are need not be learnt.
+                named = project_id if where is not None else project_id or ""
+                self.account = Account(transaction, base_url, named, api_key)
                 self.account.id_in(transaction)
         except BaseException:
             self.close()
