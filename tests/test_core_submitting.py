@@ -20,6 +20,7 @@ from scenario_reframe import (
 from scenario_reframe.flow import Do, Pause, Reply, Request, Send, Step
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
+from scenario_reframe.timing import USUAL
 from scenes import LOOKED_FOR, NOON, POST, Scene, mine
 from stepping import SUBMIT_PATH, VENDORS_429, Answer, Unsent, job_record, lost, reply
 
@@ -216,7 +217,7 @@ ANY_429 = [
 
 @pytest.mark.parametrize("answer", ANY_429, ids=repr)
 def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
-    """It says how long to wait, and what was refused."""
+    """It says how long to wait, and what was refused. Nobody asks again: so it is settled first."""
     scene = Scene(answer)
     error = scene.fails(RateLimitedError)
     assert error.retry_after == 9.0
@@ -224,7 +225,7 @@ def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
     assert error.submission.body == scene.posted[0]
     assert scene.sent[0] == POST
     assert len(scene.lists) == len(scene.posted) == 1
-    assert scene.looked == 0
+    assert scene.looked >= USUAL.refusal_settled
 
 
 @pytest.mark.parametrize("answer", ANY_429, ids=repr)
