@@ -152,6 +152,10 @@ class Pipeline(Submitting):
 
     def find_job(self, submission: Submission) -> Flow[Job | None]:
         """The job of an uncertain submission, as often as it is asked for; None if not listed."""
+        if not isinstance(submission, Submission):
+            raise InvalidInputError(
+                f"find_job takes a Submission, not {type(submission).__name__}: error.submission"
+            )
         other = evolve(self, operations=evolve(self.operations, project_id=submission.project_id))
         found = yield from other.find(submission)
         matches = self.known.own(submission.token, found.matches) or found.matches
