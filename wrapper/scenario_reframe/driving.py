@@ -43,8 +43,8 @@ class Connections(Generic[H]):
     """A given httpx client, or one of our own.
 
     A pool does not survive `os.fork`: its sockets would bring the parent's replies. Nor does it
-    survive the event loop that it was used with. Then a client of our own is made anew; the old one
-    is kept, since closing it would end the parent's connections.
+    survive the event loop that it was used with. Then a client of our own is made anew. The parent
+    process's is kept, since closing it would end the parent's connections; a loop's is dropped.
     """
 
     def __init__(self, make: Callable[[], H], given: H | None) -> None:
@@ -63,11 +63,7 @@ class Connections(Generic[H]):
                 )
             self._http.append(self._make())
             self._process = os.getpid()
-        if isinstance(self._http[-1], httpx.AsyncClient) and not self.is_given:
-            loop = asyncio.get_running_loop()
-            if self._loop is not None and self._loop is not loop and not self._http[-1].is_closed:
-                self._http.append(self._make())
-            self._loop = loop
+        self._follow_loop()
         if self._http[-1].is_closed:
             # httpx's own error is a RuntimeError.
             raise ConfigurationError("this client is closed; make a new one")
@@ -75,8 +71,19 @@ class Connections(Generic[H]):
 
     def to_close(self) -> H | None:
         """What is to be closed with the client."""
-        is_ours = not self.is_given and self._process == os.getpid()
-        return self._http[-1] if is_ours else None
+        if self.is_given or self._process != os.getpid():
+            return None
+        self._follow_loop()
+        return self._http[-1]
+
+    def _follow_loop(self) -> None:
+        http = self._http[-1]
+        if self.is_given or not isinstance(http, httpx.AsyncClient) or http.is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        if self._loop not in {None, loop}:
+            self._http[-1] = self._make()
+        self._loop = loop
 
 
 class SyncDriver:
