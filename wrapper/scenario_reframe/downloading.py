@@ -26,14 +26,20 @@ def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Pat
     return [to, *later][: len(assets)]
 
 
+def checked_path(to: object) -> str:
+    """A target as text. Raises InvalidInputError if it is no path."""
+    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidInputError(f"to: {text!r:.80} is no path")
+    return text
+
+
 def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
     """The target and whether it is a folder, before anything is paid.
 
     Raises InvalidInputError when nothing could be written there, or something would be lost.
     """
-    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInputError(f"to: {text!r:.80} is no path")
+    text = checked_path(to)
     path = Path(text)
     try:
         into_folder = path.is_dir() or text.endswith(("/", os.sep))

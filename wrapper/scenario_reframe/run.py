@@ -2,13 +2,12 @@
 
 import secrets
 from collections.abc import Callable, Mapping
-from os import PathLike
 from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from .downloading import Destination
-from .errors import InvalidInputError, ReframeError, WaitTimeoutError
+from .downloading import Destination, checked_path
+from .errors import ReframeError, WaitTimeoutError
 from .flow import ProgressCallback
 from .ledger.interface import Claim, Post, Terms
 from .models import Submission
@@ -34,8 +33,8 @@ class Options:
     waits_to_resubmit: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.to is not None and not isinstance(self.to, str | PathLike):
-            raise InvalidInputError(f"to: {self.to!r:.80} is no path")
+        if self.to is not None:
+            checked_path(self.to)
         checked_timeout(self.timeout)
         checked_timeout(self.resubmit_after, "resubmit_after")
 
