@@ -425,9 +425,22 @@ class Pipeline(Submitting):
             if result is not None:  # stopped in the last line: the job is not to be lost
                 error.job = getattr(result, "job", result)  # type: ignore[attr-defined]
             if run.claim is not None:
-                self._ledger.release(run.claim, error)
+                yield from self._release_after(error, run.claim)
             raise
         return result
+
+    def _release_after(self, error: BaseException, claim: Claim) -> Flow[None]:
+        """Let others at an entry, off the event loop: a locked ledger is not to stop it."""
+        release = partial(self._ledger.release, claim, error)
+        if isinstance(error, GeneratorExit):  # no step may follow
+            release()
+            return
+        try:
+            yield Do(release)
+        except BaseException:
+            release()
+            if isinstance(error, Exception):
+                raise
 
     @property
     def _ledger(self) -> Ledger:
