@@ -18,7 +18,7 @@ from scenario_reframe import (
 from scenario_reframe.sandbox.faults import Fault, answer, drop
 from timings import SOON
 
-AT_ONCE = evolve(SOON, database_lock=0.05, last_check=0.05)
+AT_ONCE = evolve(SOON, database_lock=0.05)
 """Of a client that does not wait long for a ledger that another program holds."""
 
 
@@ -111,7 +111,7 @@ def test_nothing_is_sent_when_the_intent_cannot_be_written(
 ) -> None:
     """No POST without its intent on disk; later the same call buys it, once."""
     lock_at(runs, lock, r"/uploads/[^/]+/action$", "POST")
-    runs(timing=AT_ONCE).fails(
+    runs(timing=evolve(AT_ONCE, last_check=0.05)).fails(
         ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK
     )
     assert runs.jobs == 0  # the head of the POST had arrived: what is checked last is its body
