@@ -80,8 +80,11 @@ class _Base:
         from .ledger.place import usual_place  # noqa: PLC0415 - only when it is asked for
         from .ledger.store import SqlLedger  # noqa: PLC0415
 
+        place = usual_place() if ledger is True else ledger
+        if ledger is True and place == "none":
+            raise ConfigurationError("ledger=True, but SCENARIO_LEDGER says none: name a path")
         return SqlLedger(
-            usual_place() if ledger is True else ledger,
+            place,
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
             api_key=self._wire.credentials.key,
