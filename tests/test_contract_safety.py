@@ -255,15 +255,15 @@ def test_context_managers_close_what_they_made(monkeypatch: pytest.MonkeyPatch) 
     """And give the client itself, and let errors through."""
     made: list[httpx.Client | httpx.AsyncClient] = []
 
-    def kept(kind: Any) -> Any:
-        def make() -> Any:
-            made.append(kind())
-            return made[-1]
+    def kept(init: Any) -> Any:
+        def noted(http: Any, **options: Any) -> None:
+            init(http, **options)
+            made.append(http)
 
-        return make
+        return noted
 
-    monkeypatch.setattr("scenario_reframe.client.httpx.Client", kept(httpx.Client))
-    monkeypatch.setattr("scenario_reframe.client.httpx.AsyncClient", kept(httpx.AsyncClient))
+    monkeypatch.setattr(httpx.Client, "__init__", kept(httpx.Client.__init__))
+    monkeypatch.setattr(httpx.AsyncClient, "__init__", kept(httpx.AsyncClient.__init__))
     with ReframeClient(KEY, SECRET) as client:
         assert isinstance(client, ReframeClient)
         assert [http.is_closed for http in made] == [False]
