@@ -12,7 +12,6 @@ SOON = Timing(
     longest_back_off=0.01,
     look_ups=(0.0, 0.01, 0.02),
     refusal_settled=0.05,
-    look_up_pause=0.02,
     busy_pause=0.05,
     slot_pause=0.02,
     refused_pauses=(0.02,),

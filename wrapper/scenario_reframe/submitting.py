@@ -108,6 +108,9 @@ class PostLog:
         return is_ours
 
     def _ended(self, outcome: Outcome) -> Post:
+        if not self._is_open:  # a transport answered that had not read the request
+            self.run.posts.append(Post(submission=self.submission))
+            self._is_open = True
         post, operations = self.run.posts[-1], self.recovery.operations
         post.outcome, post.ended = outcome, operations.timing.clock()
         post.server_ended = operations.server.now
@@ -258,7 +261,7 @@ class Submitting(Recovery):
             if len(found.matches) == 1 and (yield from self.adopted(run, found.matches[0])):
                 return found.matches[0]
             if not run.is_repeatable and found == Found():
-                log = PostLog(self, run, submission)
+                log = PostLog(self, run, submission, is_open=True)
                 yield from self.surely(partial(log.end, "refused", str(refusal)))
         refusal.submission = submission
         raise refusal

@@ -66,8 +66,6 @@ class Timing:
     # than a lease, so whoever holds it then is alive.
     busy_pause: float = 2.0
     longest_busy: float = 40.0
-    # Between look-ups of a lost job that may be submitted again.
-    look_up_pause: float = 5.0
     # A job of which nothing was heard for so long is asked for by its id.
     unheard: float = 10.0
     # A job is waited for so long; it goes on after that, and can be resumed.
