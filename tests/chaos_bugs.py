@@ -11,7 +11,7 @@ from typing import Any
 
 from scenario_reframe import part_files, submitting
 from scenario_reframe.errors import ReframeError
-from scenario_reframe.flow import Flow, Operation, send
+from scenario_reframe.flow import Flow, Handover, Operation, send
 
 CLIENT = Path(__file__).parents[1] / "scripts" / "_chaos_client.py"
 
@@ -19,13 +19,13 @@ CLIENT = Path(__file__).parents[1] / "scripts" / "_chaos_client.py"
 def blind_retry() -> None:
     """A submit is sent again when its answer is lost, as the vendor's SDK does."""
 
-    def retried(operation: Operation[Any]) -> Flow[Any]:
-        for _ in range(2):
+    def retried(operation: Operation[Any], handover: Handover, grace: float) -> Flow[Any]:
+        for one in (handover, Handover()):  # the ledger would see the same one go out again
             try:
-                return (yield from send(operation))
+                return (yield from send(operation, one, grace))
             except ReframeError:
                 continue
-        return (yield from send(operation))
+        return (yield from send(operation, Handover(), grace))
 
     setattr(submitting, "send", retried)  # noqa: B010 - it is an import of that module
 
