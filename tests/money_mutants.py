@@ -48,6 +48,10 @@ def _blind(posts: Sequence[Post], reading: Reading, after: float | None, timing:
 
 
 def _forgetful(posts: Sequence[Post], reading: Reading, after: Any, timing: Timing) -> bool:
+    return _MAY(posts[1:], reading, after, timing)
+
+
+def _overwritten(posts: Sequence[Post], reading: Reading, after: Any, timing: Timing) -> bool:
     return _MAY(posts[-1:], reading, after, timing)
 
 
@@ -92,7 +96,8 @@ MUTANTS: dict[str, Mutant] = {
     "429 proves that no job was made": {"submitting.proven_by": _proof("refused")},
     "a proxy's page proves that no job was made": {"submitting.proven_by": _proof()},
     "a candidate is no obstacle to a second POST": {"recovery.may_post_again": _blind},
-    "only the last POST counts": {"recovery.may_post_again": _forgetful},
+    "the first POST does not count": {"recovery.may_post_again": _forgetful},
+    "only the last POST counts": {"recovery.may_post_again": _overwritten},
     "permission holds at once": {"recovery.may_post_again": _hasty},
     "429 is settled at once": {"recovery.may_post_again": _soon},
     "an exception's class tells what was sent": {"submitting.send": _by_class},

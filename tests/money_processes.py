@@ -106,7 +106,11 @@ class Processes(Rules):
             self.uncertain.clear()
         _end(process)
         self.processes.remove(process)
+        posting = {number for number, state, _ in self.rows() if state == "posting"}
         for walk in self.under_way(process):
+            for post in walk.own[-1:]:
+                if post.entry in posting:  # how it ended is not on record
+                    post.ended, post.is_answered = None, False
             walk.is_over = True
             walk.flow.close()
 

@@ -42,6 +42,7 @@ FATES = st.builds(
 )
 PLACE = st.integers(0, 7)
 PERMISSIONS = st.sampled_from([None, None, 0.0, 30.0, 600.0])
+STEPS = st.sampled_from([2, 5, 10, 25, 200])
 GETS = st.sampled_from(["", "", "", "cut", "503", "403", "429"])
 
 
@@ -90,7 +91,7 @@ class MoneyMachine(RuleBasedStateMachine):
     world: World
 
     @initialize(
-        has_ledger=st.booleans(),
+        has_ledger=st.sampled_from([True, True, False]),
         page_size=st.sampled_from([1, 3, 100]),
         names_time=st.sampled_from([True, True, False]),
         off=st.sampled_from([0.0, 0.0, -18_000.0, 18_000.0]),
@@ -110,7 +111,7 @@ class MoneyMachine(RuleBasedStateMachine):
         walks = [walk for walk in self.world.under_way() if not walk.process.is_stopped]
         return walks[-1 - place % len(walks)] if walks else None
 
-    @rule(place=PLACE, call=CALLS, fate=FATES, steps=st.integers(0, 12))
+    @rule(place=PLACE, call=CALLS, fate=FATES, steps=STEPS)
     def call(self, place: int, call: Call, fate: Fate, steps: int) -> None:
         """Somebody asks for a video."""
         process = self.process(place)
@@ -172,7 +173,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.world.processes[place % len(self.world.processes)].is_stopped = is_stopped
 
     @precondition(lambda self: self.world.has_ledger)
-    @rule(place=PLACE, entry=PLACE, permission=PERMISSIONS, fate=FATES, steps=st.integers(0, 25))
+    @rule(place=PLACE, entry=PLACE, permission=PERMISSIONS, fate=FATES, steps=STEPS)
     def resume(
         self, place: int, entry: int, permission: float | None, fate: Fate, steps: int
     ) -> None:
@@ -196,11 +197,11 @@ class MoneyMachine(RuleBasedStateMachine):
         """Time passes."""
         self.world.tick(seconds)
 
-    @rule(seconds=st.sampled_from([-18_000.0, -60.0, 60.0, 18_000.0]))
+    @rule(seconds=st.sampled_from([0.0, -18_000.0, -60.0, 60.0, 18_000.0]))
     def set_clock(self, seconds: float) -> None:
-        """The machine's clock is set."""
-        self.world.set_by += seconds
-        self.world.was_set_forward |= seconds > 0.0
+        """The machine's clock is set. It is never a day ahead: then the list would not be read."""
+        self.world.was_set_forward |= seconds > self.world.set_by
+        self.world.set_by = seconds
 
     @precondition(lambda self: self.world.requests)
     @rule(which=PLACE, fate=FATES, frames=st.sampled_from([{}, {}, {"numFrames": 100}]))
