@@ -390,7 +390,9 @@ class Pipeline(Submitting):
         if options.to is None:
             return []
         target: str | None = yield Do(partial(_absolute, options.to))
-        files = [Path(file) for file in entry.files if _is_of(Path(file), target or "")]
+        folder = Path(options.to) if (target or "").endswith(os.sep) else Path(options.to).parent
+        known = [Path(file) for file in entry.files if _is_of(Path(file), target)]
+        files = [folder / file.name for file in known]  # as `to` was given
         if not options.overwrite and files and (yield Do(lambda: all(map(Path.exists, files)))):
             return files
         keep = may_have_files(entry, target)
