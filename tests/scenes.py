@@ -1,5 +1,6 @@
 """A client's pipeline, stepped by hand before a server that answers submits and lists jobs."""
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -81,6 +82,8 @@ class Scene:
             None, base_url="https://api.test/v1", project_id=project_id, api_key="k",
             longest_post=0.0, timing=self.stepper.timing,
         ) if has_ledger else None  # fmt: skip
+        if ledger is not None:
+            weakref.finalize(self, ledger.close)
         self.pipeline = Pipeline(operations, ledger, Known())
 
     def run(self, flow: Flow[T]) -> T:

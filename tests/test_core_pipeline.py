@@ -1,5 +1,6 @@
 """The pipeline of one clip, stepped by hand."""
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,9 @@ def with_ledger(stepper: Stepper) -> Pipeline:
         None, base_url="https://api.test", project_id="proj_1", api_key="k", longest_post=0.0,
         timing=stepper.timing,
     )  # fmt: skip
-    return Pipeline(stepper.operations("proj_1"), ledger)
+    pipeline = Pipeline(stepper.operations("proj_1"), ledger)
+    weakref.finalize(pipeline, ledger.close)
+    return pipeline
 
 
 def test_reframe_is_the_whole_pipeline(clip: Path, tmp_path: Path) -> None:
