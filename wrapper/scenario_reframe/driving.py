@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from functools import partial
 from inspect import isawaitable
 from threading import Event, Lock
@@ -380,12 +380,7 @@ async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
     What is on disk by then must be known to the flow: a lease that was taken, an intent.
     """
     work = asyncio.ensure_future(asyncio.to_thread(function))
-    cancelled = False
-    while not work.done():
-        try:
-            await asyncio.wait([work])
-        except asyncio.CancelledError:
-            cancelled = True
+    cancelled = await _settled(work)
     if cancelled and work.exception() is not None:
         raise asyncio.CancelledError from work.exception()
     return work.result(), cancelled
@@ -411,11 +406,15 @@ async def _in_grace(work: Coroutine[Any, Any, T], step: Send) -> tuple[T, bool]:
     return task.result(), False
 
 
-async def _settled(task: "asyncio.Future[Any]") -> None:
-    """Wait until a task that was cancelled has ended, however often the caller is cancelled."""
+async def _settled(task: "asyncio.Future[Any]") -> bool:
+    """Wait until a task has ended, however often the caller is cancelled; whether it was."""
+    cancelled = False
     while not task.done():
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    return cancelled
 
 
 def _with_job(stop: asyncio.CancelledError, result: object) -> asyncio.CancelledError:

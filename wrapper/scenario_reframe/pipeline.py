@@ -61,7 +61,7 @@ class Pipeline(Submitting):
     to share uploads, slots, watching, readings of the list, and transfers.
     """
 
-    _is_project_known: bool = False
+    is_project_known: bool = False
 
     # What the clients call.
 
@@ -84,7 +84,7 @@ class Pipeline(Submitting):
         settings: Mapping[str, Any],
     ) -> Flow[Estimate]:
         """Ask for the price."""
-        run = yield from self.begin(video, extra, settings, Options())
+        run = yield from self.begin(video, request_body(settings, extra), Options())
         yield from self.learn_project()
         return (yield from self.price(run))
 
@@ -96,12 +96,12 @@ class Pipeline(Submitting):
         settings: Mapping[str, Any],
     ) -> Flow[Job]:
         """Check everything, upload, submit once. With a key, at most one job for all calls."""
-        run = yield from self.begin(video, extra, settings, Options())
+        run = yield from self.begin(video, request_body(settings, extra), Options())
         run.is_repeatable = checked_key(key) is not None
         any_key = key or secrets.token_hex(16)
         entry = yield from self.claim(run, any_key, is_callers=key is not None)
         if entry is not None:
-            return _ended(entry)
+            return job_of(entry)
         return (yield from self.held(run, self._job_now(run)))
 
     def reframe(
@@ -115,12 +115,12 @@ class Pipeline(Submitting):
         """All of it. With a ledger, the same request is finished, and never bought twice."""
         if video is None:
             raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
-        run = yield from self.begin(video, extra, settings, options)
+        run = yield from self.begin(video, request_body(settings, extra), options)
         run.is_repeatable = self.ledger is not None
         entry = yield from self.claim(run, checked_key(key), is_callers=key is not None)
         if entry is not None:
             files = yield from self.files_of(entry, options)
-            job, assets = _ended(entry), list[Asset]()
+            job, assets = job_of(entry), list[Asset]()
             with suppress(NotFoundError):  # the files are there, whatever the server has kept
                 assets = yield from in_order(self.operations, job.asset_ids)
             return ReframeResult(job=job, assets=tuple(assets), files=tuple(files))
@@ -256,15 +256,10 @@ class Pipeline(Submitting):
         raise AssertionError
 
     def begin(
-        self,
-        video: VideoSource | None,
-        extra: Mapping[str, Any] | None,
-        settings: Mapping[str, Any],
-        options: Options,
+        self, video: VideoSource | None, body: Mapping[str, Any], options: Options
     ) -> Flow[Run]:
-        """Check what was given."""
-        started = self.timing.clock()
-        run = Run(settings=request_body(settings, extra), options=options, started=started)
+        """A run of a body that was checked; the video is looked at."""
+        run = Run(settings=body, options=options, started=self.timing.clock())
         if video is not None:
             run.source = yield Do(partial(resolve, video))
             run.content = yield from self._content(run.source)
@@ -312,7 +307,7 @@ class Pipeline(Submitting):
 
     def learn_project(self) -> Flow[None]:
         """Whose rows these are: a free GET tells the key's project, which is kept."""
-        if self.ledger is None or self._is_project_known:
+        if self.ledger is None or self.is_project_known:
             return
         if not (yield Do(lambda: self._ledger.is_project_known)):
             with suppress(ReframeError):  # then the rows are this key's until it is known
@@ -321,9 +316,9 @@ class Pipeline(Submitting):
                 for owner in owners[:1]:
                     if isinstance(owner, str) and owner:
                         yield Do(partial(self._ledger.learn_project, owner))
-                        self._is_project_known = True
+                        self.is_project_known = True
         else:
-            self._is_project_known = True
+            self.is_project_known = True
 
     def _job(self, run: Run) -> Flow[Job]:
         """The job of a run: on record, found again, or submitted."""
@@ -386,7 +381,7 @@ class Pipeline(Submitting):
 
         Raises JobFailedError if its job failed.
         """
-        job = _ended(entry)
+        job = job_of(entry)
         if options.to is None:
             return []
         target: str | None = yield Do(partial(_absolute, options.to))
@@ -498,7 +493,7 @@ def id_of(record: Job | Asset | str) -> str:
     return record.id if isinstance(record, Job | Asset) else record
 
 
-def _ended(entry: Entry) -> Job:
+def job_of(entry: Entry) -> Job:
     """The job of a finished entry. Raises JobFailedError."""
     if entry.state == "failed":
         raise JobFailedError(

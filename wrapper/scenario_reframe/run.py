@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 from .downloading import Destination, checked_path
 from .errors import ReframeError, WaitTimeoutError
 from .flow import ProgressCallback
-from .ledger.interface import Claim, Post, Terms
+from .ledger.interface import UNRESOLVED, Claim, Post, Terms
 from .models import Submission
 from .polling import UpdateCallback, checked_timeout
 from .video import Video
@@ -98,4 +98,4 @@ class Run:
 
 def is_open(post: Post) -> bool:
     """Whether a POST may have made a job that is not known."""
-    return post.outcome in {"open", "deferred", "uncertain"}
+    return post.outcome in UNRESOLVED

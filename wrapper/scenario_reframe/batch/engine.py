@@ -151,6 +151,7 @@ class Engine:
             operations=self.pipeline.operations,
             ledger=self.ledger,
             known=self.pipeline.known,
+            is_project_known=self.pipeline.is_project_known,
             shared=self._shared,
             plan=planned,
             entered=entered,

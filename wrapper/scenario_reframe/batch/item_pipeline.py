@@ -25,7 +25,7 @@ from scenario_reframe.errors import (
 from scenario_reframe.flow import Do, Flow, Pause, Tell
 from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
-from scenario_reframe.pipeline import Pipeline
+from scenario_reframe.pipeline import Pipeline, job_of
 from scenario_reframe.polling import UpdateCallback, outcome
 from scenario_reframe.run import Options, Run
 from scenario_reframe.video import VideoAsset
@@ -86,8 +86,7 @@ class ItemPipeline(Pipeline):
             resubmit_after=self.shared.resubmit_after,
             waits_to_resubmit=True,
         )
-        item = self.plan.item
-        run = yield from self.begin(item.video, item.extra, item.settings, options)
+        run = yield from self.begin(self.plan.item.video, self.plan.body, options)
         run.batch = self.shared.run
         run.is_repeatable = True
         entry = yield from self._claim_when_free(run)
@@ -96,10 +95,7 @@ class ItemPipeline(Pipeline):
         self.taken_up = True
         self.entered()
         files = yield from self.files_of(entry, options)
-        job = Job(
-            id=entry.job_id or "", status="success", asset_ids=entry.asset_ids, cost=entry.cost
-        )
-        return ReframeResult(job=job, assets=(), files=tuple(files))
+        return ReframeResult(job=job_of(entry), assets=(), files=tuple(files))
 
     def _claim_when_free(self, run: Run) -> Flow[Entry | None]:
         """Claim the item's entry. A process that was killed holds it for a while."""
@@ -171,7 +167,7 @@ class ItemPipeline(Pipeline):
     def _until_settled(self, run: Run) -> Flow[None]:
         """What was refused for now is looked for after a while: until then it takes no slot."""
         refused = [post.ended or 0.0 for post in run.posts if post.outcome == "deferred"]
-        if refused and not any(post.outcome in {"open", "uncertain"} for post in run.posts):
+        if refused and not run.must_repeat:
             left = max(refused) + self.timing.refusal_settled - self.timing.clock()
             if left > 0.0:
                 yield Pause(left)

@@ -35,6 +35,8 @@ Outcome = Literal[
     "deferred",  # 429: it may go again once the list of jobs shows none of it
     "uncertain",  # anything else
 ]
+UNRESOLVED: tuple[Outcome, ...] = ("open", "deferred", "uncertain")
+"""Such a POST may have made a job that is not known."""
 
 
 class NoSlotError(ReframeError):

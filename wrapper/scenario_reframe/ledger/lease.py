@@ -12,10 +12,9 @@ from pathlib import Path
 from scenario_reframe.errors import LedgerBusyError, ReframeError
 
 from .database import Row, Transaction
-from .interface import UNFINISHED, Claim
+from .interface import Claim
 
 THREAD = "scenario-reframe-leases"
-_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
 _SET_UNCERTAIN = """
     UPDATE posts SET outcome = 'uncertain', ended_at = :lease_end + longest
     WHERE entry = :id AND outcome = 'open'
@@ -26,11 +25,11 @@ _LEASE = """
     WHERE id = :id AND fence = :fence
 """
 # A POST whose lease has ended is not covered up by a new lease: `end_post` sees it.
-_RENEW = f"""
+_RENEW = """
     UPDATE entries SET lease_until = CLOCK + :lease
-    WHERE token IN ITEMS AND owner = :owner AND state IN ({_UNFINISHED})
+    WHERE token IN ITEMS AND owner = :owner AND state IN UNFINISHED
     AND (lease_until > CLOCK OR state <> 'posting')
-"""  # noqa: S608
+"""
 
 
 class Leases:

@@ -9,11 +9,10 @@ from scenario_reframe.models import Job
 
 from .accounts import Account
 from .database import Database, Row, Transaction
-from .interface import UNFINISHED, Entry, digest_of
+from .interface import Entry, digest_of
 from .rows import ENTRY, entry_of, packed, shown
 from .terms import check_budget
 
-_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
 _BEGIN_RUN = """
     INSERT INTO runs (account, targets, budget, created_at)
     VALUES (:account, :targets, :budget, CLOCK)
@@ -102,7 +101,7 @@ class Records:
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
         """What is on record of this account, newest first."""
-        only = f"AND state IN ({_UNFINISHED})" if unfinished else ""
+        only = "AND state IN UNFINISHED" if unfinished else ""
         query = f"{ENTRY} WHERE account = :account {only} ORDER BY id DESC"
         with self.database.transaction() as transaction:
             rows = transaction.rows(query, account=self.account.id_in(transaction))

@@ -22,7 +22,7 @@ from scenario_reframe.timing import USUAL, Timing
 
 from .accounts import Account
 from .database import Database, Row, Transaction
-from .interface import UNFINISHED, Check, Claim, ClipRequest, Entry, Post, Terms, accept
+from .interface import Check, Claim, ClipRequest, Entry, Post, Terms, accept
 from .lease import Leases, lease_out, renew
 from .migration import prepare
 from .posts import add_post, drop_post, keep_end, keep_job, set_posting
@@ -30,7 +30,6 @@ from .records import Records
 from .rows import ENTRY, PostRow, entry_of, packed, post_of, request_key, shown
 from .terms import check_terms, owned
 
-_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
 # A caller's key names its request even after its job failed; there is one such entry then.
 _FOUND = f"""
     {ENTRY} WHERE account = :account AND key = :key
@@ -45,14 +44,14 @@ _BEGIN = """
 """
 _SAME = f"""
     {ENTRY} WHERE id = :id AND account = :account AND key = :key
-    AND created_at = :created_at AND state IN ({_UNFINISHED})
+    AND created_at = :created_at AND state IN UNFINISHED
 """
 _RELEASE = """
     UPDATE entries SET state = :state, error = :error, owner = NULL, lease_until = CLOCK,
         updated_at = CLOCK WHERE id = :id
 """
 _IS_UNRESOLVED = """
-    SELECT count(*) FROM posts WHERE entry = :id AND outcome IN ('open', 'deferred', 'uncertain')
+    SELECT count(*) FROM posts WHERE entry = :id AND outcome IN UNRESOLVED
 """
 
 

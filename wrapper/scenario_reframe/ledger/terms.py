@@ -3,21 +3,20 @@
 from scenario_reframe.errors import LedgerBusyError
 
 from .database import Row, Transaction
-from .interface import UNFINISHED, BudgetSpentError, Claim, NoSlotError, Terms, TwinOpenError
+from .interface import BudgetSpentError, Claim, NoSlotError, Terms, TwinOpenError
 from .rows import unpacked
 
 _ROUNDING = 1e-9
-_UNFINISHED = ", ".join(f"'{state}'" for state in UNFINISHED)
 # One whose lease has ended is not waited for: whoever claims it makes it uncertain.
-_TWINS = f"""
+_TWINS = """
     SELECT e.source, e.target,
         CASE WHEN p.outcome = 'uncertain' OR (p.outcome = 'open' AND e.lease_until <= CLOCK)
             THEN 1 ELSE 0 END AS is_uncertain
     FROM posts p JOIN entries e ON e.id = p.entry
-    WHERE p.twin = :twin AND p.outcome IN ('open', 'deferred', 'uncertain')
-    AND e.account = :account AND e.id <> :id AND e.state IN ({_UNFINISHED}) AND e.job_id IS NULL
+    WHERE p.twin = :twin AND p.outcome IN UNRESOLVED
+    AND e.account = :account AND e.id <> :id AND e.state IN UNFINISHED AND e.job_id IS NULL
     ORDER BY is_uncertain DESC, p.id LIMIT 1
-"""  # noqa: S608
+"""
 _RUNNING = """
     SELECT e.job_id FROM entries e WHERE e.account = :account AND e.id <> :id
     AND e.state IN ('posting', 'submitted') AND (
@@ -33,7 +32,7 @@ _SPENT = """
         SELECT sum(e.cost) FROM entries e WHERE e.run = r.id AND e.id <> :id AND (
             e.job_id IS NOT NULL OR e.state IN ('posting', 'uncertain') OR EXISTS (
                 SELECT 1 FROM posts p WHERE p.entry = e.id
-                AND p.outcome IN ('open', 'deferred', 'uncertain')))
+                AND p.outcome IN UNRESOLVED))
     ), 0) AS spent FROM runs r WHERE r.id = :run
 """
 
