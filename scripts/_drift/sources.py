@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 
+from scenario_reframe.connections import Connections
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
 from scenario_reframe.drift_terms import Source
-from scenario_reframe.driving import Connections, SyncDriver
+from scenario_reframe.driving import SyncDriver
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow import Operation, Request, send
 from scenario_reframe.model_inputs import read_model

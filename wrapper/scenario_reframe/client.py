@@ -14,14 +14,15 @@ from attrs import evolve
 
 from scenario_reframe_api.settings import ReframeSettings
 
+from .connections import Connections
 from .credentials import find_base_url, find_credentials, find_project_id
-from .downloading import Destination
-from .driving import AsyncDriver, Connections, SyncDriver
+from .driving import AsyncDriver, SyncDriver
 from .errors import ConfigurationError, InvalidInputError
 from .flow import Flow, Operation, ProgressCallback, repeat, send
 from .ledger.interface import Entry, Ledger
 from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .operations import JobPage, Operations, next_token
+from .paths import Destination
 from .pipeline import Pipeline, id_of
 from .polling import UpdateCallback
 from .reading import iso

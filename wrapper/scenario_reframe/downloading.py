@@ -1,6 +1,5 @@
 """Download results: streamed, resumed, whole or not at all. No I/O."""
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,50 +9,10 @@ from .flow import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Re
 from .models import Asset, Job
 from .operations import Operations, checked_id
 from .part_files import PARTIAL, WHOLE, PartFile, Plan
+from .paths import Destination, check_destination, targets
 from .reading import number
 
-Destination = str | os.PathLike[str]
-
 FRUITLESS_ATTEMPTS = 5
-_EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".mov"}
-
-
-def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Path]:
-    """Where each asset goes: named after itself in a folder, else `name`, `name-2`, ..."""
-    if into_folder:
-        return [to / f"{asset.id}{_EXTENSIONS.get(asset.mime_type, '.mp4')}" for asset in assets]
-    later = [to.with_name(f"{to.stem}-{number}{to.suffix}") for number in range(2, len(assets) + 1)]
-    return [to, *later][: len(assets)]
-
-
-def checked_path(to: object) -> str:
-    """A target as text. Raises InvalidInputError if it is no path."""
-    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInputError(f"to: {text!r:.80} is no path")
-    return text
-
-
-def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
-    """The target and whether it is a folder, before anything is paid.
-
-    Raises InvalidInputError when nothing could be written there, or something would be lost.
-    """
-    text = checked_path(to)
-    path = Path(text)
-    try:
-        into_folder = path.is_dir() or text.endswith(("/", os.sep))
-        if not into_folder and path.exists() and not overwrite:
-            raise InvalidInputError(f"to: {path} is there already; say overwrite to replace it")
-        if into_folder and path.exists() and not path.is_dir():
-            raise InvalidInputError(f"to: {path} is a file, not a folder")
-        folder = path if into_folder else path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InvalidInputError(f"to: {path} cannot be written: {fault.strerror}") from fault
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InvalidInputError(f"to: the folder {folder} cannot be written")
-    return path, into_folder
 
 
 def fetch(

@@ -1,7 +1,6 @@
 """The two drivers: they perform a flow's steps over httpx, one with threads, one with asyncio."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,11 @@ from contextlib import aclosing, closing
 from functools import partial
 from inspect import isawaitable
 from threading import Event, Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
-from .errors import ConfigurationError
+from .connections import Connections
 from .flow import (
     Do,
     Flow,
@@ -32,58 +31,10 @@ from .models import Job
 from .wire import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
-H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 
 
 class _StoppedError(Exception):
     """Breaks a part off when another has failed; that one's error is the one that is told."""
-
-
-class Connections(Generic[H]):
-    """A given httpx client, or one of our own.
-
-    A pool does not survive `os.fork`: its sockets would bring the parent's replies. Nor does it
-    survive the event loop that it was used with. Then a client of our own is made anew. The parent
-    process's is kept, since closing it would end the parent's connections; a loop's is dropped.
-    """
-
-    def __init__(self, make: Callable[[], H], given: H | None) -> None:
-        self.is_given = given is not None
-        self._make = make
-        self._http = [given if given is not None else make()]
-        self._process = os.getpid()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def get(self) -> H:
-        """The client. Raises ConfigurationError if it is closed, or the parent process's."""
-        if self._process != os.getpid():
-            if self.is_given:
-                raise ConfigurationError(
-                    "this client's http_client was made before os.fork: make both in the child"
-                )
-            self._http.append(self._make())
-            self._process = os.getpid()
-        self._follow_loop()
-        if self._http[-1].is_closed:
-            # httpx's own error is a RuntimeError.
-            raise ConfigurationError("this client is closed; make a new one")
-        return self._http[-1]
-
-    def to_close(self) -> H | None:
-        """What is to be closed with the client."""
-        if self.is_given or self._process != os.getpid():
-            return None
-        self._follow_loop()
-        return self._http[-1]
-
-    def _follow_loop(self) -> None:
-        http = self._http[-1]
-        if self.is_given or not isinstance(http, httpx.AsyncClient) or http.is_closed:
-            return
-        loop = asyncio.get_running_loop()
-        if self._loop not in {None, loop}:
-            self._http[-1] = self._make()
-        self._loop = loop
 
 
 class SyncDriver:

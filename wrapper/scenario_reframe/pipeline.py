@@ -6,7 +6,6 @@ No I/O: flows, which a driver performs. What is done is put on record where ther
 import json
 import logging
 import os
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from attrs import define, evolve
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 from . import uploading
-from .downloading import Destination, check_destination, download, in_order
+from .downloading import download, in_order
 from .errors import (
     ConfigurationError,
     InvalidInputError,
@@ -41,6 +40,7 @@ from .ledger.interface import (
     source_of,
 )
 from .models import Asset, Estimate, Job, ReframeResult, Submission
+from .paths import Destination, absolute, check_destination, is_result_at
 from .polling import UpdateCallback, checked_timeout, wait
 from .recovery import uncertain
 from .run import Options, Run
@@ -135,7 +135,7 @@ class Pipeline(Submitting):
         options = evolve(options, to=to)
         run = Run(settings=entry.settings, options=options, started=started, content=entry.content)
         run.is_repeatable = True
-        run.target = yield Do(partial(_absolute, to))
+        run.target = yield Do(partial(absolute, to))
         check = partial(check_target, to, run.target, overwrite=options.overwrite)
         yield Do(partial(check, entry))
         yield from self.learn_project()
@@ -280,7 +280,7 @@ class Pipeline(Submitting):
         `key`: what makes two calls the same request, else content, settings and target do.
         """
         to, overwrite = run.options.to, run.options.overwrite
-        run.target = (yield Do(partial(_absolute, to))) if to is not None else None
+        run.target = (yield Do(partial(absolute, to))) if to is not None else None
         check = partial(check_target, to, run.target, overwrite=overwrite)
         if self.ledger is None:
             if is_callers:
@@ -384,9 +384,9 @@ class Pipeline(Submitting):
         job = job_of(entry)
         if options.to is None:
             return []
-        target: str | None = yield Do(partial(_absolute, options.to))
+        target: str | None = yield Do(partial(absolute, options.to))
         folder = Path(options.to) if (target or "").endswith(os.sep) else Path(options.to).parent
-        known = [Path(file) for file in entry.files if _is_of(Path(file), target)]
+        known = [Path(file) for file in entry.files if is_result_at(Path(file), target)]
         files = [folder / file.name for file in known]  # as `to` was given
         if not options.overwrite and files and (yield Do(lambda: all(map(Path.exists, files)))):
             return files
@@ -463,7 +463,7 @@ def may_have_files(entry: Entry, target: str | None) -> bool:
     """Whether what is at this target may be its result."""
     is_begun = entry.state not in {"new", "claimed"} or entry.job_id is not None
     return is_begun and (
-        entry.target == target or any(_is_of(Path(f), target) for f in entry.files)
+        entry.target == target or any(is_result_at(Path(f), target) for f in entry.files)
     )
 
 
@@ -511,22 +511,3 @@ def _on_record(entry: Entry, status: str) -> Job:
         error=entry.error,
         cost=entry.cost,
     )
-
-
-def _absolute(to: Destination | None) -> str | None:
-    """A target as it is kept: absolute, and a folder's with a separator."""
-    if to is None:
-        return None
-    is_folder = os.fspath(to).endswith(("/", os.sep)) or Path(to).is_dir()
-    return str(Path(to).absolute()) + (os.sep if is_folder else "")
-
-
-def _is_of(file: Path, target: str | None) -> bool:
-    """Whether a file is one that a job's results make of this target: see `targets`."""
-    if target is None:
-        return False
-    path = Path(target)
-    if target.endswith(os.sep):
-        return file.parent == path
-    name = rf"{re.escape(path.stem)}(-[0-9]+)?{re.escape(path.suffix)}"
-    return file.parent == path.parent and re.fullmatch(name, file.name) is not None

@@ -6,11 +6,11 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from .downloading import Destination, checked_path
 from .errors import ReframeError, WaitTimeoutError
 from .flow import ProgressCallback
 from .ledger.interface import UNRESOLVED, Claim, Post, Terms
 from .models import Submission
+from .paths import Destination, checked_path
 from .polling import UpdateCallback, checked_timeout
 from .video import Video
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from attrs import define, field
 
-from scenario_reframe.downloading import Destination
 from scenario_reframe.driving import AsyncDriver, awaited
 from scenario_reframe.errors import (
     AuthenticationError,
@@ -23,6 +22,7 @@ from scenario_reframe.errors import (
 )
 from scenario_reframe.ledger.interface import BudgetSpentError, Ledger
 from scenario_reframe.models import Job, ReframeResult
+from scenario_reframe.paths import Destination
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.polling import UpdateCallback, checked_timeout
 from scenario_reframe.recovery import read_jobs

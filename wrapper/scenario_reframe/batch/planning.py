@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
-from scenario_reframe.downloading import Destination
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.naming import default_name
+from scenario_reframe.paths import Destination
 from scenario_reframe.pipeline import may_have_files
 from scenario_reframe.settings import request_body
 from scenario_reframe.video import Video, resolve

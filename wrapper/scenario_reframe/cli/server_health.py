@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 from attrs import evolve, frozen
 
+from scenario_reframe.connections import Connections
 from scenario_reframe.credentials import Credentials, find_base_url, find_project_id
 from scenario_reframe.drift import compare, known_settings
-from scenario_reframe.driving import Connections, SyncDriver
+from scenario_reframe.driving import SyncDriver
 from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
 from scenario_reframe.flow import Operation, Reply, send
 from scenario_reframe.model_inputs import read_model

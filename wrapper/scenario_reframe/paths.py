@@ -1,0 +1,70 @@
+"""Where results go: what a target may be, how it is kept, and what its files are called."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from .errors import InvalidInputError
+from .models import Asset
+
+Destination = str | os.PathLike[str]
+
+_EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".mov"}
+
+
+def checked_path(to: object) -> str:
+    """A target as text. Raises InvalidInputError if it is no path."""
+    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidInputError(f"to: {text!r:.80} is no path")
+    return text
+
+
+def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
+    """The target and whether it is a folder, before anything is paid.
+
+    Raises InvalidInputError when nothing could be written there, or something would be lost.
+    """
+    text = checked_path(to)
+    path = Path(text)
+    try:
+        into_folder = path.is_dir() or text.endswith(("/", os.sep))
+        if not into_folder and path.exists() and not overwrite:
+            raise InvalidInputError(f"to: {path} is there already; say overwrite to replace it")
+        if into_folder and path.exists() and not path.is_dir():
+            raise InvalidInputError(f"to: {path} is a file, not a folder")
+        folder = path if into_folder else path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InvalidInputError(f"to: {path} cannot be written: {fault.strerror}") from fault
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInputError(f"to: the folder {folder} cannot be written")
+    return path, into_folder
+
+
+def absolute(to: Destination | None) -> str | None:
+    """A target as it is kept: absolute, and a folder's with a separator."""
+    if to is None:
+        return None
+    is_folder = os.fspath(to).endswith(("/", os.sep)) or Path(to).is_dir()
+    return str(Path(to).absolute()) + (os.sep if is_folder else "")
+
+
+def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Path]:
+    """Where each asset goes: named after itself in a folder, else `name`, `name-2`, ..."""
+    if into_folder:
+        return [to / f"{asset.id}{_EXTENSIONS.get(asset.mime_type, '.mp4')}" for asset in assets]
+    later = [to.with_name(f"{to.stem}-{number}{to.suffix}") for number in range(2, len(assets) + 1)]
+    return [to, *later][: len(assets)]
+
+
+def is_result_at(file: Path, target: str | None) -> bool:
+    """Whether a file is one that `targets` names for a target, as `absolute` keeps it."""
+    if target is None:
+        return False
+    path = Path(target)
+    if target.endswith(os.sep):
+        return file.parent == path
+    name = rf"{re.escape(path.stem)}(-[0-9]+)?{re.escape(path.suffix)}"
+    return file.parent == path.parent and re.fullmatch(name, file.name) is not None
