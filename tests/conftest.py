@@ -11,9 +11,11 @@ from weakref import WeakValueDictionary
 import pytest
 from pytest_httpx import HTTPXMock
 
+from batch_sessions import Batches, batches
 from clients import CLOCK, Caller
 from contracts import Contract, load_spec
 from exchanges import Record
+from ledger_rows import Make, ledgers
 from ledger_sessions import Runs, quick_sandbox
 from sandbox_clips import Client, bar_clip
 from scenario_reframe import ReframeClient
@@ -183,4 +185,31 @@ def runs(request: pytest.FixtureRequest, quick: Sandbox, tmp_path: Path) -> Iter
     """Runs of a program with one ledger, with the async client or as `BOTH` says."""
     is_async = getattr(request, "param", "async") == "async"
     with closing(Runs(quick, tmp_path / "ledger.db", is_async=is_async)) as made:
+        yield made
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a ledger is."""
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def make(path: Path) -> Iterator[Make]:
+    """Opens ledgers at one place."""
+    with ledgers(path) as opener:
+        yield opener
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    """One sandbox for the batches of a module."""
+    with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
+    """Batches of the async client, since one engine does the work of both; or as is told."""
+    with batches(box, tmp_path, getattr(request, "param", "async")) as made:
         yield made

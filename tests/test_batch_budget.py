@@ -1,6 +1,5 @@
 """What a batch may spend: counted from the rows of its run, whoever wrote them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from batch_sessions import (
     GENERATE,
     RATIOS,
     Batches,
-    batches,
     clips,
     errors,
     shapes,
@@ -24,25 +22,10 @@ from batch_sessions import (
 from scenario_reframe import NotFoundError
 from scenario_reframe.batch import engine
 from scenario_reframe.ledger.interface import BudgetSpentError
-from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from timings import SOON
 
 KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "sync, no ledger"], indirect=True)
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
-    """Batches whose jobs cost 40 a piece."""
-    with batches(box, tmp_path, getattr(request, "param", "async")) as made:
-        yield made
 
 
 @KEPT_OR_NOT

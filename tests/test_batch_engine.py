@@ -1,6 +1,5 @@
 """Batches of both clients against the sandbox: what is bought is counted on its side."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from batch_sessions import (
     UPLOADS,
     Batches,
     Most,
-    batches,
     clips,
     errors,
     no_threads_left,
@@ -40,27 +38,12 @@ from scenario_reframe import (
     ReframeError,
 )
 from scenario_reframe.batch import engine
-from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, rewrite
 from timings import SOON
 
 BOTH = pytest.mark.parametrize("batch", ["sync", "async"], indirect=True)
 """For what the bridge from threads to asyncio could do otherwise."""
 KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "async, no ledger"], indirect=True)
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
-    """Batches of the async client, since one engine does the work of both; or as is told."""
-    with batches(box, tmp_path, getattr(request, "param", "async")) as made:
-        yield made
 
 
 # --- the whole of it, and again ------------------------------------------------------------------

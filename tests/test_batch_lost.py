@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -50,20 +50,6 @@ KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "sync, no ledger"], ind
 LOST = drop(after=True)
 """The job is made, and its reply is lost."""
 NEVER_CAME = drop()
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
-    """Batches of the async client, since one engine does the work of both; or as is told."""
-    with batches(box, tmp_path, getattr(request, "param", "async")) as made:
-        yield made
 
 
 # --- seeds that the client draws -----------------------------------------------------------------

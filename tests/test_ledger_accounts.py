@@ -1,6 +1,5 @@
 """Whose rows are whose in a ledger, and how a key finds those of its project."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from ledger_rows import (
     Make,
     claimed,
     job,
-    ledgers,
     posting,
     sql,
     submitted,
@@ -18,19 +16,6 @@ from ledger_rows import (
 from scenario_reframe import (
     ConfigurationError,
 )
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the ledger is."""
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
-        yield opener
 
 
 def test_accounts_are_apart(make: Make) -> None:

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from ledger_rows import (
     claimed,
     end,
     job,
-    ledgers,
     locked,
     open_ledger,
     outcomes,
@@ -41,19 +40,6 @@ from waiting import Clock
 
 HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
 """Waits for nobody."""
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the ledger is."""
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
-        yield opener
 
 
 # --- what cannot be written now --------------------------------------------------------------

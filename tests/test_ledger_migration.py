@@ -3,14 +3,13 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ledger_rows import BASE, PROJECT, Make, job, ledgers, sql, submission
+from ledger_rows import BASE, PROJECT, Make, job, sql, submission
 from scenario_reframe import LedgerBusyError
 from scenario_reframe.cli.ledger_health import Scope, health
 from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, Terms
@@ -76,13 +75,6 @@ def path(tmp_path: Path) -> Path:
     connection.executescript(TABLES)
     connection.close()
     return place
-
-
-@pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
-        yield opener
 
 
 def settings_of(number: int) -> dict[str, Any]:

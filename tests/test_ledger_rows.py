@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,6 @@ from ledger_rows import (
     end,
     job,
     lapse,
-    ledgers,
     outcomes,
     posting,
     renewers,
@@ -40,20 +39,6 @@ from scenario_reframe import (
 )
 from scenario_reframe.ledger.interface import Claim, Entry, Ledger, Post, Terms
 from waiting import Clock, until
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the ledger is."""
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
-        yield opener
-
 
 # --- entries ---------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
 """What must hold in the moment of a POST: twins, slots, and a budget, over all processes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from ledger_rows import (
     claimed,
     end,
     job,
-    ledgers,
     outcomes,
     posting,
     request,
@@ -30,19 +29,6 @@ from scenario_reframe.ledger.interface import (
     TwinOpenError,
 )
 from scenario_reframe.ledger.store import SqlLedger
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Where the ledger is."""
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
-        yield opener
 
 
 def test_a_target_that_is_taken_keeps_the_post_back(make: Make, path: Path) -> None:
