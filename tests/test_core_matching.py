@@ -189,10 +189,17 @@ def test_no_job_is_that_of_a_caller_s_seed_if_the_server_s_time_is_not_known() -
 
 
 def test_submission_without_a_video_does_not_take_a_job_that_has_one() -> None:
-    """The same seed with a video of its own may be another's."""
+    """The same with a video of its own may be another's."""
+    sent = {"seed": SEED, "numFrames": 100}
+    submission = new_submission(sent, "t", None, NOON)
+    assert verdict_on(job(sent), submission) == "match"
+    assert verdict_on(job({**sent, "videoUrl": "asset_in"}), submission) == "candidate"
+
+
+def test_callers_seed_alone_is_no_match() -> None:
+    """A server that shows nothing but the seed would show another's job like this, too."""
     submission = new_submission({"seed": SEED}, "t", None, NOON)
-    assert verdict_on(job({"seed": SEED}), submission) == "match"
-    assert verdict_on(job({"seed": SEED, "videoUrl": "asset_in"}), submission) == "candidate"
+    assert verdict_on(job({"seed": SEED}), submission) == "candidate"
 
 
 @pytest.mark.parametrize("kind", ["upload", "assets-download", 5])

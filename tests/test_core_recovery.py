@@ -9,6 +9,7 @@ import pytest
 from scenario_reframe import (
     ApiError,
     ConnectionFailedError,
+    JobFailedError,
     PermissionDeniedError,
     RateLimitedError,
     Submission,
@@ -352,6 +353,22 @@ def test_second_post_that_fails_closes_itself_alone(second: Reply | NoReply) -> 
         scene.reframe()
     assert len(scene.posted) == posted
     assert scene.entries[0].job_id == "job_mine"
+
+
+def test_failed_job_of_the_second_post_hides_nothing_of_the_first() -> None:
+    """The same call buys nothing: it looks for the job that the first may have made."""
+    failed = reply({"job": job_record("job_9", "failure")})
+    scene = Scene(lost(), MADE, has_ledger=True, by_id={"job_9": failed})
+    with pytest.raises(JobFailedError):
+        scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
+    with pytest.raises(SubmissionUncertainError) as caught:
+        scene.reframe()
+    assert not caught.value.candidates
+    scene.pages = [[mine(), mine("job_9")]]
+    with pytest.raises(ApiError):  # of the wait: the scene has no such job
+        scene.reframe()
+    assert len(scene.posted) == 2
+    assert [entry.job_id for entry in scene.entries] == ["job_9", "job_mine"]
 
 
 def test_deferred_second_post_leaves_the_first_uncertain() -> None:

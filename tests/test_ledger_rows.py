@@ -507,6 +507,31 @@ def test_a_second_job_of_an_entry_is_kept_beside_it(make: Make, path: Path) -> N
     assert [entry.state for entry in ledger.entries()] == ["done", "done"]
 
 
+def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
+    make: Make, path: Path
+) -> None:
+    """It is set aside: the request is not begun anew, and looks for its other job."""
+    ledger = make()
+    claim = posting(ledger)
+    end(ledger, claim, "uncertain")
+    ledger.open_post(claim, submission(), Terms())
+    ledger.made(claim.token, job(2, cost=4.0))
+    ledger.seen(job(2, "failure", error="no memory"))
+    ledger.release(claim)
+    beside, first = ledger.entries()
+    assert (beside.job_id, beside.state, beside.error) == ("job_2", "failed", "no memory")
+    assert (first.job_id, first.state, first.error) == (None, "uncertain", None)
+    again = claimed(ledger)
+    assert again.entry.id == first.id
+    assert [post.outcome for post in again.posts] == ["uncertain"]
+    assert ledger.owned_by_others(again.token, ["job_1", "job_2"]) == {"job_2"}
+    assert ledger.made(again.token, job(1))
+    assert sorted(outcomes(path)) == ["made", "made"]
+    ledger.seen(job(1, "failure"))
+    assert [entry.state for entry in ledger.entries()] == ["failed", "failed"]
+    assert claimed(ledger).entry.id not in {beside.id, first.id}
+
+
 def test_one_job_answers_one_request(make: Make, path: Path) -> None:
     """The second that takes it for its own is told so; other accounts may have the same id."""
     ledger = make()

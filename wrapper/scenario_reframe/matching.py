@@ -50,7 +50,10 @@ def verdict_on(job: Job, submission: Submission) -> Verdict:
     if submission.is_seed_drawn:
         is_it = "seed" in echoed and agreement("seed", submission.seed, echoed["seed"])
         return "match" if is_it else "candidate"
-    agrees = all(key in echoed and agreement(key, body[key], echoed[key]) for key in body)
+    # An echo of the seed alone says nothing of what else was asked for.
+    agrees = len(body) > 1 and all(
+        key in echoed and agreement(key, body[key], echoed[key]) for key in body
+    )
     is_plain = VIDEO_FIELD in body or VIDEO_FIELD not in echoed
     is_usual = all(
         _is_default(key, value) for key, value in echoed.items() if key in _ROWS and key not in body

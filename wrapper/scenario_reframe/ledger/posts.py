@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from typing import Any
 
 from scenario_reframe.models import Job, Submission
 
@@ -58,6 +59,13 @@ _KEEP_BESIDE = """
     ) SELECT account, :key, :token, 'submitted', content, source, settings, target, run, :job_id,
         coalesce(:cost, cost), created_at, CLOCK FROM entries WHERE id = :id RETURNING id
 """
+
+_TAKE_JOB_AWAY = """
+    UPDATE entries SET state = 'uncertain', job_id = NULL, asset_ids = '[]', updated_at = CLOCK
+    WHERE id = :id
+"""
+_MOVE_POST = "UPDATE posts SET entry = :beside WHERE entry = :id AND job_id = :job_id"
+COUNT_UNRESOLVED = "SELECT count(*) FROM posts WHERE entry = :id AND outcome IN UNRESOLVED"
 
 
 def add_post(
@@ -139,12 +147,30 @@ def keep_job(transaction: Transaction, account: int, token: str, job: Job) -> bo
     if row["job_id"] is None and row["state"] in UNFINISHED:
         transaction.run(_SET_JOB, id=row["id"], **of_job)
     else:
-        new = secrets.token_hex(16)
-        made = transaction.one(_KEEP_BESIDE, id=row["id"], key=beside, token=new, **of_job)
-        entry = made["id"]
+        entry = _keep_beside(transaction, row, beside, of_job)
     lease_until = row["lease_until"]
     transaction.run(_MADE, id=row["id"], entry=entry, job_id=job.id, lease_until=lease_until)
     return True
+
+
+def set_aside(transaction: Transaction, row: Row) -> int:
+    """Move a failed job to an entry beside its own, if another POST may have made one too.
+
+    The entry of the job from now on. Its request is not over: that other job may be there.
+    """
+    (unresolved,) = transaction.one(COUNT_UNRESOLVED, id=row["id"])
+    if not unresolved:
+        return int(row["id"])
+    job = {"job_id": row["job_id"], "cost": row["cost"]}
+    transaction.run(_TAKE_JOB_AWAY, id=row["id"])
+    beside = _keep_beside(transaction, row, f"{row['key']}:{row['job_id']}", job)
+    transaction.run(_MOVE_POST, id=row["id"], beside=beside, job_id=row["job_id"])
+    return beside
+
+
+def _keep_beside(transaction: Transaction, row: Row, key: str, job: dict[str, Any]) -> int:
+    token = secrets.token_hex(16)
+    return int(transaction.one(_KEEP_BESIDE, id=row["id"], key=key, token=token, **job)["id"])
 
 
 def _is_ours(row: Row, claim: Claim, owner: str) -> bool:

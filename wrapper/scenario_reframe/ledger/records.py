@@ -10,6 +10,7 @@ from scenario_reframe.models import Job
 from .accounts import Account
 from .database import Database, Row, Transaction
 from .interface import Entry, digest_of
+from .posts import set_aside
 from .rows import ENTRY, entry_of, packed, shown
 from .terms import check_budget
 
@@ -58,11 +59,12 @@ class Records:
 
     def owned_by_others(self, token: str, job_ids: Collection[str]) -> frozenset[str]:
         """Which of these jobs belong to other requests than this one."""
-        # What is kept beside an entry (see `made`) is its own.
+        # What is kept beside an entry (see `made`) is its own, unless it was set aside as failed:
+        # then another job is looked for.
         query = """SELECT e.job_id FROM entries e
             WHERE e.account = :account AND e.job_id IN ITEMS AND e.token <> :token
-            AND NOT EXISTS (SELECT 1 FROM entries o
-                WHERE o.token = :token AND e.key = o.key || ':' || e.job_id)"""
+            AND NOT (e.state <> 'failed' AND EXISTS (SELECT 1 FROM entries o
+                WHERE o.token = :token AND e.key = o.key || ':' || e.job_id))"""
         with self.database.transaction() as transaction:
             account, items = self.account.id_in(transaction), json.dumps(list(job_ids))
             rows = transaction.rows(query, account=account, items=items, token=token)
@@ -83,7 +85,8 @@ class Records:
                 "error": shown(job.error),
             }
             if any(row[name] != value for name, value in new.items()):  # else nothing is written
-                transaction.run(_SEEN, id=row["id"], **new)
+                entry = set_aside(transaction, row) if state == "failed" else row["id"]
+                transaction.run(_SEEN, id=entry, **new)
 
         self.database.keep_or_raise(write)
 

@@ -25,7 +25,7 @@ from .database import Database, Row, Transaction
 from .interface import Check, Claim, ClipRequest, Entry, Post, Terms, accept
 from .lease import Leases, lease_out, renew
 from .migration import prepare
-from .posts import add_post, drop_post, keep_end, keep_job, set_posting
+from .posts import COUNT_UNRESOLVED, add_post, drop_post, keep_end, keep_job, set_posting
 from .records import Records
 from .rows import ENTRY, PostRow, entry_of, packed, post_of, request_key, shown
 from .terms import check_terms, owned
@@ -49,9 +49,6 @@ _SAME = f"""
 _RELEASE = """
     UPDATE entries SET state = :state, error = :error, owner = NULL, lease_until = CLOCK,
         updated_at = CLOCK WHERE id = :id
-"""
-_IS_UNRESOLVED = """
-    SELECT count(*) FROM posts WHERE entry = :id AND outcome IN UNRESOLVED
 """
 
 
@@ -273,7 +270,7 @@ def _state_after_release(transaction: Transaction, row: Row, error: BaseExceptio
         return str(row["state"])
     if isinstance(error, SubmissionUncertainError):
         return "uncertain"
-    (unresolved,) = transaction.one(_IS_UNRESOLVED, id=row["id"])
+    (unresolved,) = transaction.one(COUNT_UNRESOLVED, id=row["id"])
     return "new" if error is None or unresolved else "failed"
 
 
