@@ -64,6 +64,11 @@ class Post:
         """Whether its sender has proof that it made no job."""
         return self.is_answered and self.fate.kind == "refused"
 
+    @property
+    def is_deferred(self) -> bool:
+        """Whether its sender was told to come later."""
+        return self.is_answered and self.fate.kind == "deferred"
+
 
 @define(eq=False)
 class Request:
@@ -137,6 +142,7 @@ class Rules:
     requests: list[Request] = field(factory=list)
     owners: dict[str, Request] = field(factory=dict)
     entries: dict[int, Request] = field(factory=dict)
+    closed: set[int] = field(factory=set)
     found: dict[tuple[Process, str], str] = field(factory=dict)
     uncertain: list[tuple[Request, Submission]] = field(factory=list)
 
@@ -151,15 +157,13 @@ class Rules:
             if post.is_refused or (has_failed and not request.wish.is_callers_key):
                 continue
             needed = SETTLED
-            if not (post.is_answered and post.fate.kind == "deferred"):
+            if not post.is_deferred:
                 _require(walk.permission is not None, "a second POST without permission")
                 needed, needs_permission = walk.permission or 0.0, True
-            reading = walk.reading
-            _require(reading is not None and reading.is_whole, "the list was not read to its end")
-            assert reading is not None
-            passed = reading.began - _latest_end(post) + self._slack(post)
+            passed = self._passed(walk, post)
             _require(passed >= needed, f"{passed} of {needed} s passed before a POST")
-            shown = [job.id for job in reading.shown if job.request == request.number]
+            read = walk.reading.shown if walk.reading is not None else []
+            shown = [job.id for job in read if job.request == request.number]
             _require(not shown, f"a second POST although {shown} could be read in the list")
         request.permitted += needs_permission
 
@@ -216,17 +220,29 @@ class Rules:
             request = self.entries.setdefault(number, walk.request)
             if job_id is not None:
                 self.check_owner(request, job_id)
-            if state != "failed":
-                continue
-            for post in request.posts:
-                if post.entry != number:
-                    continue
-                has_failed = post.made is not None and post.made.fate.fails
-                # Its job is another one, if it has one: an equal one, or of a permitted POST.
-                is_other = not request.is_seed_drawn or request.permitted > 0
-                is_known = job_id is not None and (post.made is None or is_other)
-                is_settled = post.is_refused or has_failed or is_known
-                _require(is_settled, f"closed as failed in spite of {post.made or post.fate}")
+            if state == "failed" and number not in self.closed:
+                self.closed.add(number)
+                for post in request.posts:
+                    if post.entry == number:
+                        self._check_closed(walk, post, has_job=job_id is not None)
+
+    def _check_closed(self, walk: Walk, post: Post, *, has_job: bool) -> None:
+        """An entry is closed as failed only if none of its POSTs has a job that may succeed."""
+        if post.made is None and not has_job:
+            is_none = post.is_refused or (post.is_deferred and self._passed(walk, post) >= SETTLED)
+            _require(is_none, f"closed as failed, which {post.fate} does not prove")
+        # Its job may be another one: an equal one, or that of a POST that somebody permitted.
+        is_other = has_job and not (walk.request.is_seed_drawn and walk.request.permitted == 0)
+        is_alive = post.made is not None and not post.made.fate.fails
+        _require(is_other or not is_alive, f"closed as failed in spite of {post.made}")
+
+    def _passed(self, walk: Walk, post: Post) -> float:
+        """Seconds from a POST's end to the last reading of the whole list, and what may lack."""
+        reading = walk.reading
+        _require(reading is not None and reading.is_whole, "the list was not read to its end")
+        assert reading is not None
+        ended = post.handed + LONGEST_POST if post.ended is None else post.ended
+        return reading.began - ended + self._slack(post)
 
     def _check_found(self, walk: Walk, token: str, job: Job | None) -> None:
         known, error = self.found.get((walk.process, token)), walk.error
@@ -253,10 +269,6 @@ class Rules:
     def rows(self) -> list[Row]:
         """The ledger's entries: id, state and job."""
         return []
-
-
-def _latest_end(post: Post) -> float:
-    return post.handed + LONGEST_POST if post.ended is None else post.ended
 
 
 def _require(condition: object, message: str) -> None:

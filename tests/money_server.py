@@ -57,7 +57,8 @@ ANSWERS = {
     "named": ("job", "bare job", "bare id", "oddly nested"),
     "swapped": ("another's job",),
     "refused": tuple(REFUSALS),
-    "doubtful": (*DOUBTFUL, *BREAKS),
+    "doubtful": tuple(DOUBTFUL),
+    "broken": tuple(BREAKS),
     "deferred": tuple(DEFERRALS),
 }
 ECHOES = (

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 from attrs import evolve, frozen
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -20,11 +20,12 @@ from money_rules import Process, ViolationError, Walk, Wish
 from money_server import ANSWERS, ECHOES, Fate, ModelServer
 
 BOUNDED = settings(
-    max_examples=60,
+    max_examples=150,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
     database=None,
+    print_blob=False,
     suppress_health_check=list(HealthCheck),
 )
 
@@ -34,7 +35,7 @@ ANSWER = st.sampled_from([NEVER_SENT, *ANSWERS]).flatmap(
 FATES = st.builds(
     Fate,
     answer=ANSWER,
-    made=st.sampled_from([0.0, None, 0.0, 2.0, 70.0, 700.0]),
+    made=st.sampled_from([0.0, None, 0.0, 2.0, 70.0]),
     lag=st.sampled_from([0.0, 0.0, 3.0, 20.0, 90.0]),
     echo=st.sampled_from(ECHOES),
     created=st.sampled_from([0.0, 0.0, -7200.0, 7200.0]),
@@ -44,6 +45,14 @@ PLACE = st.integers(0, 7)
 PERMISSIONS = st.sampled_from([None, None, 0.0, 30.0, 600.0])
 STEPS = st.sampled_from([2, 5, 10, 25, 200])
 GETS = st.sampled_from(["", "", "", "cut", "503", "403", "429"])
+EVENTS = st.sampled_from(
+    [
+        "killed", "killed, and noticed", "started", "stopped", "continued", "continued",
+        "clock 0", "clock -18000", "clock -60", "clock 60", "clock 18000",
+        "stranger", "stranger, changed",
+    ]
+)  # fmt: skip
+MOST_PROCESSES = 3
 
 
 @frozen
@@ -75,10 +84,10 @@ class Call:
 
 CALLS = st.builds(
     Call,
-    seed=st.sampled_from([None, None, 7, 8]),
-    prompt=st.sampled_from([None, None, "", "a horse ", "a cow"]),
-    num_frames=st.sampled_from([None, None, 100]),
-    video=st.sampled_from(["asset_a", "asset_a", "asset_b", None]),
+    seed=st.sampled_from([None, None, 7, 7, 7, 8]),
+    prompt=st.sampled_from([None, None, None, None, "", "a horse "]),
+    num_frames=st.sampled_from([None, None, None, 100]),
+    video=st.sampled_from(["asset_a", "asset_a", "asset_a", "asset_b", None]),
     is_keyed=st.booleans(),
     is_reframe=st.booleans(),
     permission=PERMISSIONS,
@@ -152,26 +161,6 @@ class MoneyMachine(RuleBasedStateMachine):
         if (walk := self.walk(place)) is not None:
             self.world.interrupt(walk, error())
 
-    @rule(place=PLACE, is_noticed=st.booleans())
-    def kill(self, place: int, is_noticed: bool) -> None:
-        """A process ends, and another begins."""
-        process = self.world.processes[place % len(self.world.processes)]
-        self.world.kill(process, is_noticed=is_noticed)
-        if not self.world.processes:
-            self.world.start()
-
-    @precondition(lambda self: self.world.has_ledger and len(self.world.processes) < 3)
-    @rule()
-    def start(self) -> None:
-        """A second process."""
-        self.world.start()
-
-    @precondition(lambda self: self.world.has_ledger)
-    @rule(place=PLACE, is_stopped=st.booleans())
-    def stop(self, place: int, is_stopped: bool) -> None:
-        """SIGSTOP, and SIGCONT."""
-        self.world.processes[place % len(self.world.processes)].is_stopped = is_stopped
-
     @precondition(lambda self: self.world.has_ledger)
     @rule(place=PLACE, entry=PLACE, permission=PERMISSIONS, fate=FATES, steps=STEPS)
     def resume(
@@ -197,22 +186,35 @@ class MoneyMachine(RuleBasedStateMachine):
         """Time passes."""
         self.world.tick(seconds)
 
-    @rule(seconds=st.sampled_from([0.0, -18_000.0, -60.0, 60.0, 18_000.0]))
-    def set_clock(self, seconds: float) -> None:
-        """The machine's clock is set. It is never a day ahead: then the list would not be read."""
-        self.world.was_set_forward |= seconds > self.world.set_by
-        self.world.set_by = seconds
+    # One rule, so that such things are rarer than what callers do.
+    @rule(what=EVENTS, place=PLACE, fate=FATES)
+    def happen(self, what: str, place: int, fate: Fate) -> None:
+        """Something happens to the processes, to the machine or at the server."""
+        world = self.world
+        process = world.processes[place % len(world.processes)]
+        match what.split():
+            case ["killed", *seen]:
+                world.kill(process, is_noticed=bool(seen))
+                if not world.processes:
+                    world.start()
+            case ["started"] if world.has_ledger and len(world.processes) < MOST_PROCESSES:
+                world.start()
+            case ["stopped" | "continued"]:
+                process.is_stopped = what == "stopped" and world.has_ledger
+            case ["clock", seconds]:
+                # It is never a day ahead: then the list would not be read that far back.
+                world.was_set_forward |= float(seconds) > world.set_by
+                world.set_by = float(seconds)
+            case ["stranger", *changed] if world.requests:
+                self.stranger(place, fate, {"numFrames": 100} if changed else {})
 
-    @precondition(lambda self: self.world.requests)
-    @rule(which=PLACE, fate=FATES, frames=st.sampled_from([{}, {}, {"numFrames": 100}]))
-    def stranger(self, which: int, fate: Fate, frames: dict[str, int]) -> None:
+    def stranger(self, place: int, fate: Fate, changes: dict[str, int]) -> None:
         """Somebody else of the project asks for something like it."""
-        request = self.world.requests[which % len(self.world.requests)]
-        if request.body is None:
-            return
-        seed = 77 if request.is_seed_drawn else request.body["seed"]
-        body = {**request.body, "seed": seed, **frames}
-        self.world.server.take(None, body, evolve(fate, answer="504"))
+        request = self.world.requests[place % len(self.world.requests)]
+        if request.body is not None:
+            seed = 77 if request.is_seed_drawn else request.body["seed"]
+            body = {**request.body, "seed": seed, **changes}
+            self.world.server.take(None, body, evolve(fate, answer="504"))
 
     def teardown(self) -> None:
         """All is brought to its end, if nothing was wrong before."""
@@ -240,7 +242,8 @@ FOUND_SOON = (
 
 @pytest.mark.parametrize("rule_taken_out", FOUND_SOON)
 def test_the_model_sees_it_when_a_rule_is_taken_out(rule_taken_out: str) -> None:
-    """Each rule is one that the model would miss."""
-    generous = settings(BOUNDED, max_examples=3000, phases=[Phase.generate], print_blob=False)
+    """None of them is one that the model would not miss."""
+    generous = settings(BOUNDED, max_examples=3000, derandomize=False, phases=[Phase.generate])
+    machine = seed(0)(type(rule_taken_out, (MoneyMachine,), {}))
     with mutated(MUTANTS[rule_taken_out]), pytest.raises(ViolationError):
-        run_state_machine_as_test(MoneyMachine, settings=generous)
+        run_state_machine_as_test(machine, settings=generous)
