@@ -78,7 +78,7 @@ MUTANTS: dict[str, Mutant] = {
     "an exception's class tells what was sent": {"submitting.send": _by_class},
     "the list is read to the end of its first page": {"recovery.next_token": lambda *_: None},
     "a refusal closes whatever was sent": {
-        "ledger.store._IS_UNRESOLVED": "SELECT 0 WHERE :id IS NOT NULL"
+        "ledger.store.COUNT_UNRESOLVED": "SELECT 0 WHERE :id IS NOT NULL"
     },
     "the answer to another's request is believed": {"submitting.contradicts": lambda *_: False},
 }

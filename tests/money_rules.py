@@ -1,6 +1,6 @@
 """What must be true of every paid job, checked after every step of the model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -222,19 +222,24 @@ class Rules:
                 self.check_owner(request, job_id)
             if state == "failed" and number not in self.closed:
                 self.closed.add(number)
-                for post in request.posts:
-                    if post.entry == number:
-                        self._check_closed(walk, post, has_job=job_id is not None)
+                posts = [post for post in request.posts if post.entry == number]
+                self._check_closed(walk, posts, has_job=job_id is not None)
 
-    def _check_closed(self, walk: Walk, post: Post, *, has_job: bool) -> None:
+    def _check_closed(self, walk: Walk, posts: Sequence[Post], *, has_job: bool) -> None:
         """An entry is closed as failed only if none of its POSTs has a job that may succeed."""
-        if post.made is None and not has_job:
-            is_none = post.is_refused or (post.is_deferred and self._passed(walk, post) >= SETTLED)
-            _require(is_none, f"closed as failed, which {post.fate} does not prove")
+        unproven = [post for post in posts if not self._made_none(walk, post)]
+        fates = [post.fate for post in unproven]
+        _require(len(unproven) <= has_job, f"closed as failed, which {fates} do not prove")
         # Its job may be another one: an equal one, or that of a POST that somebody permitted.
         is_other = has_job and not (walk.request.is_seed_drawn and walk.request.permitted == 0)
-        is_alive = post.made is not None and not post.made.fate.fails
-        _require(is_other or not is_alive, f"closed as failed in spite of {post.made}")
+        alive = [post.made for post in posts if post.made and not post.made.fate.fails]
+        _require(is_other or not alive, f"closed as failed in spite of {alive}")
+
+    def _made_none(self, walk: Walk, post: Post) -> bool:
+        """Whether it is proven of a POST: after a 429, the list shows it to who looks later."""
+        if post.is_refused or (post.made is not None and post.made.fate.fails):
+            return True
+        return post.is_deferred and self._passed(walk, post) >= SETTLED
 
     def _passed(self, walk: Walk, post: Post) -> float:
         """Seconds from a POST's end to the last reading of the whole list, and what may lack."""

@@ -35,7 +35,7 @@ ANSWER = st.sampled_from([NEVER_SENT, *ANSWERS]).flatmap(
 FATES = st.builds(
     Fate,
     answer=ANSWER,
-    made=st.sampled_from([0.0, None, 0.0, 2.0, 70.0]),
+    made=st.sampled_from([0.0, None, 0.0, 2.0, 70.0, 700.0]),
     lag=st.sampled_from([0.0, 0.0, 3.0, 20.0, 90.0]),
     echo=st.sampled_from(ECHOES),
     created=st.sampled_from([0.0, 0.0, -7200.0, 7200.0]),
