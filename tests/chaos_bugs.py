@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scenario_reframe import part_files, submitting
+from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.errors import ReframeError
-from scenario_reframe.flow import Flow, Handover, Operation, send
+from scenario_reframe.flow.steps import Flow, Handover
 
 CLIENT = Path(__file__).parents[1] / "scripts" / "_chaos_client.py"
 

@@ -6,14 +6,15 @@ from typing import Any
 import httpx
 import pytest
 
-from scenario_reframe import driving, matching, recovery, submitting
+from scenario_reframe import matching, recovery, submitting
 from scenario_reframe.errors import (
     PermissionDeniedError,
     RateLimitedError,
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import NoReply, Send
+from scenario_reframe.flow import async_driver, sync_driver
+from scenario_reframe.flow.steps import NoReply, Send
 from scenario_reframe.ledger import accounts, records, store
 from scenario_reframe.ledger.interface import Outcome
 from scenario_reframe.models import Job, Submission
@@ -32,7 +33,8 @@ def proof_by_the_body(patch: pytest.MonkeyPatch) -> None:
             step.handover.happened = was_sent
         return NoReply(error, sent=was_sent)
 
-    patch.setattr(driving, "no_reply", by_class)
+    for driver in (sync_driver, async_driver):
+        patch.setattr(driver, "no_reply", by_class)
 
 
 def strict_match(patch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,10 @@ from attrs import define, field
 from money_processes import Processes
 from money_rules import Post, Process, Reading, Request, ViolationError, Walk, Wish
 from money_server import Fate
+from scenario_reframe.api.operations import PAGE_SIZE
 from scenario_reframe.errors import SubmissionUncertainError
-from scenario_reframe.flow import Do, NoReply, Pause, Reply, Send, Step, Tell
+from scenario_reframe.flow.steps import Do, NoReply, Pause, Reply, Send, Step, Tell
 from scenario_reframe.models import Submission
-from scenario_reframe.operations import PAGE_SIZE
 from scenario_reframe.run import Options
 
 NEVER_SENT = "never sent"

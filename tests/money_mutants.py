@@ -8,12 +8,13 @@ from unittest.mock import patch
 import httpx
 from attrs import evolve
 
-from scenario_reframe import matching, recovery, submitting
+from scenario_reframe import matching, resubmitting, submitting
+from scenario_reframe.api.calling import send
 from scenario_reframe.errors import ApiError, ConnectionFailedError, ReframeError
-from scenario_reframe.flow import Handover, send
+from scenario_reframe.flow.steps import Handover
 from scenario_reframe.ledger.interface import Outcome, Post
 from scenario_reframe.models import Job, Submission
-from scenario_reframe.recovery import Reading
+from scenario_reframe.resubmitting import Reading
 from scenario_reframe.timing import Timing
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
@@ -65,7 +66,7 @@ def _by_class(
 
 
 _NEW, _PROVEN_BY = submitting.new_submission, submitting.proven_by
-_VERDICT, _MAY = matching.verdict_on, recovery.may_post_again
+_VERDICT, _MAY = matching.verdict_on, resubmitting.may_post_again
 
 MUTANTS: dict[str, Mutant] = {
     "a caller's seed counts as drawn": {"submitting.new_submission": _new},

@@ -12,9 +12,9 @@ from attrs import define, field
 
 from money_rules import LONGEST_POST, Process, Row, Rules, Walk
 from money_server import BEGIN
+from scenario_reframe.api.operations import Operations
 from scenario_reframe.ledger.lease import Leases
 from scenario_reframe.ledger.store import SqlLedger
-from scenario_reframe.operations import Operations
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.recovery import Known
 from scenario_reframe.timing import Timing

@@ -12,7 +12,7 @@ from scenario_reframe.errors import (
     ConnectionFailedError,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import Flow, Step
+from scenario_reframe.flow.steps import Flow, Step
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.models import Job, ReframeResult, Submission
 from scenario_reframe.pipeline import Pipeline

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from attrs import define, field, frozen
 
-from scenario_reframe.flow import NoReply, Reply, Request
+from scenario_reframe.flow.steps import NoReply, Reply, Request
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
 BEGIN = datetime(2026, 1, 1, 10, tzinfo=UTC)

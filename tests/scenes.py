@@ -10,11 +10,11 @@ import pytest
 from attrs import evolve
 
 from scenario_reframe import Job, ReframeError, ReframeResult
-from scenario_reframe.flow import Flow, NoReply, Reply, Request, Send
+from scenario_reframe.api.json_values import iso
+from scenario_reframe.flow.steps import Flow, NoReply, Reply, Request, Send
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline
-from scenario_reframe.reading import iso
 from scenario_reframe.recovery import Known
 from scenario_reframe.run import Options
 from stepping import START, SUBMIT_PATH, Answer, Stepper, Unsent, job_record, reply

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from attrs import field, frozen
 
-from scenario_reframe.flow import (
+from scenario_reframe.api.operations import Operations
+from scenario_reframe.flow.steps import (
     Do,
     Flow,
     NoReply,
@@ -21,7 +22,6 @@ from scenario_reframe.flow import (
     Tell,
     Together,
 )
-from scenario_reframe.operations import Operations
 from scenario_reframe.timing import Timing
 from scenario_reframe_api.settings import MODEL_ID
 

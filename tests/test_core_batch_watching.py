@@ -19,7 +19,7 @@ from scenario_reframe.batch.watching import (
     Waiting,
     watch,
 )
-from scenario_reframe.flow import NoReply, Pull, Push, Reply, Send
+from scenario_reframe.flow.steps import NoReply, Pull, Push, Reply, Send
 from stepping import START, Stepper, job_record, lost, reply
 
 EPOCH = datetime(2026, 1, 1, 10, tzinfo=UTC)

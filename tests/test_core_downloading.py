@@ -18,11 +18,11 @@ from scenario_reframe import (
     NotFoundError,
     ReframeError,
 )
+from scenario_reframe.api.operations import Operations
 from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, download
-from scenario_reframe.flow import Progress, Pull, Send
-from scenario_reframe.operations import Operations
+from scenario_reframe.flow.steps import Progress, Pull, Send
 from scenario_reframe.part_files import PartFile, Plan, Verdict, judge
-from scenario_reframe.paths import check_destination, targets
+from scenario_reframe.result_paths import check_destination, targets
 from stepping import Answer, File, Stepper, asset_reply, job_record, job_reply, lost, reply
 
 DATA = bytes(range(100))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scenario_reframe import Job, LedgerBusyError, Submission, SubmissionUncertainError
-from scenario_reframe.flow import Do, Flow, Pause, Reply, Send
+from scenario_reframe.flow.steps import Do, Flow, Pause, Reply, Send
 from scenario_reframe.matching import agreement, contradicts, sort_out, twin_of, verdict_on
 from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD

@@ -16,12 +16,11 @@ from scenario_reframe import (
     ServerError,
     UnexpectedResponseError,
 )
-from scenario_reframe.flow import Request, repeat, send
-from scenario_reframe.operations import Operations, checked_id, within
-from scenario_reframe.reading import (
-    api_error,
-)
-from scenario_reframe.retry import ATTEMPTS, is_passing, pause_before_retry
+from scenario_reframe.api.calling import repeat, send, within
+from scenario_reframe.api.operations import Operations, checked_id
+from scenario_reframe.api.replies import api_error
+from scenario_reframe.api.retry import ATTEMPTS, is_passing, pause_before_retry
+from scenario_reframe.flow.steps import Request
 from scenario_reframe.timing import USUAL
 from stepping import Stepper, asset_record, job_record, lost, reply
 

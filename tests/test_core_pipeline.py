@@ -21,7 +21,7 @@ from scenario_reframe import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from scenario_reframe.flow import Do
+from scenario_reframe.flow.steps import Do
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline, id_of
 from scenario_reframe.run import Options

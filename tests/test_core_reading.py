@@ -17,23 +17,21 @@ from scenario_reframe import (
     ServerError,
     UnexpectedResponseError,
 )
-from scenario_reframe.flow import Reply
-from scenario_reframe.models import expiry_of
-from scenario_reframe.operations import Operations
-from scenario_reframe.reading import (
-    api_error,
+from scenario_reframe.api.json_values import (
     given,
     http_date,
     moment,
     number,
-    parse_reply,
     record,
-    retry_after,
     text_or_none,
     whole,
     without_nulls,
 )
-from scenario_reframe.text import printable
+from scenario_reframe.api.operations import Operations
+from scenario_reframe.api.replies import api_error, parse_reply, retry_after
+from scenario_reframe.api.sanitize import printable
+from scenario_reframe.flow.steps import Reply
+from scenario_reframe.models import expiry_of
 from scenario_reframe_api.types import UNSET
 from stepping import reply
 

@@ -15,11 +15,12 @@ from scenario_reframe import (
     Submission,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import NoReply, Reply
+from scenario_reframe.flow.steps import NoReply, Reply
 from scenario_reframe.ledger.interface import Post
 from scenario_reframe.matching import Found
 from scenario_reframe.models import Job
-from scenario_reframe.recovery import MOST_PAGES, Reading, may_post_again
+from scenario_reframe.recovery import MOST_PAGES
+from scenario_reframe.resubmitting import Reading, may_post_again
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import MOST_POSTS, new_submission
 from scenario_reframe.timing import USUAL

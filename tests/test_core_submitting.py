@@ -17,7 +17,7 @@ from scenario_reframe import (
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import Do, Pause, Reply, Request, Send, Step
+from scenario_reframe.flow.steps import Do, Pause, Reply, Request, Send, Step
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
 from scenario_reframe.timing import USUAL

@@ -223,7 +223,7 @@ def test_version_agrees_with_the_user_agent() -> None:
     """What is installed is what is sent."""
     from importlib.metadata import version  # noqa: PLC0415
 
-    from scenario_reframe.wire import USER_AGENT  # noqa: PLC0415
+    from scenario_reframe.flow.transport import USER_AGENT  # noqa: PLC0415
 
     assert USER_AGENT.startswith(f"scenario-reframe/{version('scenario-reframe')} ")
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scenario_reframe import ApiError, ReframeError, UploadError
-from scenario_reframe.flow import Progress, Push, Reply, Send, Together
-from scenario_reframe.operations import Part, Upload
+from scenario_reframe.api.parsing import Part, Upload
+from scenario_reframe.flow.steps import Progress, Push, Reply, Send, Together
 from scenario_reframe.uploading import (
     MOST_PARTS,
     PART_ATTEMPTS,

@@ -27,9 +27,9 @@ from scenario_reframe import (
     Job,
     ReframeClient,
 )
+from scenario_reframe.api.operations import Operations
 from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, download
-from scenario_reframe.flow import Pull
-from scenario_reframe.operations import Operations
+from scenario_reframe.flow.steps import Pull
 from scenario_reframe.part_files import PartFile
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from scenario_reframe import Asset, ReframeClient
+from scenario_reframe.flow.transport import signed_urls
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.wire import signed_urls
 from secrecy import Watch
 
 LEAKS = Path(__file__).parent / "secrecy_leaks.py"

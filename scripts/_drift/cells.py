@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.drift_terms import Limits, Stated
-from scenario_reframe.text import printable
 
 from .errors import SourceError
 

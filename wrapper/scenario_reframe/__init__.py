@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scenario_reframe_api.settings import ReframeSettings
 
+    from .async_client import AsyncReframeClient
     from .batch import BatchEvent, BatchItem, BatchOutcome
-    from .client import AsyncReframeClient, ReframeClient
+    from .client import ReframeClient
     from .errors import (
         ApiError,
         AuthenticationError,
@@ -80,9 +81,10 @@ __all__ = [
 
 _MODULES = {
     **dict.fromkeys(("BatchEvent", "BatchItem", "BatchOutcome"), ".batch"),
-    **dict.fromkeys(("AsyncReframeClient", "ReframeClient"), ".client"),
     **dict.fromkeys(("Asset", "Estimate", "Job", "ReframeResult", "Submission"), ".models"),
+    "AsyncReframeClient": ".async_client",
     "Entry": ".ledger.interface",
+    "ReframeClient": ".client",
     "ReframeSettings": "scenario_reframe_api.settings",
 }
 

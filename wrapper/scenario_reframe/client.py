@@ -1,148 +1,40 @@
-"""The two clients. Each method builds a flow and runs it; a test holds the two alike."""
+"""The client. Each method builds a flow and runs it; a test holds it and its twin alike."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
-from threading import TIMEOUT_MAX
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack
 
 import httpx
-from attrs import evolve
 
 from scenario_reframe_api.settings import ReframeSettings
 
-from .connections import Connections
-from .credentials import find_base_url, find_credentials, find_project_id
-from .driving import AsyncDriver, SyncDriver
-from .errors import ConfigurationError, InvalidInputError
-from .flow import Flow, Operation, ProgressCallback, repeat, send
-from .ledger.interface import Entry, Ledger
+from .api.calling import send
+from .api.operations import next_token
+from .client_base import DEFAULT_WAIT, ClientBase
+from .errors import ConfigurationError
+from .flow.async_driver import AsyncDriver
+from .flow.connections import Connections
+from .flow.steps import ProgressCallback
+from .flow.sync_driver import SyncDriver
+from .ledger.interface import Entry
 from .models import Asset, Estimate, Job, ReframeResult, Submission
-from .operations import JobPage, Operations, next_token
-from .paths import Destination
-from .pipeline import Pipeline, id_of
+from .pipeline import id_of
 from .polling import UpdateCallback
-from .reading import iso
-from .recovery import known_of
+from .result_paths import Destination
 from .run import Options
 from .timing import USUAL, Timing
 from .video import VideoSource
-from .wire import Wire
 
 if TYPE_CHECKING:
     from .batch.engine import Order
     from .batch.items import BatchItem, BatchOutcome, EventCallback
 
-T = TypeVar("T")
 
-_DEFAULT_WAIT = 3600.0
-
-
-class _Base:
-    """What both clients are made of."""
-
-    def __init__(
-        self,
-        api_key: str | None,
-        api_secret: str | None,
-        base_url: str | None,
-        project_id: str | None,
-        timeout: float,
-        ledger: str | PathLike[str] | Literal[True] | None,
-        timing: Timing,
-    ) -> None:
-        if (
-            not isinstance(timeout, int | float)
-            or isinstance(timeout, bool)
-            or not 0 < timeout <= TIMEOUT_MAX
-        ):
-            raise ConfigurationError(
-                f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
-            )
-        credentials = find_credentials(api_key, api_secret)
-        self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
-        self._operations = Operations(find_project_id(project_id), timing)
-        known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
-        if not (ledger is None or ledger is True or isinstance(ledger, str | PathLike)):
-            raise ConfigurationError(
-                f"ledger: {ledger!r:.80} is not allowed; it takes a path or True"
-            )
-        kept = None if ledger is None else self._open(ledger)
-        self._pipeline = Pipeline(self._operations, kept, known)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
-
-    def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
-        """The ledger at this place; None for one in memory."""
-        from .ledger.place import usual_place  # noqa: PLC0415 - only when it is asked for
-        from .ledger.store import SqlLedger  # noqa: PLC0415
-
-        place = usual_place() if ledger is True else ledger
-        if ledger is True and place == "none":
-            raise ConfigurationError("ledger=True, but SCENARIO_LEDGER says none: name a path")
-        return SqlLedger(
-            place,
-            base_url=self._wire.base_url,
-            project_id=self._operations.project_id,
-            api_key=self._wire.credentials.key,
-            # Connecting, sending and receiving may each take the whole time-out.
-            longest_post=3 * self._wire.timeout,
-            timing=self._operations.timing,
-        )
-
-    def _close_ledger(self) -> None:
-        if self._pipeline.ledger is not None:
-            self._pipeline.ledger.close()
-
-    @asynccontextmanager
-    async def _outcomes(
-        self, order: "Order", driver: AsyncDriver
-    ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
-        """What a batch yields. Without a ledger it has one in memory."""
-        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
-
-        kept = self._pipeline.ledger
-        ledger = kept if kept is not None else self._open(None)
-        try:
-            pipeline = evolve(self._pipeline, ledger=ledger)
-            async with aclosing(Engine(pipeline, ledger, driver, order).outcomes()) as found:
-                yield found
-        finally:
-            if kept is None:
-                ledger.close()
-
-    def _order(
-        self,
-        items: "Iterable[BatchItem]",
-        to: Destination,
-        concurrency: int | None,
-        budget: float | None,
-        resubmit_after: float | None,
-        on_event: "EventCallback | None",
-    ) -> "Order":
-        from .batch.engine import Order  # noqa: PLC0415 - only when it is asked for
-
-        return Order(
-            items=items,
-            to=to,
-            concurrency=concurrency,
-            budget=budget,
-            resubmit_after=resubmit_after,
-            on_event=on_event,
-        )
-
-    def _page(self, created_after: datetime | None, token: str | None) -> Flow[JobPage]:
-        return self._repeat(self._operations.list_jobs(_iso(created_after), token))
-
-    def _repeat(self, operation: Operation[T]) -> Flow[T]:
-        return repeat(operation, self._operations.timing)
-
-
-class ReframeClient(_Base):
+class ReframeClient(ClientBase):
     """Reframes video with Scenario's Wan 2.2 Reframe. Safe to share between threads.
 
     Credentials come from the arguments, else from SCENARIO_API_KEY and SCENARIO_API_SECRET;
@@ -257,7 +149,7 @@ class ReframeClient(_Base):
         self,
         job: Job | str,
         *,
-        timeout: float | None = _DEFAULT_WAIT,
+        timeout: float | None = DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
     ) -> Job:
         """Poll until the job has succeeded. `timeout` in seconds; None waits for ever.
@@ -300,7 +192,7 @@ class ReframeClient(_Base):
         *,
         key: str | None = None,
         overwrite: bool = False,
-        timeout: float | None = _DEFAULT_WAIT,
+        timeout: float | None = DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
         on_progress: ProgressCallback | None = None,
         extra: Mapping[str, Any] | None = None,
@@ -377,7 +269,7 @@ class ReframeClient(_Base):
         to: Destination | None = None,
         *,
         overwrite: bool = False,
-        timeout: float | None = _DEFAULT_WAIT,
+        timeout: float | None = DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
         on_progress: ProgressCallback | None = None,
         resubmit_after: float | None = None,
@@ -394,183 +286,3 @@ class ReframeClient(_Base):
         options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
         flow = self._pipeline.resume(entry, options)
         return self._driver.run(flow)
-
-
-class AsyncReframeClient(_Base):
-    """The same with asyncio. Callbacks may be coroutine functions.
-
-    Arguments and errors are those of ReframeClient.
-    """
-
-    def __init__(
-        self,
-        api_key: str | None = None,
-        api_secret: str | None = None,
-        *,
-        base_url: str | None = None,
-        project_id: str | None = None,
-        timeout: float = 60.0,
-        ledger: str | PathLike[str] | Literal[True] | None = None,
-        http_client: httpx.AsyncClient | None = None,
-        timing: Timing = USUAL,
-    ) -> None:
-        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
-        self._connections = Connections(httpx.AsyncClient, http_client)
-        self._driver = AsyncDriver(self._wire, self._connections)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections, unless they belong to a given `http_client`."""
-        self._close_ledger()
-        if (http := self._connections.to_close()) is not None:
-            await http.aclose()
-
-    async def upload(
-        self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
-    ) -> Asset:
-        """See ReframeClient.upload."""
-        return await self._driver.run(self._pipeline.upload(path, on_progress))
-
-    async def estimate(
-        self,
-        video: VideoSource | None = None,
-        *,
-        extra: Mapping[str, Any] | None = None,
-        **settings: Unpack[ReframeSettings],
-    ) -> Estimate:
-        """See ReframeClient.estimate."""
-        return await self._driver.run(self._pipeline.estimate(video, extra, settings))
-
-    async def submit(
-        self,
-        video: VideoSource | None = None,
-        *,
-        key: str | None = None,
-        extra: Mapping[str, Any] | None = None,
-        **settings: Unpack[ReframeSettings],
-    ) -> Job:
-        """See ReframeClient.submit."""
-        return await self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
-
-    async def find_job(self, submission: Submission) -> Job | None:
-        """See ReframeClient.find_job."""
-        return await self._driver.run(self._pipeline.find_job(submission))
-
-    async def get_job(self, job: Job | str) -> Job:
-        """See ReframeClient.get_job."""
-        return await self._driver.run(self._repeat(self._operations.get_job(id_of(job))))
-
-    async def jobs(self, created_after: datetime | None = None) -> AsyncIterator[Job]:
-        """See ReframeClient.jobs."""
-        token: str | None = None
-        seen: set[str] = set()
-        while True:
-            page = await self._driver.run(self._page(created_after, token))
-            for job in page.jobs:
-                yield job
-            token = next_token(page, seen)
-            if token is None:
-                return
-
-    async def wait(
-        self,
-        job: Job | str,
-        *,
-        timeout: float | None = _DEFAULT_WAIT,
-        on_update: UpdateCallback | None = None,
-    ) -> Job:
-        """See ReframeClient.wait."""
-        return await self._driver.run(self._pipeline.wait_for(job, timeout, on_update))
-
-    async def cancel(self, job: Job | str) -> Job:
-        """See ReframeClient.cancel."""
-        return await self._driver.run(send(self._operations.cancel(id_of(job))))
-
-    async def get_asset(self, asset: Asset | str) -> Asset:
-        """See ReframeClient.get_asset."""
-        return await self._driver.run(self._repeat(self._operations.get_asset(id_of(asset))))
-
-    async def download(
-        self,
-        job_or_asset: Job | Asset | str,
-        to: Destination,
-        *,
-        overwrite: bool = False,
-        on_progress: ProgressCallback | None = None,
-    ) -> list[Path]:
-        """See ReframeClient.download."""
-        options = Options(to=to, overwrite=overwrite, on_progress=on_progress)
-        flow = self._pipeline.download(job_or_asset, options)
-        return await self._driver.run(flow)
-
-    async def reframe(
-        self,
-        video: VideoSource,
-        to: Destination | None = None,
-        *,
-        key: str | None = None,
-        overwrite: bool = False,
-        timeout: float | None = _DEFAULT_WAIT,
-        on_update: UpdateCallback | None = None,
-        on_progress: ProgressCallback | None = None,
-        extra: Mapping[str, Any] | None = None,
-        **settings: Unpack[ReframeSettings],
-    ) -> ReframeResult:
-        """See ReframeClient.reframe."""
-        options = Options(to, overwrite, timeout, on_update, on_progress)
-        flow = self._pipeline.reframe(video, options, key, extra, settings)
-        return await self._driver.run(flow)
-
-    async def batch(
-        self,
-        items: "Iterable[BatchItem]",
-        to: Destination,
-        *,
-        concurrency: int | None = None,
-        budget: float | None = None,
-        resubmit_after: float | None = None,
-        on_event: "EventCallback | None" = None,
-    ) -> "AsyncGenerator[BatchOutcome, None]":
-        """See ReframeClient.batch. To leave it early, use `contextlib.aclosing`."""
-        order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
-        async with self._outcomes(order, self._driver) as found:
-            async for outcome in found:
-                yield outcome
-
-    async def entries(self, *, unfinished: bool = False) -> list[Entry]:
-        """See ReframeClient.entries."""
-        return await self._driver.run(self._pipeline.entries(unfinished=unfinished))
-
-    async def resume(
-        self,
-        entry: Entry,
-        to: Destination | None = None,
-        *,
-        overwrite: bool = False,
-        timeout: float | None = _DEFAULT_WAIT,
-        on_update: UpdateCallback | None = None,
-        on_progress: ProgressCallback | None = None,
-        resubmit_after: float | None = None,
-    ) -> ReframeResult:
-        """See ReframeClient.resume."""
-        options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
-        flow = self._pipeline.resume(entry, options)
-        return await self._driver.run(flow)
-
-
-def _iso(created_after: datetime | None) -> str | None:
-    if created_after is None:
-        return None
-    if not isinstance(created_after, datetime):
-        raise InvalidInputError("created_after: takes a datetime")
-    return iso(created_after)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from .api.calling import repeat
+from .api.json_values import number
+from .api.operations import Operations, checked_id
 from .errors import DownloadError, InvalidInputError, ReframeError
-from .flow import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell, repeat
+from .flow.steps import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell
 from .models import Asset, Job
-from .operations import Operations, checked_id
 from .part_files import PARTIAL, WHOLE, PartFile, Plan
-from .paths import Destination, check_destination, targets
-from .reading import number
+from .result_paths import Destination, check_destination, targets
 
 FRUITLESS_ATTEMPTS = 5
 

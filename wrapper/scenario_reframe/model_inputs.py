@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from .api.json_values import number, text_or_none
+from .api.sanitize import printable
 from .drift_terms import ASPECTS, Limits, Source, Stated
 from .errors import UnexpectedResponseError
-from .reading import number, text_or_none
-from .text import printable
 
 _LONGEST_DESCRIPTION = 2000
 

@@ -19,6 +19,7 @@ from attrs import define, evolve
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 from . import uploading
+from .api.calling import repeat, send
 from .downloading import download, in_order
 from .errors import (
     ConfigurationError,
@@ -29,7 +30,7 @@ from .errors import (
     NotFoundError,
     ReframeError,
 )
-from .flow import Do, Flow, ProgressCallback, Tell, repeat, send
+from .flow.steps import Do, Flow, ProgressCallback, Tell
 from .ledger.interface import (
     Claim,
     ClipRequest,
@@ -40,9 +41,9 @@ from .ledger.interface import (
     source_of,
 )
 from .models import Asset, Estimate, Job, ReframeResult, Submission
-from .paths import Destination, absolute, check_destination, is_result_at
 from .polling import UpdateCallback, checked_timeout, wait
 from .recovery import uncertain
+from .result_paths import Destination, absolute, check_destination, is_result_at
 from .run import Options, Run
 from .settings import request_body
 from .submitting import Submitting

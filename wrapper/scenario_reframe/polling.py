@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import retry
+from .api import retry
+from .api.calling import send, within
+from .api.operations import Operations, checked_id
 from .errors import (
     InvalidInputError,
     JobCanceledError,
@@ -12,9 +14,8 @@ from .errors import (
     ReframeError,
     WaitTimeoutError,
 )
-from .flow import Flow, Pause, Tell, send
+from .flow.steps import Flow, Pause, Tell
 from .models import Job
-from .operations import Operations, checked_id, within
 
 UpdateCallback = Callable[[Job], Any]
 

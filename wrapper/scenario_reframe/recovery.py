@@ -2,25 +2,26 @@
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from math import inf
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from . import retry
+from .api import retry
+from .api.calling import repeat
+from .api.json_values import iso
+from .api.operations import Operations, next_token
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
-from .flow import Do, Flow, Pause, repeat
-from .ledger.interface import Ledger, Post, TwinOpenError
+from .flow.steps import Do, Flow, Pause
+from .ledger.interface import Ledger, TwinOpenError
 from .matching import Found, is_custom, sort_out
 from .models import Job, Submission
-from .operations import Operations, next_token
-from .reading import iso
+from .resubmitting import Reading, may_post_again
 from .run import Run, is_open
 from .timing import Timing
 
@@ -32,7 +33,6 @@ WINDOW = timedelta(days=1)
 """How far before a POST the list is read: whatever the clocks say, its job is in there."""
 
 MOST_PAGES = 1000
-_CLOCK_SLACK = 2.0  # seconds; a `Date` has no fractions
 _MOST_READ_BY_ID = 1000
 
 
@@ -132,49 +132,6 @@ def read_unseen(
             read = yield from repeat(operations.get_job(job.id), operations.timing)
             known.read[job.id] = read
     return [known.read.get(job.id, job) for job in mine]
-
-
-@frozen
-class Reading:
-    """What a reading of the whole list says of a submission.
-
-    `began`: when, by this process's clock, in seconds. `server_time`: as it was last named.
-    """
-
-    found: Found
-    began: float
-    server_time: datetime | None
-
-
-def may_post_again(
-    posts: Sequence[Post], reading: Reading, resubmit_after: float | None, timing: Timing
-) -> bool:
-    """Whether a request may be sent once more: the one rule of the second POST.
-
-    A POST that was refused is no obstacle; one that was deferred (429) is none after a while; any
-    other only with a person's permission, `resubmit_after` seconds after it ended.
-    """
-    if reading.found.matches or reading.found.candidates:
-        return False
-    needed = {
-        "deferred": timing.refusal_settled,
-        "uncertain": inf if resubmit_after is None else resubmit_after,
-    }
-    return all(
-        _since(post, reading) >= needed.get(post.outcome, inf) for post in posts if is_open(post)
-    )
-
-
-def _since(post: Post, reading: Reading) -> float:
-    """Seconds from a POST's end to a reading. The server's clock tells if ours was set forward."""
-    if post.ended is None:
-        return -inf
-    passed = reading.began - post.ended
-    server_ended = post.server_ended or post.submission.server_time
-    if server_ended is not None and reading.server_time is not None:
-        named = (reading.server_time - server_ended).total_seconds()
-        passed = min(passed, named + _CLOCK_SLACK)
-    return passed
 
 
 def uncertain(

@@ -7,11 +7,11 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from .errors import ReframeError, WaitTimeoutError
-from .flow import ProgressCallback
+from .flow.steps import ProgressCallback
 from .ledger.interface import UNRESOLVED, Claim, Post, Terms
 from .models import Submission
-from .paths import Destination, checked_path
 from .polling import UpdateCallback, checked_timeout
+from .result_paths import Destination, checked_path
 from .video import Video
 
 

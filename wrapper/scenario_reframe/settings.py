@@ -9,8 +9,8 @@ from typing import Any
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD, Setting
 
+from .api.sanitize import printable
 from .errors import InvalidSettingsError
-from .text import printable
 
 _BY_NAME = {row.name: row for row in SETTINGS}
 _BY_WIRE = {row.wire: row for row in SETTINGS}

@@ -17,6 +17,9 @@ from attrs import define, evolve, frozen
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
+from .api.calling import repeat, send
+from .api.operations import Operations
+from .api.sanitize import unsigned
 from .errors import (
     ApiError,
     ConnectionFailedError,
@@ -25,14 +28,12 @@ from .errors import (
     ReframeError,
     UnexpectedResponseError,
 )
-from .flow import Do, Flow, Handover, Pause, repeat, send
+from .flow.steps import Do, Flow, Handover, Pause
 from .ledger.interface import Outcome, Post, TwinOpenError
 from .matching import Found, contradicts, twin_of
 from .models import Job, Submission
-from .operations import Operations
 from .recovery import Recovery, uncertain
 from .run import Run
-from .text import unsigned
 from .video import VideoFile
 
 _LOG = logging.getLogger("scenario_reframe")

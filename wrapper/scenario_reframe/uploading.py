@@ -10,23 +10,14 @@ from itertools import count
 
 from attrs import frozen
 
-from . import retry
+from .api import retry
+from .api.calling import repeat
+from .api.operations import Operations
+from .api.parsing import Upload
+from .api.sanitize import printable, unsigned
 from .errors import ApiError, NotFoundError, ReframeError, UploadError
-from .flow import (
-    Do,
-    Flow,
-    NoReply,
-    Pause,
-    Progress,
-    ProgressCallback,
-    Push,
-    Reply,
-    Together,
-    repeat,
-)
+from .flow.steps import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Push, Reply, Together
 from .models import Asset
-from .operations import Operations, Upload
-from .text import printable, unsigned
 from .video import Video, VideoAsset, VideoFile, VideoUrl
 
 _LOG = logging.getLogger("scenario_reframe")

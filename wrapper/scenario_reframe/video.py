@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
+from .api.sanitize import printable
 from .errors import InvalidVideoError, UploadError
 from .models import Asset
-from .text import printable
 
 _ASSET_ID = re.compile(r"asset_[A-Za-z0-9_-]{1,200}")
 _HEAD_BYTES = 64

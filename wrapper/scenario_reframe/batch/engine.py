@@ -8,7 +8,6 @@ from typing import Any
 
 from attrs import define, field
 
-from scenario_reframe.driving import AsyncDriver, awaited
 from scenario_reframe.errors import (
     AuthenticationError,
     DownloadError,
@@ -20,12 +19,13 @@ from scenario_reframe.errors import (
     ReframeError,
     SubmissionUncertainError,
 )
+from scenario_reframe.flow.async_driver import AsyncDriver, awaited
 from scenario_reframe.ledger.interface import BudgetSpentError, Ledger
 from scenario_reframe.models import Job, ReframeResult
-from scenario_reframe.paths import Destination
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.polling import UpdateCallback, checked_timeout
 from scenario_reframe.recovery import read_jobs
+from scenario_reframe.result_paths import Destination
 
 from .item_pipeline import ItemPipeline, Shared
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from scenario_reframe import retry
+from scenario_reframe.api import retry
 from scenario_reframe.errors import (
     ConnectionFailedError,
     LedgerBusyError,
@@ -22,7 +22,7 @@ from scenario_reframe.errors import (
     ReframeError,
     UnexpectedResponseError,
 )
-from scenario_reframe.flow import Do, Flow, Pause, Tell
+from scenario_reframe.flow.steps import Do, Flow, Pause, Tell
 from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline, job_of

@@ -10,9 +10,8 @@ from attrs import frozen
 
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.interface import Entry
-from scenario_reframe.naming import default_name
-from scenario_reframe.paths import Destination
 from scenario_reframe.pipeline import may_have_files
+from scenario_reframe.result_paths import Destination, default_name
 from scenario_reframe.settings import request_body
 from scenario_reframe.video import Video, resolve
 

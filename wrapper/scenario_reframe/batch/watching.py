@@ -12,13 +12,14 @@ from statistics import median
 
 from attrs import define, field
 
-from scenario_reframe import retry
+from scenario_reframe.api import retry
+from scenario_reframe.api.calling import repeat
+from scenario_reframe.api.json_values import iso
+from scenario_reframe.api.operations import Operations, next_token
 from scenario_reframe.errors import NotFoundError, ReframeError
-from scenario_reframe.flow import Flow, Pause, Tell, repeat
+from scenario_reframe.flow.steps import Flow, Pause, Tell
 from scenario_reframe.models import Job
-from scenario_reframe.operations import Operations, next_token
 from scenario_reframe.polling import UpdateCallback, timed_out
-from scenario_reframe.reading import iso
 from scenario_reframe.timing import Timing
 
 MOST_PAGES = 10

@@ -10,6 +10,7 @@ from platform import python_version
 import httpx
 from attrs import evolve
 
+from scenario_reframe.api.sanitize import unsigned
 from scenario_reframe.credentials import (
     KEY_VARIABLES,
     SECRET_VARIABLES,
@@ -19,7 +20,6 @@ from scenario_reframe.credentials import (
     find_project_id,
 )
 from scenario_reframe.errors import ConfigurationError
-from scenario_reframe.text import unsigned
 
 from .failures import command
 from .findings import REFUSED, Finding, Status, completed, exit_code

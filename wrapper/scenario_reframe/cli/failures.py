@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from scenario_reframe.api.sanitize import unsigned
 from scenario_reframe.errors import (
     ApiError,
     ConfigurationError,
@@ -21,7 +22,6 @@ from scenario_reframe.errors import (
     UploadError,
     WaitTimeoutError,
 )
-from scenario_reframe.text import unsigned
 
 from .flags import Connection, in_flags
 from .output import one_line

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import httpx
 from attrs import frozen
 
+from scenario_reframe.api.json_values import http_date
 from scenario_reframe.drift_terms import Change
 from scenario_reframe.errors import (
     ApiError,
@@ -19,7 +20,6 @@ from scenario_reframe.errors import (
     ReframeError,
     ServerError,
 )
-from scenario_reframe.reading import http_date
 
 from .output import one_line
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import httpx
 
 from scenario_reframe import ConfigurationError, InvalidInputError, ReframeClient
-from scenario_reframe.paths import check_destination
+from scenario_reframe.result_paths import check_destination
 from scenario_reframe.video import VideoFile, open_video
 
 from .failures import StoppedError

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.models import Job
-from scenario_reframe.text import printable
 
 
 def put(line: str) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Self, TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.models import Job
-from scenario_reframe.text import printable
 
 from .output import put
 

@@ -17,9 +17,8 @@ from scenario_reframe import (
     ReframeResult,
     SubmissionUncertainError,
 )
-from scenario_reframe.naming import default_name
-from scenario_reframe.paths import check_destination
 from scenario_reframe.polling import checked_timeout
+from scenario_reframe.result_paths import check_destination, default_name
 from scenario_reframe.timing import USUAL
 from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
 

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from scenario_reframe.batch import BatchItem
 from scenario_reframe.errors import InvalidInputError, InvalidSettingsError
-from scenario_reframe.naming import default_name
+from scenario_reframe.result_paths import default_name
 from scenario_reframe.settings import problem_with
 from scenario_reframe.video import resolve
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings

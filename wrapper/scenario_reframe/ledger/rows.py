@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import define
 
+from scenario_reframe.api.sanitize import printable, unsigned
 from scenario_reframe.models import Submission
-from scenario_reframe.text import printable, unsigned
 
 from .database import Row
 from .interface import ClipRequest, Entry, Post

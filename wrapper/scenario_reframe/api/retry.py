@@ -1,6 +1,6 @@
 """Pure decisions: may a call be repeated, and after how many seconds."""
 
-from .errors import (
+from scenario_reframe.errors import (
     ApiError,
     ConnectionFailedError,
     RateLimitedError,
@@ -8,7 +8,7 @@ from .errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from .timing import Timing
+from scenario_reframe.timing import Timing
 
 ATTEMPTS = 4
 

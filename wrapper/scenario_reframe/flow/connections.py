@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import httpx
 
-from .errors import ConfigurationError
+from scenario_reframe.errors import ConfigurationError
 
 H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 

@@ -1,15 +1,10 @@
-"""Read JSON from a server that may send anything. No I/O."""
+"""A reply's JSON object, or the error that it stands for. No I/O."""
 
 import json
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
-from scenario_reframe_api.types import Unset
-
-from .errors import (
+from scenario_reframe.errors import (
     ApiError,
     AuthenticationError,
     NotFoundError,
@@ -18,10 +13,10 @@ from .errors import (
     ServerError,
     UnexpectedResponseError,
 )
-from .flow import Reply
-from .text import printable, unsigned
+from scenario_reframe.flow.steps import Reply
 
-T = TypeVar("T")
+from .json_values import http_date, number, record, text_or_none, whole
+from .sanitize import printable, unsigned
 
 _BY_STATUS: dict[int, tuple[type[ApiError], str]] = {
     401: (AuthenticationError, "look at SCENARIO_API_KEY and SCENARIO_API_SECRET"),
@@ -34,68 +29,6 @@ _BY_STATUS: dict[int, tuple[type[ApiError], str]] = {
 _REASONS = ("reason", "message", "error", "detail")
 _LONGEST_WISH = 86_400.0  # seconds; more is a fault of the server's
 _REQUEST_IDS = ("x-amzn-requestid", "x-amz-apigw-id", "x-amz-cf-id", "x-request-id")
-
-
-def given(value: T | Unset) -> T | None:
-    """The value, or None where the generated code says UNSET."""
-    return None if isinstance(value, Unset) else value
-
-
-def number(value: object) -> float | None:
-    """A finite number, or None."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def whole(value: object) -> int | None:
-    """A number without its fraction, or None."""
-    found = number(value)
-    return None if found is None else int(found)
-
-
-def text_or_none(value: object, limit: int = 500) -> str | None:
-    """A text that is not empty, fit to show and without signed URLs, or None."""
-    return (printable(unsigned(value), limit) or None) if isinstance(value, str) else None
-
-
-def url_or_none(value: object) -> str | None:
-    """A URL as it came, or None."""
-    return value if isinstance(value, str) and value else None
-
-
-def moment(value: object) -> datetime | None:
-    """An instant from ISO 8601, or None; without an offset it counts as UTC.
-
-    One from before 1970 is none: some servers write the year 1 for a time that is not known.
-    """
-    if not isinstance(value, str):
-        return None
-    try:
-        found = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    if found.year < 1970:  # noqa: PLR2004
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-
-def record(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The object under a key, or an empty one."""
-    found = payload.get(key)
-    return found if isinstance(found, dict) else {}
-
-
-def without_nulls(value: Any) -> Any:
-    """The same JSON in which a null is an absence, which is what the generated code can read."""
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value if item is not None]
-    return value
 
 
 def parse_reply(reply: Reply) -> dict[str, Any]:
@@ -154,20 +87,6 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | 
     if seconds is None:
         seconds = number(body.get("remainingSeconds"))
     return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WISH)
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601 with milliseconds, as the API writes it."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def http_date(value: str | None) -> datetime | None:
-    """An instant from an HTTP date, or None."""
-    try:
-        found = parsedate_to_datetime(value or "")
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _until(value: str, date: str | None) -> float | None:

@@ -14,9 +14,10 @@ from urllib.parse import urlencode
 import httpx
 from attrs import frozen
 
-from .credentials import BasicAuth, Credentials, is_safe, origin_of
-from .flow import NoReply, Pull, Push, Reply, Request, Send
-from .timing import Clock
+from scenario_reframe.credentials import BasicAuth, Credentials, is_safe, origin_of
+from scenario_reframe.timing import Clock
+
+from .steps import NoReply, Pull, Push, Reply, Request, Send
 
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 MOST_REDIRECTS = 5

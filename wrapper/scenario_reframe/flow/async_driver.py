@@ -1,169 +1,22 @@
-"""The two drivers: they perform a flow's steps over httpx, one with threads, one with asyncio."""
+"""Performs a flow's steps over httpx, with asyncio. The disk is kept off the event loop."""
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
-from threading import Event, Lock
+from threading import Lock
 from typing import Any, TypeVar
 
 import httpx
 
+from scenario_reframe.models import Job
+
 from .connections import Connections
-from .flow import (
-    Do,
-    Flow,
-    NoReply,
-    Pause,
-    Pull,
-    Push,
-    Reply,
-    Request,
-    Send,
-    Step,
-    Tell,
-    Together,
-)
-from .models import Job
-from .wire import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
+from .steps import Do, Flow, NoReply, Pause, Pull, Push, Reply, Request, Send, Step, Tell, Together
+from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
-
-
-class _StoppedError(Exception):
-    """Breaks a part off when another has failed; that one's error is the one that is told."""
-
-
-class SyncDriver:
-    """Performs flows over an httpx.Client."""
-
-    def __init__(self, wire: Wire, connections: Connections[httpx.Client]) -> None:
-        self._wire = wire
-        self._connections = connections
-
-    @property
-    def _http(self) -> httpx.Client:
-        return self._connections.get()
-
-    def run(self, flow: Flow[T], stopped: Event | None = None) -> T:
-        """Perform every step; what the flow returns. `stopped` breaks uploads off."""
-        self._connections.get()
-        answer: Any = None
-        error: BaseException | None = None
-        while True:
-            try:
-                step = flow.send(answer) if error is None else flow.throw(error)
-            except StopIteration as stop:
-                result: T = stop.value
-                return result
-            if stopped is not None and stopped.is_set():
-                raise _StoppedError
-            try:
-                answer, error = self._perform(step, stopped or Event()), None
-            except BaseException as fault:  # noqa: BLE001 - the flow decides, even on Ctrl-C
-                answer, error = None, fault
-
-    def _perform(self, step: Step, stopped: Event) -> Any:
-        match step:
-            case Pause(seconds):
-                return time.sleep(seconds)
-            case Tell(callback, arguments):
-                return callback(*arguments)
-            case Do(function):
-                return function()
-            case Together(flows, limit):
-                return self._together(flows, limit)
-            case Send():
-                return self._send(step)
-            case Pull() | Push():
-                try:
-                    with signed_urls():
-                        return (
-                            self._pull(step)
-                            if isinstance(step, Pull)
-                            else self._push(step, stopped)
-                        )
-                except FAULTS as error:
-                    return no_reply(error)
-
-    def _send(self, step: Send) -> Reply | NoReply:
-        def streamed(body: bytes) -> Iterator[bytes]:
-            if step.handover.check is not None:
-                step.handover.check()
-            step.handover.happened = True
-            yield body
-
-        answer: Reply | NoReply
-        request = step.request
-        try:
-            sent = self._wire.api(request, streamed)
-            answer = self._exchange(sent, self._wire.auth, request)
-        except Exception as error:  # noqa: BLE001 - a sent request is one, whatever is raised
-            answer = no_reply(error, step)
-        note(request, answer)
-        return answer
-
-    def _exchange(
-        self, sent: httpx.Request, auth: httpx.Auth | None, request: Request | None = None
-    ) -> Reply:
-        response = self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
-        collected = self._wire.collector(request)
-        try:
-            for chunk in response.iter_bytes():
-                collected.add(chunk)
-        finally:
-            response.close()
-        return self._wire.reply(response, collected.content)
-
-    def _pull(self, step: Pull) -> Reply:
-        response = self._open(step)
-        head = self._wire.reply(response)
-        try:
-            if step.sink.accept(head.status, head.headers):
-                for chunk in response.iter_raw():
-                    step.sink.write(chunk)
-                    step.progress.add(len(chunk))
-        finally:
-            step.sink.close()
-            response.close()
-        return head
-
-    def _open(self, step: Pull) -> httpx.Response:
-        # Redirects are followed by hand: httpx would add a given client's cookies to them.
-        url = None
-        for _ in range(MOST_REDIRECTS):
-            sent = self._wire.transfer("GET", step, url=url)
-            response = self._http.send(sent, auth=None, follow_redirects=False, stream=True)
-            if response.next_request is None:
-                return response
-            url = response.next_request.url
-            response.close()
-        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
-
-    def _push(self, step: Push, stopped: Event) -> Reply:
-        def counted() -> Iterator[bytes]:
-            for chunk in chunks:
-                if stopped.is_set():
-                    raise _StoppedError
-                yield chunk
-                step.progress.add(len(chunk))
-
-        with closing(step.read()) as chunks:
-            return self._exchange(self._wire.transfer("PUT", step, content=counted()), None)
-
-    def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
-        stopped = Event()
-        with ThreadPoolExecutor(limit, thread_name_prefix="scenario-reframe") as pool:
-            running = [pool.submit(self.run, flow, stopped) for flow in flows]
-            try:
-                return [future.result() for future in running]
-            except BaseException:
-                stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
 
 
 class AsyncDriver:

@@ -3,10 +3,12 @@
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from .errors import InvalidInputError
 from .models import Asset
+from .video import Video, VideoAsset, VideoFile, VideoUrl
 
 Destination = str | os.PathLike[str]
 
@@ -68,3 +70,22 @@ def is_result_at(file: Path, target: str | None) -> bool:
         return file.parent == path
     name = rf"{re.escape(path.stem)}(-[0-9]+)?{re.escape(path.suffix)}"
     return file.parent == path.parent and re.fullmatch(name, file.name) is not None
+
+
+def default_name(video: Video | None, aspect_ratio: str) -> str:
+    """`clip-9x16.mp4`, or `clip-reframed.mp4` if the ratio is left open."""
+    shape = "reframed" if aspect_ratio == "auto" else aspect_ratio.replace(":", "x")
+    return f"{_stem(video)}-{shape}.mp4"
+
+
+def _stem(video: Video | None) -> str:
+    match video:
+        case VideoFile(path):
+            return path.stem
+        case VideoUrl(url):
+            name = PurePosixPath(unquote(urlsplit(url).path)).stem
+            return re.sub(r"[^\w.-]", "_", name).lstrip(".-")[:100] or "video"
+        case VideoAsset(asset_id):
+            return asset_id
+        case None:
+            return "video"

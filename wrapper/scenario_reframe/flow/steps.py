@@ -1,19 +1,15 @@
 """Flows: the control plane without I/O.
 
-A flow is a generator that yields steps and is sent their answers; `driving` performs them, once
-with threads and once with asyncio. Retry, deadlines, polling and recovery are written here once,
+A flow is a generator that yields steps and is sent their answers; a driver performs them, one
+with threads and one with asyncio. Retry, deadlines, polling and recovery are written here once,
 and tested by stepping a flow by hand, with no socket and no sleep.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from threading import Lock
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from attrs import field, frozen
-
-from . import retry
-from .errors import ConnectionFailedError, ReframeError
-from .timing import Timing
 
 T = TypeVar("T")
 
@@ -184,38 +180,3 @@ class Attempt(Progress):
     def undo(self) -> None:
         """Take back what was counted, without telling."""
         self._whole.take_back(self.done)
-
-
-@frozen
-class Operation(Generic[T]):
-    """A request, and how to read the reply to it."""
-
-    request: Request
-    parse: Callable[[Reply], T]
-
-
-def send(operation: Operation[T], handover: Handover | None = None, grace: float = 0.0) -> Flow[T]:
-    """One attempt. Raises ConnectionFailedError, and whatever `parse` raises."""
-    answer = yield Send(operation.request, handover or Handover(), grace)
-    if isinstance(answer, NoReply):
-        what = "the reply did not come whole" if answer.sent else "could not connect"
-        raise ConnectionFailedError(
-            f"{operation.request.method} {operation.request.path}: {what} "
-            f"({type(answer.error).__name__}: {answer.error})",
-            sent=answer.sent,
-        ) from answer.error
-    return operation.parse(answer)
-
-
-def repeat(operation: Operation[T], timing: Timing) -> Flow[T]:
-    """Several attempts, for calls that cost nothing and may safely be made twice."""
-    failed = 0
-    while True:
-        try:
-            return (yield from send(operation))
-        except ReframeError as error:
-            failed += 1
-            pause = retry.pause_before_retry(error, failed, timing)
-            if pause is None:
-                raise
-        yield Pause(pause)

@@ -1,0 +1,1 @@
+"""The generated client, made safe: requests built, replies read, errors mapped, calls repeated."""

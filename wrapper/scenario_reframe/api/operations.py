@@ -1,0 +1,198 @@
+"""The API's operations: what each asks of the server, and how its reply is read.
+
+The only module that calls the generated endpoints.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from math import inf
+from typing import Any, TypeVar
+
+from attrs import define, field, frozen
+
+from scenario_reframe.errors import InvalidInputError, UnexpectedResponseError
+from scenario_reframe.flow.steps import Reply, Request
+from scenario_reframe.models import Asset, Estimate, Job
+from scenario_reframe.timing import USUAL, Clock, Timing
+from scenario_reframe_api.api.assets import get_asset as _get_asset
+from scenario_reframe_api.api.generate import generate_reframe as _generate
+from scenario_reframe_api.api.jobs import act_on_job as _act_on_job
+from scenario_reframe_api.api.jobs import get_job as _get_job
+from scenario_reframe_api.api.jobs import list_jobs as _list_jobs
+from scenario_reframe_api.api.models import get_model as _get_model
+from scenario_reframe_api.api.uploads import act_on_upload as _act_on_upload
+from scenario_reframe_api.api.uploads import create_upload as _create_upload
+from scenario_reframe_api.api.uploads import get_upload as _get_upload
+from scenario_reframe_api.models.job_action_request import JobActionRequest
+from scenario_reframe_api.models.reframe_request import ReframeRequest
+from scenario_reframe_api.models.upload_action_request import UploadActionRequest
+from scenario_reframe_api.models.upload_request import UploadRequest
+from scenario_reframe_api.types import UNSET, Unset
+
+from .calling import Operation
+from .json_values import http_date
+from .parsing import (
+    JobPage,
+    Upload,
+    is_id,
+    parse_asset,
+    parse_estimate,
+    parse_job,
+    parse_job_page,
+    parse_paid_job,
+    parse_upload,
+)
+from .replies import parse_reply
+
+PAGE_SIZE = 100
+
+T = TypeVar("T")
+
+
+@define
+class ServerClock:
+    """The server's time as its last reply named it (`Date`): it lags, and never runs ahead."""
+
+    clock: Clock
+    last: datetime | None = None
+    _noted: float = 0.0
+
+    def note(self, date: str | None) -> None:
+        """Keep what a reply names."""
+        named = http_date(date)
+        if named is not None:
+            self.last, self._noted = named, self.clock()
+
+    def age(self) -> float:
+        """Seconds since then; infinite if no reply has named it."""
+        return inf if self.last is None else self.clock() - self._noted
+
+    @property
+    def now(self) -> datetime | None:
+        """The server's time now, if a reply has named it."""
+        return None if self.last is None else self.last + timedelta(seconds=self.age())
+
+
+@frozen
+class Operations:
+    """The operations of one project. Each builds a request, and reads the reply to it.
+
+    `timing`: how the flows that use them wait and repeat. `server`: the server's clock.
+    """
+
+    project_id: str | None = None
+    timing: Timing = USUAL
+    server: ServerClock = field(eq=False)
+
+    @server.default
+    def _server_clock(self) -> ServerClock:
+        return ServerClock(self.timing.clock)
+
+    @property
+    def _project(self) -> str | Unset:
+        return self.project_id if self.project_id is not None else UNSET
+
+    def _operation(self, kwargs: Mapping[str, Any], parse: Callable[[Reply], T]) -> Operation[T]:
+        def noted(reply: Reply) -> T:
+            self.server.note(reply.headers.get("date"))
+            return parse(reply)
+
+        request = Request(
+            method=kwargs["method"].upper(),
+            path=kwargs["url"],
+            params=kwargs.get("params", {}),
+            body=kwargs.get("json"),
+        )
+        return Operation(request, noted)
+
+    def submit(self, body: Mapping[str, Any]) -> Operation[Job]:
+        """The paid call. The body counts as checked."""
+        request = ReframeRequest.from_dict(body)
+        kwargs = _generate._get_kwargs(body=request, project_id=self._project)
+        return self._operation(kwargs, parse_paid_job)
+
+    def estimate(self, body: Mapping[str, Any]) -> Operation[Estimate]:
+        """A dry run: `dryRun` goes into the query, since in the body a paid job would start."""
+        kwargs = _generate._get_kwargs(
+            body=ReframeRequest.from_dict(body), dry_run="true", project_id=self._project
+        )
+        return self._operation(kwargs, parse_estimate)
+
+    def get_job(self, job_id: str) -> Operation[Job]:
+        """Read one job."""
+        kwargs = _get_job._get_kwargs(job_id=checked_id(job_id, "job"), project_id=self._project)
+        return self._operation(kwargs, partial(parse_job, job_id))
+
+    def list_jobs(
+        self, created_after: str | None = None, token: str | None = None, size: int = PAGE_SIZE
+    ) -> Operation[JobPage]:
+        """Read one page of jobs, newest first; `created_after` is ISO 8601."""
+        kwargs = _list_jobs._get_kwargs(
+            project_id=self._project,
+            created_after=created_after or UNSET,
+            pagination_token=token or UNSET,
+            page_size=size,
+        )
+        return self._operation(kwargs, parse_job_page)
+
+    def cancel(self, job_id: str) -> Operation[Job]:
+        """Ask to cancel a job."""
+        kwargs = _act_on_job._get_kwargs(
+            job_id=checked_id(job_id, "job"),
+            body=JobActionRequest(action="cancel"),
+            project_id=self._project,
+        )
+        return self._operation(kwargs, partial(parse_job, job_id))
+
+    def get_asset(self, asset_id: str) -> Operation[Asset]:
+        """Read one asset."""
+        kwargs = _get_asset._get_kwargs(
+            asset_id=checked_id(asset_id, "asset"), project_id=self._project
+        )
+        return self._operation(kwargs, partial(parse_asset, asset_id))
+
+    def get_model(self, model_id: str) -> Operation[dict[str, Any]]:
+        """Read the model's record, as it comes: what drifts is not what the spec says."""
+        kwargs = _get_model._get_kwargs(
+            model_id=checked_id(model_id, "model"), project_id=self._project
+        )
+        return self._operation(kwargs, parse_reply)
+
+    def create_upload(self, **fields: Any) -> Operation[Upload]:
+        """Announce a file in parts, or with `url` import one."""
+        body = UploadRequest(kind="video", **fields)
+        kwargs = _create_upload._get_kwargs(body=body, project_id=self._project)
+        return self._operation(kwargs, parse_upload)
+
+    def get_upload(self, upload_id: str) -> Operation[Upload]:
+        """Read an upload; while it is pending, with part URLs."""
+        kwargs = _get_upload._get_kwargs(upload_id=upload_id, project_id=self._project)
+        return self._operation(kwargs, parse_upload)
+
+    def complete_upload(self, upload_id: str) -> Operation[Upload]:
+        """Say that every part was sent."""
+        kwargs = _act_on_upload._get_kwargs(
+            upload_id=upload_id,
+            body=UploadActionRequest(action="complete"),
+            project_id=self._project,
+        )
+        return self._operation(kwargs, parse_upload)
+
+
+def next_token(page: JobPage, seen: set[str]) -> str | None:
+    """The token of the page after this one. Raises UnexpectedResponseError if it was seen."""
+    if page.next_token in seen:
+        raise UnexpectedResponseError("the server's list of jobs goes round in circles")
+    if page.next_token is not None:
+        seen.add(page.next_token)
+    return page.next_token
+
+
+def checked_id(value: object, kind: str) -> str:
+    """The id, if it can be one: else InvalidInputError, since `..` would be another address."""
+    if isinstance(value, str) and is_id(value):
+        return value
+    raise InvalidInputError(
+        f"{value!r:.80} is no {kind} id: those look like {kind}_abc123, of letters, digits and _-.:"
+    )

@@ -1,0 +1,224 @@
+"""What the API's replies hold: jobs, estimates, assets, uploads.
+
+What the generated code raises on a surprise (KeyError, TypeError, ValueError, ...) never leaves
+this module, and a paid job's id is read from the raw JSON before anything else is looked at.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Protocol, Self, TypeVar
+
+from attrs import frozen
+
+from scenario_reframe.errors import UnexpectedResponseError
+from scenario_reframe.flow.steps import Reply
+from scenario_reframe.models import Asset, Estimate, Job
+from scenario_reframe_api.models.asset_response import AssetResponse
+from scenario_reframe_api.models.dry_run_response import DryRunResponse
+from scenario_reframe_api.models.job_record import JobRecord
+from scenario_reframe_api.models.upload_response import UploadResponse
+
+from .json_values import (
+    given,
+    moment,
+    number,
+    record,
+    text_or_none,
+    url_or_none,
+    whole,
+    without_nulls,
+)
+from .replies import parse_reply
+from .sanitize import printable
+
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+
+
+class _Model(Protocol):
+    @classmethod
+    def from_dict(cls, src_dict: Mapping[str, Any]) -> Self: ...
+
+
+M = TypeVar("M", bound=_Model)
+
+
+@frozen
+class Part:
+    """Where to PUT one part of an upload, `number` counting from 1."""
+
+    number: int
+    url: str
+
+
+@frozen
+class Upload:
+    """An upload as the server describes it."""
+
+    id: str
+    status: str
+    asset_id: str | None
+    error: str | None
+    parts: tuple[Part, ...]
+
+
+@frozen
+class JobPage:
+    """Some jobs, and the token of the next page if there is one."""
+
+    jobs: tuple[Job, ...]
+    next_token: str | None
+
+
+def is_id(value: object) -> bool:
+    """Whether it can be an id of the API's."""
+    return isinstance(value, str) and bool(_ID.fullmatch(value)) and bool(value.strip("."))
+
+
+def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
+    try:
+        return model.from_dict(without_nulls(source))
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as fault:
+        raise UnexpectedResponseError(
+            f"the server's {model.__name__} is not what the spec says ({fault!r:.200})"
+        ) from fault
+
+
+def _id_in(payload: Mapping[str, Any]) -> str | None:
+    """The job's id: `job.jobId` is documented, some pages show `job.id` or a bare `jobId`."""
+    inner = record(payload, "job")
+    for candidate in (inner.get("jobId"), inner.get("id"), payload.get("jobId")):
+        if isinstance(candidate, str) and is_id(candidate):
+            return candidate
+    return None
+
+
+def parse_paid_job(reply: Reply) -> Job:
+    """The job that was paid for; its record may be odd, its id may not."""
+    payload = parse_reply(reply)
+    job_id = _id_in(payload)
+    if job_id is None:
+        raise UnexpectedResponseError(f"the server answered {reply.status} without a job id")
+    return _lenient_job(job_id, record(payload, "job"))
+
+
+def _lenient_job(job_id: str, raw: Mapping[str, Any]) -> Job:
+    """Whatever else is odd in its record, a job keeps its id, its status and its results."""
+    try:
+        return _as_job(job_id, raw, raw)
+    except UnexpectedResponseError:
+        assets = record(raw, "metadata").get("assetIds")
+        found = assets if isinstance(assets, list) else []
+        core = {key: raw.get(key) for key in ("jobType", "status", "progress")}
+        return _as_job(job_id, core | {"metadata": {"assetIds": found}}, raw)
+
+
+def parse_job(job_id: str, reply: Reply) -> Job:
+    """The job that was asked for."""
+    payload = parse_reply(reply)
+    raw = record(payload, "job")
+    if text_or_none(raw.get("status")) is None:
+        raise UnexpectedResponseError(f"the server's record of job {job_id} has no status")
+    if _id_in(payload) not in {job_id, None}:
+        raise UnexpectedResponseError(f"asked for job {job_id}, the server answered with another")
+    return _lenient_job(job_id, raw)
+
+
+def _as_job(job_id: str, readable: Mapping[str, Any], raw: Mapping[str, Any]) -> Job:
+    parsed = _parsed(JobRecord, readable)
+    metadata, billing = given(parsed.metadata), given(parsed.billing)
+    assets = given(metadata.asset_ids) if metadata else None
+    assets = assets if isinstance(assets, list) else []
+    echoed = given(metadata.input_) if metadata else None
+    return Job(
+        id=job_id,
+        status=text_or_none(parsed.status) or "unknown",
+        progress=min(max(number(parsed.progress) or 0.0, 0.0), 1.0),
+        asset_ids=tuple(dict.fromkeys(item for item in assets if is_id(item))),
+        error=text_or_none(metadata.error) if metadata else None,
+        hint=text_or_none(metadata.hint) if metadata else None,
+        input=echoed.to_dict() if echoed else {},
+        created_at=moment(parsed.created_at),
+        updated_at=moment(parsed.updated_at),
+        cost=number(billing.cu_cost) if billing else None,
+        raw=raw,
+    )
+
+
+def parse_job_page(reply: Reply) -> JobPage:
+    """A page of the list of jobs."""
+    payload = parse_reply(reply)
+    listed = payload.get("jobs")
+    if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+        raise UnexpectedResponseError("the server's list of jobs is no list of records")
+    token = payload.get("nextPaginationToken")
+    jobs = [(_id_in({"job": item}), item) for item in listed]
+    return JobPage(
+        jobs=tuple(_lenient_job(job_id, item) for job_id, item in jobs if job_id is not None),
+        next_token=token if isinstance(token, str) and token else None,
+    )
+
+
+def parse_estimate(reply: Reply) -> Estimate:
+    """A dry run's price. Raises UnexpectedResponseError with `.job` if a job was made."""
+    payload = parse_reply(reply)
+    job_id = _id_in(payload)
+    if job_id is not None:
+        error = UnexpectedResponseError(
+            f"the dry run was answered with job {job_id}, which the server may have charged for"
+        )
+        error.job = _lenient_job(job_id, record(payload, "job"))
+        raise error
+    parsed = _parsed(DryRunResponse, payload)
+    cost = number(parsed.creative_units_cost)
+    if cost is None:
+        raise UnexpectedResponseError("the server's estimate names no price")
+    details = given(parsed.cost_details)
+    prices = {key: number(value) for key, value in details.to_dict().items()} if details else {}
+    return Estimate(
+        creative_units=cost,
+        discount=number(parsed.creative_units_discount) or 0.0,
+        details={key: value for key, value in prices.items() if value is not None},
+    )
+
+
+def parse_asset(asset_id: str, reply: Reply) -> Asset:
+    """The asset that was asked for, with its URL."""
+    payload = parse_reply(reply)
+    parsed = given(_parsed(AssetResponse, payload).asset)
+    url = url_or_none(parsed.url) if parsed else None
+    if parsed is None or url is None:
+        raise UnexpectedResponseError(f"the server's record of asset {asset_id} has no URL")
+    if text_or_none(parsed.id) not in {asset_id, None}:
+        raise UnexpectedResponseError(f"asked for asset {asset_id}, the server sent another")
+    known = given(parsed.properties)
+    return Asset(
+        id=asset_id,
+        url=url,
+        mime_type=text_or_none(parsed.mime_type) or "",
+        size=whole(known.size) if known else None,
+        width=whole(known.width) if known else None,
+        height=whole(known.height) if known else None,
+        frames=whole(known.nb_frames) if known else None,
+        frame_rate=number(known.frame_rate) if known else None,
+        duration=number(known.duration) if known else None,
+        raw=record(payload, "asset"),
+    )
+
+
+def parse_upload(reply: Reply) -> Upload:
+    """An upload."""
+    parsed = given(_parsed(UploadResponse, parse_reply(reply)).upload)
+    upload_id = text_or_none(parsed.id) if parsed else None
+    if parsed is None or upload_id is None:
+        raise UnexpectedResponseError("the server's upload record has no id")
+    parts = [
+        Part(whole(part.number) or 0, url_or_none(part.url) or "")
+        for part in given(parsed.parts) or ()
+    ]
+    return Upload(
+        id=upload_id,
+        status=printable(text_or_none(parsed.status) or "unknown"),
+        asset_id=text_or_none(parsed.entity_id),
+        error=text_or_none(parsed.error_message),
+        parts=tuple(parts),
+    )

@@ -1,0 +1,142 @@
+"""What both clients are made of."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
+from datetime import datetime
+from os import PathLike
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from attrs import evolve
+
+from .api.calling import Operation, repeat
+from .api.json_values import iso
+from .api.operations import Operations
+from .api.parsing import JobPage
+from .credentials import find_base_url, find_credentials, find_project_id
+from .errors import ConfigurationError, InvalidInputError
+from .flow.async_driver import AsyncDriver
+from .flow.steps import Flow
+from .flow.transport import Wire
+from .ledger.interface import Ledger
+from .pipeline import Pipeline
+from .recovery import known_of
+from .result_paths import Destination
+from .timing import Timing
+
+if TYPE_CHECKING:
+    from .batch.engine import Order
+    from .batch.items import BatchItem, BatchOutcome, EventCallback
+
+T = TypeVar("T")
+
+DEFAULT_WAIT = 3600.0  # seconds
+
+
+class ClientBase:
+    """The arguments of both clients, and what their methods share."""
+
+    def __init__(
+        self,
+        api_key: str | None,
+        api_secret: str | None,
+        base_url: str | None,
+        project_id: str | None,
+        timeout: float,
+        ledger: str | PathLike[str] | Literal[True] | None,
+        timing: Timing,
+    ) -> None:
+        if (
+            not isinstance(timeout, int | float)
+            or isinstance(timeout, bool)
+            or not 0 < timeout <= TIMEOUT_MAX
+        ):
+            raise ConfigurationError(
+                f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
+            )
+        credentials = find_credentials(api_key, api_secret)
+        self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
+        self._operations = Operations(find_project_id(project_id), timing)
+        known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
+        if not (ledger is None or ledger is True or isinstance(ledger, str | PathLike)):
+            raise ConfigurationError(
+                f"ledger: {ledger!r:.80} is not allowed; it takes a path or True"
+            )
+        kept = None if ledger is None else self._open(ledger)
+        self._pipeline = Pipeline(self._operations, kept, known)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
+
+    def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
+        """The ledger at this place; None for one in memory."""
+        from .ledger.place import usual_place  # noqa: PLC0415 - only when it is asked for
+        from .ledger.store import SqlLedger  # noqa: PLC0415
+
+        place = usual_place() if ledger is True else ledger
+        if ledger is True and place == "none":
+            raise ConfigurationError("ledger=True, but SCENARIO_LEDGER says none: name a path")
+        return SqlLedger(
+            place,
+            base_url=self._wire.base_url,
+            project_id=self._operations.project_id,
+            api_key=self._wire.credentials.key,
+            # Connecting, sending and receiving may each take the whole time-out.
+            longest_post=3 * self._wire.timeout,
+            timing=self._operations.timing,
+        )
+
+    def _close_ledger(self) -> None:
+        if self._pipeline.ledger is not None:
+            self._pipeline.ledger.close()
+
+    @asynccontextmanager
+    async def _outcomes(
+        self, order: "Order", driver: AsyncDriver
+    ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
+        """What a batch yields. Without a ledger it has one in memory."""
+        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
+
+        kept = self._pipeline.ledger
+        ledger = kept if kept is not None else self._open(None)
+        try:
+            pipeline = evolve(self._pipeline, ledger=ledger)
+            async with aclosing(Engine(pipeline, ledger, driver, order).outcomes()) as found:
+                yield found
+        finally:
+            if kept is None:
+                ledger.close()
+
+    def _order(
+        self,
+        items: "Iterable[BatchItem]",
+        to: Destination,
+        concurrency: int | None,
+        budget: float | None,
+        resubmit_after: float | None,
+        on_event: "EventCallback | None",
+    ) -> "Order":
+        from .batch.engine import Order  # noqa: PLC0415 - only when it is asked for
+
+        return Order(
+            items=items,
+            to=to,
+            concurrency=concurrency,
+            budget=budget,
+            resubmit_after=resubmit_after,
+            on_event=on_event,
+        )
+
+    def _page(self, created_after: datetime | None, token: str | None) -> Flow[JobPage]:
+        return self._repeat(self._operations.list_jobs(_iso(created_after), token))
+
+    def _repeat(self, operation: Operation[T]) -> Flow[T]:
+        return repeat(operation, self._operations.timing)
+
+
+def _iso(created_after: datetime | None) -> str | None:
+    if created_after is None:
+        return None
+    if not isinstance(created_after, datetime):
+        raise InvalidInputError("created_after: takes a datetime")
+    return iso(created_after)

@@ -1,0 +1,1 @@
+"""Flows: steps without I/O, and the drivers that perform them over httpx."""
