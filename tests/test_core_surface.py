@@ -22,7 +22,7 @@ METHODS = [
     if inspect.isfunction(found) and (not name.startswith("_") or name in {"__init__", *TWINS})
 ]
 REST = {"cli", "sandbox", "batch", "drift"}
-APART = {"__main__", "drift", "drift_terms", "model_inputs"}  # reached from the command line only
+APART = {"__main__"}
 CORE = sorted({path.stem for path in PACKAGE.glob("*.py")} - APART)
 
 

@@ -12,8 +12,8 @@ from _drift.sources import read_file
 from _drift.spec import REQUIRED_MARK, known_in, schemas_of
 from drift_sources import EIGHT, FIVE, OTHER_FRAMES, Rows, new_row, page, rows_of_spec, table
 from reference import PAGE
-from scenario_reframe.drift import compare
-from scenario_reframe.drift_terms import Known, Stated
+from scenario_reframe.drift.differences import compare
+from scenario_reframe.drift.stated_settings import Known, Stated
 from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python

@@ -3,7 +3,7 @@
 import pytest
 
 from _drift.plan import likeness
-from scenario_reframe.drift_terms import Known, Stated
+from scenario_reframe.drift.stated_settings import Known, Stated
 
 pytestmark = pytest.mark.any_python
 

@@ -18,8 +18,8 @@ from ruamel.yaml.error import YAMLError
 from _generate.errors import SpecError
 from _generate.settings_table import model_id
 from scenario_reframe.api.sanitize import printable
-from scenario_reframe.drift import compare
-from scenario_reframe.drift_terms import Source
+from scenario_reframe.drift.differences import compare
+from scenario_reframe.drift.stated_settings import Source
 
 from .applying import SPEC, apply
 from .errors import SourceError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenario_reframe.api.sanitize import printable
-from scenario_reframe.drift_terms import Limits, Stated
+from scenario_reframe.drift.stated_settings import Limits, Stated
 
 from .errors import SourceError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scenario_reframe.drift_terms import Aspect, Source
+from scenario_reframe.drift.stated_settings import Aspect, Source
 
 from .cells import Cell, condition, stated
 from .errors import SourceError

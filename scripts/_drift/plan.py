@@ -7,7 +7,7 @@ from typing import Any
 
 from _generate.errors import SpecError
 from _generate.settings_table import read_settings
-from scenario_reframe.drift_terms import NO_LIMITS, Change, Known, Source, Stated, words
+from scenario_reframe.drift.stated_settings import NO_LIMITS, Change, Known, Source, Stated, words
 
 from .schema import Schema, new_schema, revised
 from .spec import known_in, schemas_of, with_settings

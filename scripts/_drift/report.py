@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenario_reframe.drift_terms import Change, Source
+from scenario_reframe.drift.stated_settings import Change, Source
 
 from .plan import Plan
 

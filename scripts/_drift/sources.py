@@ -10,13 +10,13 @@ from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.api.replies import parse_reply
 from scenario_reframe.api.sanitize import printable, unsigned
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
-from scenario_reframe.drift_terms import Source
+from scenario_reframe.drift.model_record import read_model
+from scenario_reframe.drift.stated_settings import Source
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.connections import Connections
 from scenario_reframe.flow.steps import Request
 from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import FAULTS, Wire
-from scenario_reframe.model_inputs import read_model
 from scenario_reframe_api.api.models import get_model
 from scenario_reframe_api.types import UNSET
 

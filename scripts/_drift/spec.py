@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from _generate.settings_table import REQUEST_SCHEMA, read_settings
-from scenario_reframe.drift_terms import Known
+from scenario_reframe.drift.stated_settings import Known
 
 ASSET_MARK = {"x-input": "asset"}
 REQUIRED_MARK = "x-vendor-required"

@@ -11,13 +11,13 @@ from attrs import evolve, frozen
 from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.api.operations import Operations
 from scenario_reframe.credentials import Credentials, find_base_url, find_project_id
-from scenario_reframe.drift import compare, known_settings
+from scenario_reframe.drift.differences import compare, known_settings
+from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
 from scenario_reframe.flow.connections import Connections
 from scenario_reframe.flow.steps import Reply
 from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import Wire
-from scenario_reframe.model_inputs import read_model
 from scenario_reframe_api.settings import MODEL_ID
 
 from .findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable

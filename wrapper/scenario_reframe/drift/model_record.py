@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .api.json_values import number, text_or_none
-from .api.sanitize import printable
-from .drift_terms import ASPECTS, Limits, Source, Stated
-from .errors import UnexpectedResponseError
+from scenario_reframe.api.json_values import number, text_or_none
+from scenario_reframe.api.sanitize import printable
+from scenario_reframe.errors import UnexpectedResponseError
+
+from .stated_settings import ASPECTS, Limits, Source, Stated
 
 _LONGEST_DESCRIPTION = 2000
 

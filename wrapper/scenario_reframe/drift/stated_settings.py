@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from attrs import frozen
 
-from .api.sanitize import printable
+from scenario_reframe.api.sanitize import printable
 
 Aspect = Literal["default", "bounds", "choices", "required"]
 ChangeKind = Literal["added", "removed", "type", "default", "bounds", "choices", "required"]

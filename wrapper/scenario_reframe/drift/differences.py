@@ -1,7 +1,7 @@
 """What a source of the vendor's says of the model, beside what this client knows. No I/O.
 
 The vendor changes models without notice. A source is the reply to `GET /models/{modelId}`
-(see `model_inputs`), or whatever else was read into a `Source`, and is held only to what it can
+(see `model_record`), or whatever else was read into a `Source`, and is held only to what it can
 prove.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
-from .drift_terms import (
+from .stated_settings import (
     NO_LIMITS,
     Aspect,
     Change,

@@ -1,0 +1,1 @@
+"""The vendor's model against the spec: what drifted. Imported when it is asked for."""
