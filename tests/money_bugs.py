@@ -15,7 +15,7 @@ from scenario_reframe.errors import (
 )
 from scenario_reframe.flow import async_driver, sync_driver
 from scenario_reframe.flow.steps import NoReply, Send
-from scenario_reframe.ledger import accounts, records, store
+from scenario_reframe.ledger import accounts, bookkeeping, store
 from scenario_reframe.ledger.interface import Outcome
 from scenario_reframe.models import Job, Submission
 from scenario_reframe.run import Run
@@ -67,13 +67,13 @@ def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
     def owned(self: recovery.Known, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.owners) & frozenset(job_ids)
 
-    true = records.Records.owned_by_others
+    true = bookkeeping.Records.owned_by_others
 
-    def on_record(self: records.Records, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
+    def on_record(self: bookkeeping.Records, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return true(self, "", job_ids)
 
     patch.setattr(recovery.Known, "owned_by_others", owned)
-    patch.setattr(records.Records, "owned_by_others", on_record)
+    patch.setattr(bookkeeping.Records, "owned_by_others", on_record)
 
 
 def refusal_defers(patch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from scenario_reframe import RateLimitedError
-from scenario_reframe.batch.limiting import FIRST, MOST, Limit
+from scenario_reframe.batch.job_limit import FIRST, MOST, Limit
 from scenario_reframe.batch.slots import Slots
 from scenario_reframe.ledger.interface import NoSlotError
 from scenario_reframe.timing import Timing

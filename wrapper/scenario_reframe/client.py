@@ -244,7 +244,7 @@ class ReframeClient(ClientBase):
         yield from self._in_thread(order)
 
     def _in_thread(self, order: "Order") -> "Iterator[BatchOutcome]":
-        from .batch.bridge import in_thread  # noqa: PLC0415 - only when it is asked for
+        from .batch.sync_iterator import in_thread  # noqa: PLC0415 - only when it is asked for
 
         @asynccontextmanager
         async def outcomes() -> "AsyncIterator[AsyncIterator[BatchOutcome]]":

@@ -70,7 +70,7 @@ class ClientBase:
 
     def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
         """The ledger at this place; None for one in memory."""
-        from .ledger.place import usual_place  # noqa: PLC0415 - only when it is asked for
+        from .ledger.default_path import usual_place  # noqa: PLC0415 - only when it is asked for
         from .ledger.store import SqlLedger  # noqa: PLC0415
 
         place = usual_place() if ledger is True else ledger

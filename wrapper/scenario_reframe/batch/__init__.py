@@ -1,8 +1,8 @@
 """Many clips: one engine that uploads, submits, watches and downloads side by side.
 
-`items` and `planning` say what is wanted and check all of it; `limiting` and `watching` decide,
+`items` and `planning` say what is wanted and check all of it; `job_limit` and `watching` decide,
 without I/O; `slots` lets items submit, `item_pipeline` is one item's way, `engine` runs them all,
-and `bridge` is for callers without asyncio. The budget is counted from the ledger's rows.
+and `sync_iterator` is for callers without asyncio. The budget is counted from the ledger's rows.
 """
 
 from .items import BatchEvent, BatchItem, BatchOutcome

@@ -29,7 +29,7 @@ from scenario_reframe.result_paths import Destination
 
 from .item_pipeline import ItemPipeline, Shared
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
-from .limiting import Limit
+from .job_limit import Limit
 from .planning import Plan, occupied, plan
 from .slots import Slots
 from .watching import Waiting, watch

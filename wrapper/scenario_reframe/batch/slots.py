@@ -6,7 +6,7 @@ from contextlib import suppress
 from scenario_reframe.errors import RateLimitedError, ReframeError
 from scenario_reframe.timing import Timing
 
-from .limiting import Limit
+from .job_limit import Limit
 
 
 class Slots:

@@ -9,7 +9,7 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token
 
 from scenario_reframe.errors import InvalidSettingsError
-from scenario_reframe.ledger.place import usual_place
+from scenario_reframe.ledger.default_path import usual_place
 from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 

@@ -21,14 +21,14 @@ from scenario_reframe.models import Job, Submission
 from scenario_reframe.timing import USUAL, Timing
 
 from .accounts import Account
+from .bookkeeping import Records
 from .database import Database, Row, Transaction
 from .interface import Check, Claim, ClipRequest, Entry, Post, Terms, accept
 from .lease import Leases, lease_out, renew
 from .migration import prepare
+from .post_checks import check_terms, owned
 from .posts import COUNT_UNRESOLVED, add_post, drop_post, keep_end, keep_job, set_posting
-from .records import Records
 from .rows import ENTRY, PostRow, entry_of, packed, post_of, request_key, shown
-from .terms import check_terms, owned
 
 # A caller's key names its request even after its job failed; there is one such entry then.
 _FOUND = f"""

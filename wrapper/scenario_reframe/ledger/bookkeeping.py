@@ -10,9 +10,9 @@ from scenario_reframe.models import Job
 from .accounts import Account
 from .database import Database, Row, Transaction
 from .interface import Entry, digest_of
+from .post_checks import check_budget
 from .posts import set_aside
 from .rows import ENTRY, entry_of, packed, shown
-from .terms import check_budget
 
 _BEGIN_RUN = """
     INSERT INTO runs (account, targets, budget, created_at)
