@@ -58,7 +58,7 @@ def _a_command_has_no_pydantic(
 @pytest.fixture(autouse=True)
 def _a_command_pauses_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clients that a command of this process makes do not wait as for the vendor's server."""
-    monkeypatch.setattr("scenario_reframe.cli.reframing.TIMING", SOON)
+    monkeypatch.setattr("scenario_reframe.cli.run_command.TIMING", SOON)
 
 
 @pytest.fixture(autouse=True)

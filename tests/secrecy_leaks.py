@@ -129,7 +129,7 @@ def test_display_result() -> None:
 
 def test_say() -> None:
     """A line on stderr, of a function that was imported by its name."""
-    say: Any = importlib.import_module("scenario_reframe.cli.app").say
+    say: Any = importlib.import_module("scenario_reframe.cli.commands").say
     say(SECRET)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from scenario_reframe.cli import main, reframing
+from scenario_reframe.cli import main, run_command
 from scenario_reframe.sandbox import Sandbox
 from timings import SOON
 
@@ -153,7 +153,7 @@ def folder(tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch) ->
         newer.execute("CREATE TABLE schema_version (version INTEGER PRIMARY KEY)")
         newer.execute("INSERT INTO schema_version VALUES (99)")
     newer.close()
-    monkeypatch.setattr(reframing, "TIMING", evolve(SOON, database_lock=0.1))
+    monkeypatch.setattr(run_command, "TIMING", evolve(SOON, database_lock=0.1))
     locked = sqlite3.connect(tmp_path / "locked.db", isolation_level=None)
     locked.execute("BEGIN EXCLUSIVE")
     yield tmp_path

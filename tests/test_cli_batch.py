@@ -29,9 +29,9 @@ from scenario_reframe import (
     UploadError,
 )
 from scenario_reframe.cli import main
-from scenario_reframe.cli.failures import command_line
+from scenario_reframe.cli.batch_summary import Tally
+from scenario_reframe.cli.exit_codes import command_line
 from scenario_reframe.cli.progress import LiveDisplay
-from scenario_reframe.cli.tallying import Tally
 from scenario_reframe.models import Job
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer

@@ -14,8 +14,8 @@ import pytest
 
 from commands import point_to
 from ledger_rows import claimed, end, open_ledger, posting, submitted
-from scenario_reframe.cli import doctor, findings, ledger_health, main, server_health
-from scenario_reframe.cli.findings import Finding, completed, exit_code, unreachable
+from scenario_reframe.cli import doctor_command, doctor_findings, doctor_ledger, doctor_server, main
+from scenario_reframe.cli.doctor_findings import Finding, completed, exit_code, unreachable
 from scenario_reframe.cli.flags import HERE
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, drop, rewrite
@@ -213,7 +213,7 @@ def test_a_server_that_never_answers_is_told(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It listens, and that is all."""
-    monkeypatch.setattr(server_health, "_PATIENCE", 0.05)
+    monkeypatch.setattr(doctor_server, "_PATIENCE", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -305,7 +305,7 @@ def test_a_wrong_proxy_is_told_without_its_password(
 def test_a_clock_that_is_off_is_warned_of(hours: int, words: str) -> None:
     """No failure: jobs are found by the server's clock."""
     here = datetime(2026, 1, 1, 10, tzinfo=UTC) + timedelta(hours=hours)
-    found = findings.clock("Thu, 01 Jan 2026 10:00:00 GMT", here)
+    found = doctor_findings.clock("Thu, 01 Jan 2026 10:00:00 GMT", here)
     assert words in found.message
     assert found.status == ("warn" if hours else "ok")
     assert ("set the clock" in found.advice) is bool(hours)
@@ -314,12 +314,12 @@ def test_a_clock_that_is_off_is_warned_of(hours: int, words: str) -> None:
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_without_the_servers_clock_none_is_compared(date: str | None) -> None:
     """A proxy may take the header out."""
-    assert findings.clock(date, datetime.now(UTC)).status == "skip"
+    assert doctor_findings.clock(date, datetime.now(UTC)).status == "skip"
 
 
 def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
     """The Date of a real reply is read; a clock that is off fails nothing."""
-    found = doctor.examine(HERE, lambda: datetime.now(UTC) + timedelta(hours=1))
+    found = doctor_command.examine(HERE, lambda: datetime.now(UTC) + timedelta(hours=1))
     (clock,) = [finding for finding in found if finding.name == "clock"]
     assert clock.status == "warn"
     assert "ahead of the server's" in clock.message
@@ -328,10 +328,10 @@ def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
 
 def test_a_slow_server_is_warned_of() -> None:
     """A quick one is not."""
-    assert findings.latency(0.2) == Finding(
+    assert doctor_findings.latency(0.2) == Finding(
         "latency", "ok", "200 ms for one call, with its connection"
     )
-    assert findings.latency(9).status == "warn"
+    assert doctor_findings.latency(9).status == "warn"
 
 
 def changed(change: Callable[[list[dict[str, Any]]], Any]) -> Fault:
@@ -507,7 +507,7 @@ def test_a_ledger_that_another_program_locks_is_told(
     sandbox: Sandbox, path: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some patience; it can be read all the same."""
-    monkeypatch.setattr(ledger_health, "_PATIENCE", 0.02)
+    monkeypatch.setattr(doctor_ledger, "_PATIENCE", 0.02)
     open_ledger(path).close()
     lock = sqlite3.connect(path)
     try:
@@ -539,7 +539,7 @@ def test_a_missing_extra_is_told_with_its_command(
 ) -> None:
     """The sandbox's is a warning, since real work does not need it."""
     missing = {"av", "uvicorn"}
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None if name in missing else name)
+    monkeypatch.setattr(doctor_command, "find_spec", lambda name: None if name in missing else name)
     code, checks = examined()
     assert code == 0
     assert checks["extra-sandbox"]["status"] == "warn"
@@ -555,7 +555,7 @@ def test_a_fault_of_its_own_stops_no_other_check(
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("sandbox-secret")
 
-    monkeypatch.setattr(server_health, "read_model", broken)
+    monkeypatch.setattr(doctor_server, "read_model", broken)
     code, checks = examined()
     assert code == 1
     assert checks["model"]["message"] == "unexpected ZeroDivisionError"

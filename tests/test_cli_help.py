@@ -14,7 +14,7 @@ from rich.console import Console
 
 from scenario_reframe import Job
 from scenario_reframe.cli import main
-from scenario_reframe.cli.app import app
+from scenario_reframe.cli.commands import app
 from scenario_reframe.cli.progress import Forgiving, LiveDisplay, in_bytes
 from scenario_reframe_api.settings import SETTINGS, Setting
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from scenario_reframe import BatchItem, InvalidInputError, InvalidSettingsError
-from scenario_reframe.cli.gathering import label
+from scenario_reframe.cli.batch_inputs import label
+from scenario_reframe.cli.each_flag import read_each, varied
 from scenario_reframe.cli.manifest import Manifest, read_manifest
-from scenario_reframe.cli.variants import read_each, varied
 
 BOM = b"\xef\xbb\xbf"
 

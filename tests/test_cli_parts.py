@@ -15,9 +15,9 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from scenario_reframe.cli.failures import command, failure_of, taken_up_by
+from scenario_reframe.cli.exit_codes import command, failure_of, taken_up_by
 from scenario_reframe.cli.flags import Connection, Wishes, checked
-from scenario_reframe.cli.reframing import default_output
+from scenario_reframe.cli.run_command import default_output
 from scenario_reframe.video import resolve
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from ledger_rows import BASE, PROJECT, Make, job, sql, submission
 from scenario_reframe import LedgerBusyError
-from scenario_reframe.cli.ledger_health import Scope, health
+from scenario_reframe.cli.doctor_ledger import Scope, health
 from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, Terms
 from scenario_reframe.ledger.rows import request_key
 from scenario_reframe.ledger.tables import VERSION

@@ -10,7 +10,7 @@ _CONFIGURATION = 3
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line, by default the process's own; its exit code."""
     try:
-        from .app import invoke  # noqa: PLC0415 - without the extra, say so in one line
+        from .commands import invoke  # noqa: PLC0415 - without the extra, say so in one line
     except ModuleNotFoundError as fault:
         if (fault.name or "").split(".")[0] not in _EXTRA:
             raise

@@ -91,9 +91,9 @@ def batch(
         A folder, a quoted pattern ('clips/**/*.mp4'), files, or a manifest: .csv with a header, or
         .jsonl, with a column video, an optional output, and one for each setting.
     """
-    from .batching import Order
-    from .batching import batch as run
-    from .variants import Variant, read_each
+    from .batch_run import Order
+    from .batch_run import batch as run
+    from .each_flag import Variant, read_each
 
     problems: list[str] = []
     wishes, variants = Wishes({}, {}), list[Variant]()

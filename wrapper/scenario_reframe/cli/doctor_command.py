@@ -21,11 +21,11 @@ from scenario_reframe.credentials import (
 )
 from scenario_reframe.errors import ConfigurationError
 
-from .failures import command
-from .findings import REFUSED, Finding, Status, completed, exit_code
+from .doctor_findings import REFUSED, Finding, Status, completed, exit_code
+from .doctor_server import health as server_health
+from .exit_codes import command
 from .flags import Connection
 from .output import put, put_json
-from .server_health import health as server_health
 
 _SERVER = ("server", "latency", "clock", "accepted", "model", "inputs")
 _LEDGER = ("ledger", "integrity", "private", "entries", "writable")
@@ -119,7 +119,7 @@ def _ledger(connection: Connection, credentials: Credentials | None) -> Iterator
     if place is None:
         yield from (Finding(name, "skip", "no ledger is kept") for name in _LEDGER)
         return
-    from .ledger_health import Scope, health  # noqa: PLC0415 - sqlite3, if it is asked for
+    from .doctor_ledger import Scope, health  # noqa: PLC0415 - sqlite3, if it is asked for
 
     try:
         base_url = find_base_url(connection.base_url)

@@ -20,7 +20,7 @@ from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import Wire
 from scenario_reframe_api.settings import MODEL_ID
 
-from .findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable
+from .doctor_findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable
 from .flags import Connection
 
 _PATIENCE = 15.0  # seconds for one reply

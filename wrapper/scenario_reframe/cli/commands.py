@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from .batch_command import batch
-from .failures import Failure, command_line, failure_of, usage
+from .exit_codes import Failure, command_line, failure_of, usage
 from .flags import (
     HERE,
     Connection,
@@ -21,10 +21,10 @@ from .flags import (
     checked,
     for_demo,
 )
-from .layout import HELP
+from .help_layout import HELP
 from .output import put_json, tolerate_any_path
 from .progress import say
-from .warned import warnings_told
+from .warning_lines import warnings_told
 
 _HOUR = 3600.0
 
@@ -66,9 +66,9 @@ def run(
     output
         A file, or a folder. By default the video's name with the aspect ratio: clip-9x16.mp4.
     """
-    from . import reframing
+    from . import run_command
 
-    reframing.run(
+    run_command.run(
         video,
         checked(settings, extra),
         output,
@@ -96,9 +96,9 @@ def estimate(
     video
         A file, an http(s) URL, or the id of an asset. It is uploaded for this.
     """
-    from . import reframing
+    from . import run_command
 
-    reframing.estimate(video, checked(settings, extra), connection, as_json=as_json)
+    run_command.estimate(video, checked(settings, extra), connection, as_json=as_json)
 
 
 @jobs.command(name="list")
@@ -109,7 +109,7 @@ def list_jobs(
     connection: Connection = HERE,
 ) -> None:
     """List the newest jobs: id, kind, status, progress, creation, cost (creative units), seed."""
-    from .jobs import list_jobs
+    from .jobs_command import list_jobs
 
     list_jobs(limit, connection, as_json=as_json)
 
@@ -117,7 +117,7 @@ def list_jobs(
 @jobs.command
 def show(job_id: str, /, *, as_json: JsonFlag = False, connection: Connection = HERE) -> None:
     """Show one job as it stands."""
-    from .jobs import show
+    from .jobs_command import show
 
     show(job_id, connection, as_json=as_json)
 
@@ -132,7 +132,7 @@ def wait(
     connection: Connection = HERE,
 ) -> None:
     """Wait until a job is done."""
-    from .jobs import wait
+    from .jobs_command import wait
 
     wait(job_id, timeout, connection, as_json=as_json)
 
@@ -155,8 +155,8 @@ def download(
     output
         A file, or a folder, in which the asset's id is the name.
     """
-    from .jobs import download
-    from .reframing import Target
+    from .jobs_command import download
+    from .run_command import Target
 
     target = Target(path=output or ".", overwrite=overwrite, timeout=timeout)
     download(job_id, target, connection, as_json=as_json)
@@ -189,7 +189,7 @@ def resume(
 
     It pays only for what was cut off before it was ever submitted.
     """
-    from .resuming import resume
+    from .resume_command import resume
 
     return resume(
         connection,
@@ -206,7 +206,7 @@ def doctor(*, as_json: JsonFlag = False, connection: Connection = HERE) -> int:
 
     Credentials, the server, clocks, the model's inputs, the ledger, what is installed.
     """
-    from .doctor import doctor
+    from .doctor_command import doctor
 
     return doctor(connection, as_json=as_json)
 
@@ -216,7 +216,7 @@ def sandbox(
     *, port: Annotated[int, Parameter(help="Where to listen; 0 takes a free port.")] = 8123
 ) -> None:
     """Run a local server that speaks the same API and costs nothing, until Ctrl-C."""
-    from .local import sandbox
+    from .sandbox_commands import sandbox
 
     sandbox(port)
 
@@ -241,7 +241,7 @@ def demo(
     output
         The folder for the results; earlier ones of the same name are replaced.
     """
-    from .local import demo
+    from .sandbox_commands import demo
 
     demo(video, checked(for_demo(settings), extra), output or ".")
 

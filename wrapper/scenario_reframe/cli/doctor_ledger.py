@@ -16,7 +16,7 @@ from scenario_reframe.ledger.accounts import fingerprint_of
 from scenario_reframe.ledger.database import path_of, told
 from scenario_reframe.ledger.tables import VERSION
 
-from .findings import UPGRADE, Finding
+from .doctor_findings import UPGRADE, Finding
 
 _PATIENCE = 5.0  # seconds for a lock; the ledger's own transactions take far less
 _CHOOSE = "choose another place with --ledger or SCENARIO_LEDGER"

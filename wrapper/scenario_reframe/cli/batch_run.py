@@ -11,14 +11,14 @@ from attrs import define, field, frozen
 from scenario_reframe import BatchEvent, BatchOutcome, InvalidBatchError, ReframeClient
 from scenario_reframe.batch.planning import Plan, checked_folder, occupied
 
-from .failures import failure_of
+from .batch_inputs import Gathering, label
+from .batch_summary import Tally, in_units, reason
+from .each_flag import Variant
+from .exit_codes import failure_of
 from .flags import Connection, Wishes
-from .gathering import Gathering, label
 from .output import one_line
 from .progress import Display, display, say
-from .reframing import open_client
-from .tallying import Tally, in_units, reason
-from .variants import Variant
+from .run_command import open_client
 
 _REMARKS = 10
 

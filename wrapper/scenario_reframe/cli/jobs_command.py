@@ -7,11 +7,11 @@ from typing import Any
 from scenario_reframe import Entry, Job
 from scenario_reframe.polling import checked_timeout
 
-from .failures import command, taken_up_by
+from .exit_codes import command, taken_up_by
 from .flags import Connection
 from .output import as_record, one_line, put, put_json
 from .progress import display
-from .reframing import Target, finish, open_client, report
+from .run_command import Target, finish, open_client, report
 
 
 def list_jobs(limit: int, connection: Connection, *, as_json: bool) -> None:

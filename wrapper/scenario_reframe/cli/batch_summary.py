@@ -9,7 +9,7 @@ from attrs import define, field
 from scenario_reframe.batch import BatchEvent, BatchOutcome
 from scenario_reframe.models import Job
 
-from .failures import counted_in, failure_of, same_command
+from .exit_codes import counted_in, failure_of, same_command
 from .output import one_line
 
 _LISTED = 20

@@ -6,12 +6,12 @@ from typing import Any
 from scenario_reframe import ConfigurationError, Entry, ReframeClient, ReframeError
 from scenario_reframe.polling import checked_timeout
 
-from .failures import StoppedError, failure_of
+from .exit_codes import StoppedError, failure_of
 from .flags import Connection
-from .jobs import wish_of, wish_record
+from .jobs_command import wish_of, wish_record
 from .output import as_record, put_json, put_paths
 from .progress import Display, display
-from .reframing import Course, Target, going_on, logged, open_client
+from .run_command import Course, Target, going_on, logged, open_client
 
 
 def resume(

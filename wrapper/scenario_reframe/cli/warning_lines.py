@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from .flags import in_flags
 from .progress import say
 
-# Not of all that the library logs: `reframing.logged` shows the rest, while a run is on its way.
+# Not of all that the library logs: `run_command.logged` shows the rest, while a run is on its way.
 _LOG = logging.getLogger("scenario_reframe.settings")
 
 

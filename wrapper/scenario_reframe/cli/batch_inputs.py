@@ -13,10 +13,10 @@ from scenario_reframe.batch.planning import Plan, plan
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidVideoError
 from scenario_reframe.video import open_video
 
-from .failures import FaultyBatchError, Misfit
+from .each_flag import Variant, varied
+from .exit_codes import FaultyBatchError, Misfit
 from .flags import Wishes
 from .manifest import SUFFIXES, is_remote, read_manifest
-from .variants import Variant, varied
 
 _MAGIC = frozenset("*?[")
 

@@ -12,11 +12,11 @@ from scenario_reframe import ConfigurationError, InvalidInputError, ReframeClien
 from scenario_reframe.result_paths import check_destination
 from scenario_reframe.video import VideoFile, open_video
 
-from .failures import StoppedError
+from .exit_codes import StoppedError
 from .flags import HERE, Wishes
 from .output import put, put_paths
 from .progress import Display, display, say
-from .reframing import Target, default_output, reframe
+from .run_command import Target, default_output, reframe
 
 if TYPE_CHECKING:
     from scenario_reframe.sandbox import Sandbox

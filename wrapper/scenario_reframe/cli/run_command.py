@@ -22,7 +22,7 @@ from scenario_reframe.result_paths import check_destination, default_name
 from scenario_reframe.timing import USUAL
 from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
 
-from .failures import StoppedError, command
+from .exit_codes import StoppedError, command
 from .flags import Connection, Wishes
 from .output import as_record, put, put_json, put_paths
 from .progress import Display, display, in_bytes
