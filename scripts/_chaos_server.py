@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-from scenario_reframe.sandbox.drawing import KINDS
+from scenario_reframe.sandbox.random_faults import KINDS
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 Body = dict[str, Any]

@@ -22,7 +22,7 @@ from scenario_reframe import (
     ReframeError,
 )
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe.sandbox.fast_engine import fast_result
 from scenario_reframe.sandbox.faults import Fault
 from scenario_reframe.settings import request_body
 from scenario_reframe_api.settings import VIDEO_FIELD

@@ -20,7 +20,7 @@ from ledger_sessions import Runs, quick_sandbox
 from sandbox_clips import Client, bar_clip
 from scenario_reframe import ReframeClient
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 from secrecy import Watch
 from timings import SOON
 

@@ -22,7 +22,7 @@ from scenario_reframe import (
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.sandbox import Sandbox, generating
+from scenario_reframe.sandbox import Sandbox, video_engine
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.faults import Fault, answer, drop
 from scenario_reframe_api.settings import VIDEO_FIELD
@@ -260,7 +260,7 @@ def quick_sandbox(**options: Any) -> Iterator[Sandbox]:
         return made[key][1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generating, "reframe", remembered)
+        patch.setattr(video_engine, "reframe", remembered)
         with Sandbox(**options) as sandbox:
             yield sandbox
 

@@ -35,9 +35,9 @@ from scenario_reframe import (
 )
 from scenario_reframe.ledger import tables
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.echoing import Echo
-from scenario_reframe.sandbox.engines import fast_result
+from scenario_reframe.sandbox.fast_engine import fast_result
 from scenario_reframe.sandbox.faults import Fault, answer, drop
+from scenario_reframe.sandbox.input_echo import Echo
 from scenario_reframe.sandbox.records import PROJECT_ID
 from scenario_reframe.settings import request_body
 from scenario_reframe_api.settings import VIDEO_FIELD

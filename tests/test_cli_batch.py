@@ -36,8 +36,8 @@ from scenario_reframe.models import Job
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
 from scenario_reframe.sandbox.prices import price
-from scenario_reframe.sandbox.reframing import frames_to_make
-from scenario_reframe.sandbox.sample import SAMPLE_RATE, SAMPLE_SECONDS
+from scenario_reframe.sandbox.reframe_plan import frames_to_make
+from scenario_reframe.sandbox.sample_clip import SAMPLE_RATE, SAMPLE_SECONDS
 from waiting import until
 
 MP4 = b"\0\0\0\x18ftypisom"

@@ -8,7 +8,7 @@ import av
 import pytest
 
 from scenario_reframe.cli import main
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 
 ROOT = Path(__file__).parent.parent
 Output = pytest.CaptureFixture[str]

@@ -11,7 +11,7 @@ from scenario_reframe import Job, ReframeClient
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 
 Output = pytest.CaptureFixture[str]
 

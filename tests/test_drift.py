@@ -9,7 +9,7 @@ from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.drift.stated_settings import ASPECTS, Known, Source
 from scenario_reframe.errors import UnexpectedResponseError
-from scenario_reframe.sandbox.generating import model_record
+from scenario_reframe.sandbox.submit_routes import model_record
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
 
 pytestmark = pytest.mark.any_python

@@ -26,7 +26,7 @@ from drift_sources import (
     rows_of_spec,
 )
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.generating import model_record
+from scenario_reframe.sandbox.submit_routes import model_record
 from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
@@ -462,7 +462,7 @@ def test_what_names_a_removed_setting_is_told_to_a_person(drift: Drift, tmp_path
     heading = (
         "For a person to decide:\n- acceleration is gone or of another type; lines that name it:"
     )
-    assert f"{heading}\n    wrapper/scenario_reframe/sandbox/reframing.py:" in out
+    assert f"{heading}\n    wrapper/scenario_reframe/sandbox/reframe_plan.py:" in out
 
 
 def break_readme(tree: Path) -> None:

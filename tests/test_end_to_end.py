@@ -21,7 +21,7 @@ from scenario_reframe import (
     ReframeResult,
 )
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 
 Call = Callable[..., Any]
 QUICK = {

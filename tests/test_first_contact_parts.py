@@ -25,7 +25,7 @@ from scenario_reframe import Asset, Job, ReframeClient
 from scenario_reframe.credentials import Credentials
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 from timings import SOON
 
 KEY, SECRET = "api_Ab12Cd34Ef", 'S3cr3t/+&="x<y'

@@ -37,7 +37,7 @@ from scenario_reframe import (
 from scenario_reframe.ledger.interface import content_of
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.sandbox.faults import Fault, answer, drop, rewrite
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 from scenario_reframe.video import open_video
 from timings import SOON
 

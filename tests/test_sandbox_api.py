@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from sandbox_clips import GENERATE, Client
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.checking import reason_of
+from scenario_reframe.sandbox.request_checks import reason_of
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS
 
 

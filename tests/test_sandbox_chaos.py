@@ -12,8 +12,8 @@ import pytest
 from sandbox_clips import GENERATE, QUICK, Client
 from sandbox_faults import course
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.drawing import KINDS, Drawing
 from scenario_reframe.sandbox.faults import answer
+from scenario_reframe.sandbox.random_faults import KINDS, Drawing
 from waiting import until
 
 PAGES: Final = ("duplicated jobs", "reordered jobs", "moved jobs", "short page", "empty page")

@@ -12,8 +12,8 @@ import pytest
 
 from sandbox_clips import GENERATE, MP4, QUICK, STAGE, WEBM, Client, by_a_clock
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.engines import fast_result
-from scenario_reframe.sandbox.reframing import with_defaults
+from scenario_reframe.sandbox.fast_engine import fast_result
+from scenario_reframe.sandbox.reframe_plan import with_defaults
 
 HISTORY = ["queued", "warming-up", "in-progress", "finalizing", "success"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from sandbox_clips import GENERATE, MP4, QUICK, Client, by_a_clock
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.sample import make_sample
-from scenario_reframe.sandbox.timeline import Timeline
+from scenario_reframe.sandbox.sample_clip import make_sample
+from scenario_reframe.sandbox.status_timeline import Timeline
 from scenario_reframe_api.settings import MODEL_ID
 
 
@@ -231,7 +231,7 @@ def test_fault_of_the_sandbox_fails_one_job_and_is_logged(
 
     body = {**QUICK, "videoUrl": asset["id"]}
     with monkeypatch.context() as patch:
-        patch.setattr("scenario_reframe.sandbox.generating.reframe", broken)
+        patch.setattr("scenario_reframe.sandbox.video_engine.reframe", broken)
         failed = client.post(GENERATE, json=body).json()["job"]
         failed = client.settled(f"/jobs/{failed['jobId']}", "job")
     assert failed["metadata"]["error"] == "ValueError: of ours"

@@ -80,7 +80,7 @@ def test_closing_gives_up_the_work_and_deletes_the_files(
         while True:
             on_frame(1, 241)
 
-    monkeypatch.setattr("scenario_reframe.sandbox.generating.reframe", endless)
+    monkeypatch.setattr("scenario_reframe.sandbox.video_engine.reframe", endless)
     with Sandbox(stage_seconds=0) as sandbox, closing(Client(sandbox)) as client:
         port = int(urlsplit(sandbox.base_url).port or 0)
         folder = sandbox._state.folder

@@ -23,7 +23,7 @@ from sandbox_clips import (
     write_clip,
 )
 from scenario_reframe.sandbox.encoding import reframe
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 
 
 def near(number: float) -> object:

@@ -20,12 +20,12 @@ from sandbox_clips import (
     rgb,
     write_clip,
 )
-from scenario_reframe.sandbox.borders import picture_box
+from scenario_reframe.sandbox.black_borders import picture_box
 from scenario_reframe.sandbox.contact_sheet import before_after
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.probing import NotAVideoError, probe
-from scenario_reframe.sandbox.reframing import Box
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.reframe_plan import Box
+from scenario_reframe.sandbox.sample_clip import make_sample
 
 
 def corners(width: int = WIDTH, height: int = HEIGHT) -> Picture:

@@ -21,7 +21,7 @@ from scenario_reframe import (
 from scenario_reframe.part_files import PartFile
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, cut, drop, ignore_range, rewrite
-from scenario_reframe.sandbox.sample import make_sample
+from scenario_reframe.sandbox.sample_clip import make_sample
 from timings import SOON
 
 ASSET_FILE = r"^/assets/"

@@ -115,7 +115,7 @@ def _video(options: argparse.Namespace) -> Iterator[Path | None]:
         return
     if find_spec("av") is None:
         raise UsageError("name a --video, or pip install '.[sandbox]', which makes one")
-    from scenario_reframe.sandbox.sample import make_sample  # noqa: PLC0415 - of an extra
+    from scenario_reframe.sandbox.sample_clip import make_sample  # noqa: PLC0415 - of an extra
 
     with tempfile.TemporaryDirectory(prefix="first-contact-") as temporary:
         clip = Path(temporary, "clip.mp4")

@@ -89,7 +89,7 @@ def _client_of(server: "Sandbox") -> Iterator[ReframeClient]:
 
 
 def _sample(folder: Path) -> VideoFile:
-    from scenario_reframe.sandbox.sample import make_sample  # noqa: PLC0415
+    from scenario_reframe.sandbox.sample_clip import make_sample  # noqa: PLC0415
 
     path = folder / "sample.mp4"
     make_sample(path)

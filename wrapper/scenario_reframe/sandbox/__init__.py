@@ -13,9 +13,9 @@ except ImportError as error:
         f"The sandbox needs {error.name}: pip install 'scenario-reframe[sandbox]'", name=error.name
     ) from error
 
-from scenario_reframe.sandbox.app import RequestRecord
+from scenario_reframe.sandbox.fault_rules import Faults
 from scenario_reframe.sandbox.records import MadeJob
-from scenario_reframe.sandbox.scheduling import Faults
 from scenario_reframe.sandbox.server import Sandbox
+from scenario_reframe.sandbox.web_app import RequestRecord
 
 __all__ = ["Faults", "MadeJob", "RequestRecord", "Sandbox"]

@@ -12,9 +12,9 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
 from scenario_reframe.sandbox.encoding import at, nearest
-from scenario_reframe.sandbox.filtering import buffer, preparing
+from scenario_reframe.sandbox.ffmpeg_filters import buffer, preparing
 from scenario_reframe.sandbox.probing import picture_stream, probe
-from scenario_reframe.sandbox.reframing import Size, fitted
+from scenario_reframe.sandbox.reframe_plan import Size, fitted
 
 _MOMENTS: Final = (Fraction(1, 10), Fraction(1, 2), Fraction(9, 10))
 _MARGIN: Final = 12

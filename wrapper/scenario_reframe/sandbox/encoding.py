@@ -11,10 +11,10 @@ from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from scenario_reframe.sandbox.borders import picture_box
-from scenario_reframe.sandbox.filtering import TICK, Chain, composing, interpolating, preparing
+from scenario_reframe.sandbox.black_borders import picture_box
+from scenario_reframe.sandbox.ffmpeg_filters import TICK, Chain, composing, interpolating, preparing
 from scenario_reframe.sandbox.probing import NotAVideoError, picture_stream, probe
-from scenario_reframe.sandbox.reframing import Plan, Source, plan, with_defaults
+from scenario_reframe.sandbox.reframe_plan import Plan, Source, plan, with_defaults
 
 # One: x264's bytes depend on the number, and with two, which make a slice each at the same time, a
 # result once had another byte in its second slice.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from scenario_reframe.sandbox.reframing import lines_of, with_defaults
+from scenario_reframe.sandbox.reframe_plan import lines_of, with_defaults
 
 # Creative units for 81 frames, by lines of the short side; others are in proportion to 720.
 _PER_LINE: Final = 60 / 720

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from scenario_reframe.sandbox.reframing import Source
+from scenario_reframe.sandbox.reframe_plan import Source
 
 # ffmpeg's AVColorSpace and AVColorRange, for which PyAV has no names in both directions.
 _MATRICES: Final = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from scenario_reframe.sandbox.reframing import Source, with_defaults
-from scenario_reframe.sandbox.timeline import Timeline, iso
+from scenario_reframe.sandbox.reframe_plan import Source, with_defaults
+from scenario_reframe.sandbox.status_timeline import Timeline, iso
 from scenario_reframe_api.settings import MODEL_ID
 
 AUTHOR_ID: Final = "apiu_sandbox"

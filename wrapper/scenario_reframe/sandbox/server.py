@@ -9,17 +9,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from scenario_reframe.sandbox.accounts import Accounts
-from scenario_reframe.sandbox.app import Gate, RequestRecord, build_app
-from scenario_reframe.sandbox.echoing import Echo
-from scenario_reframe.sandbox.engines import FastEngine
-from scenario_reframe.sandbox.generating import VideoEngine
+from scenario_reframe.sandbox.api_keys import Accounts
+from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.fast_engine import FastEngine
+from scenario_reframe.sandbox.fault_rules import Faults
+from scenario_reframe.sandbox.input_echo import Echo
 from scenario_reframe.sandbox.records import MadeJob
-from scenario_reframe.sandbox.scheduling import Faults
-from scenario_reframe.sandbox.serving import STOP_SECONDS, listen, serve
-from scenario_reframe.sandbox.signing import Signer
+from scenario_reframe.sandbox.signed_urls import Signer
 from scenario_reframe.sandbox.state import Behaviour, State
-from scenario_reframe.sandbox.workers import Worker
+from scenario_reframe.sandbox.uvicorn_server import STOP_SECONDS, listen, serve
+from scenario_reframe.sandbox.video_engine import VideoEngine
+from scenario_reframe.sandbox.web_app import Gate, RequestRecord, build_app
 
 _WORKERS: Final = ("imports", "encodes")
 

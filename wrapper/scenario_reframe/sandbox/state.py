@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from scenario_reframe.sandbox.echoing import Echo, EchoPlace, shown_text
+from scenario_reframe.sandbox.background_work import StoppedError
+from scenario_reframe.sandbox.input_echo import Echo, EchoPlace, shown_text
 from scenario_reframe.sandbox.records import PROJECT_ID, Asset, Job, MadeJob, Upload
-from scenario_reframe.sandbox.reframing import Source
-from scenario_reframe.sandbox.sample import make_sample
-from scenario_reframe.sandbox.signing import Signer
-from scenario_reframe.sandbox.timeline import Timeline
-from scenario_reframe.sandbox.workers import StoppedError
+from scenario_reframe.sandbox.reframe_plan import Source
+from scenario_reframe.sandbox.sample_clip import make_sample
+from scenario_reframe.sandbox.signed_urls import Signer
+from scenario_reframe.sandbox.status_timeline import Timeline
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 

@@ -10,15 +10,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.accounts import access_of
-from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
-from scenario_reframe.sandbox.engines import Engine
-from scenario_reframe.sandbox.files import denied
-from scenario_reframe.sandbox.importing import take_in
+from scenario_reframe.sandbox.api_keys import access_of
+from scenario_reframe.sandbox.asset_import import take_in
+from scenario_reframe.sandbox.asset_routes import denied
+from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.records import Upload
+from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
 from scenario_reframe.sandbox.state import State
-from scenario_reframe.sandbox.timeline import iso
-from scenario_reframe.sandbox.workers import Worker
+from scenario_reframe.sandbox.status_timeline import iso
 
 # S3's own limit.
 _MOST_PARTS: Final = 10_000

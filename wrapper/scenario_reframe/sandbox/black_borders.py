@@ -10,7 +10,7 @@ import av
 from av.video.frame import VideoFrame
 
 from scenario_reframe.sandbox.probing import picture_stream
-from scenario_reframe.sandbox.reframing import Box, Source
+from scenario_reframe.sandbox.reframe_plan import Box, Source
 
 # A line is black when its mean luma, black being 0 and white 255, is at most this: codecs leave
 # some noise in a border.

@@ -8,8 +8,8 @@ from threading import Lock
 
 from starlette.types import Scope
 
-from scenario_reframe.sandbox.drawing import KINDS, Drawing
 from scenario_reframe.sandbox.faults import Fault
+from scenario_reframe.sandbox.random_faults import KINDS, Drawing
 
 
 @dataclass

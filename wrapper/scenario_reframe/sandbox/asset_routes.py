@@ -6,8 +6,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.accounts import access_of
-from scenario_reframe.sandbox.checking import RefusedError, read_object, reply
+from scenario_reframe.sandbox.api_keys import access_of
+from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
 from scenario_reframe.sandbox.state import State
 
 _DENIED: Final = (

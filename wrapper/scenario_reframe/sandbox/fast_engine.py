@@ -1,7 +1,7 @@
-"""What does the work: an engine that reframes is in `generating`; here is one that only pretends.
+"""An engine that only pretends to reframe.
 
-The fast engine is for tests with many jobs: its results look like MP4 files to who reads no
-further than their first box. Their bytes follow from the settings and the source's content.
+It is for tests with many jobs: its results look like MP4 files to who reads no further than their
+first box. Their bytes follow from the settings and the source's content.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from scenario_reframe.sandbox.probing import NotAVideoError
 from scenario_reframe.sandbox.records import Job
-from scenario_reframe.sandbox.reframing import Source, plan
-from scenario_reframe.sandbox.sample import SAMPLE_RATE, SAMPLE_SECONDS
+from scenario_reframe.sandbox.reframe_plan import Source, plan
+from scenario_reframe.sandbox.sample_clip import SAMPLE_RATE, SAMPLE_SECONDS
 from scenario_reframe.sandbox.state import State
 from scenario_reframe_api.settings import VIDEO_FIELD
 
@@ -28,18 +28,6 @@ _HEAD_BYTES: Final = 12
 _MP4_NAMES: Final = "mov,mp4,m4a,3gp,3g2,mj2"
 _WEBM_NAMES: Final = "matroska,webm"
 _NO_VIDEO: Final = hashlib.sha256(b"").hexdigest()
-
-
-class Engine(Protocol):
-    """Looks at uploaded files and makes results."""
-
-    def look(self, path: Path) -> Source:
-        """Give a file's facts, on the thread of imports. Raises NotAVideoError."""
-        ...
-
-    def start(self, job: Job) -> None:
-        """Begin with a job, on the server's thread, and return soon."""
-        ...
 
 
 class FastEngine:

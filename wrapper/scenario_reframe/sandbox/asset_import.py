@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlsplit
 
-from scenario_reframe.sandbox.engines import Engine
+from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.probing import NotAVideoError
 from scenario_reframe.sandbox.records import Upload
-from scenario_reframe.sandbox.reframing import Source
+from scenario_reframe.sandbox.reframe_plan import Source
 from scenario_reframe.sandbox.state import State
 
 _CHUNK: Final = 1024 * 1024

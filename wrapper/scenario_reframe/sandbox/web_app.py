@@ -15,16 +15,16 @@ from starlette.responses import Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scenario_reframe.sandbox.accounts import Accounts, grant
-from scenario_reframe.sandbox.checking import RefusedError, refusal
-from scenario_reframe.sandbox.engines import Engine
-from scenario_reframe.sandbox.files import Files
-from scenario_reframe.sandbox.generating import Generating
-from scenario_reframe.sandbox.jobs import Jobs
-from scenario_reframe.sandbox.scheduling import Faults
+from scenario_reframe.sandbox.api_keys import Accounts, grant
+from scenario_reframe.sandbox.asset_routes import Files
+from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.engine_interface import Engine
+from scenario_reframe.sandbox.fault_rules import Faults
+from scenario_reframe.sandbox.job_routes import Jobs
+from scenario_reframe.sandbox.request_checks import RefusedError, refusal
 from scenario_reframe.sandbox.state import State
-from scenario_reframe.sandbox.uploads import Uploads
-from scenario_reframe.sandbox.workers import Worker
+from scenario_reframe.sandbox.submit_routes import Generating
+from scenario_reframe.sandbox.upload_routes import Uploads
 
 _log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.accounts import access_of
-from scenario_reframe.sandbox.checking import RefusedError, page_size, read_object
+from scenario_reframe.sandbox.api_keys import access_of
 from scenario_reframe.sandbox.paging import TOP, Place, Token
 from scenario_reframe.sandbox.records import Job
+from scenario_reframe.sandbox.request_checks import RefusedError, page_size, read_object
 from scenario_reframe.sandbox.state import State
 
 _STATUSES: Final = (

@@ -8,7 +8,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from scenario_reframe.sandbox.reframing import Box, Plan, Size, Source
+from scenario_reframe.sandbox.reframe_plan import Box, Plan, Size, Source
 
 TICK = Fraction(1, 1000)
 # The fill is blurred at an eighth of its size, where it costs next to nothing.

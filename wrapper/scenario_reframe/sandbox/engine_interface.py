@@ -1,0 +1,19 @@
+"""What the sandbox asks of an engine: facts of files, and results."""
+
+from pathlib import Path
+from typing import Protocol
+
+from scenario_reframe.sandbox.records import Job
+from scenario_reframe.sandbox.reframe_plan import Source
+
+
+class Engine(Protocol):
+    """Looks at uploaded files and makes results."""
+
+    def look(self, path: Path) -> Source:
+        """Give a file's facts, on the thread of imports. Raises NotAVideoError."""
+        ...
+
+    def start(self, job: Job) -> None:
+        """Begin with a job, on the server's thread, and return soon."""
+        ...

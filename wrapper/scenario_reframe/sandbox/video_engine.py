@@ -1,0 +1,65 @@
+"""The engine that really reframes, one job after the other."""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from scenario_reframe.sandbox.background_work import StoppedError, Worker
+from scenario_reframe.sandbox.encoding import reframe
+from scenario_reframe.sandbox.probing import NotAVideoError, probe
+from scenario_reframe.sandbox.records import Job
+from scenario_reframe.sandbox.reframe_plan import Source
+from scenario_reframe.sandbox.state import State
+from scenario_reframe_api.settings import VIDEO_FIELD
+
+_log = logging.getLogger(__name__)
+
+_HINT: Final = "Upload the video again, or convert it to MP4 (H.264) first."
+
+
+class VideoEngine:
+    """Really reframes, one job after the other on the worker's thread."""
+
+    def __init__(self, state: State, encodes: Worker) -> None:
+        self._state = state
+        self._encodes = encodes
+
+    def look(self, path: Path) -> Source:
+        """Read a file's facts, decoding its first frame. Raises NotAVideoError."""
+        return probe(path)
+
+    def start(self, job: Job) -> None:
+        """Queue the job."""
+        self._encodes.add(partial(_encode, self._state, job))
+
+
+def _encode(state: State, job: Job) -> None:
+    """Do a job's work, on the worker's thread."""
+    target = state.folder / f"{job.id}.mp4"
+
+    def on_frame(done: int, frames: int) -> None:
+        state.check_stopping()
+        job.share_done = done / frames
+
+    try:
+        job.timeline.reach("warming-up")
+        video = job.input.get(VIDEO_FIELD)
+        source = state.sample() if video is None else state.assets[video].path
+        job.timeline.reach("in-progress")
+        made = reframe(source, target, job.input, on_frame)
+        job.asset_id = state.new_asset(target, made, "video/mp4", job.owner, job).id
+        job.timeline.reach("finalizing")
+        job.timeline.reach("success")
+    except NotAVideoError as error:
+        _fail(job, str(error), _HINT)
+    except StoppedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the jobs behind it
+        _log.exception("Job %s", job.id)
+        _fail(job, f"{type(error).__name__}: {error}", "This is a fault of the sandbox.")
+
+
+def _fail(job: Job, error: str, hint: str) -> None:
+    job.error, job.hint = error, hint
+    job.timeline.reach("failure")
