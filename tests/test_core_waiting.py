@@ -15,7 +15,8 @@ from scenario_reframe import (
     ReframeError,
     WaitTimeoutError,
 )
-from scenario_reframe.polling import checked_timeout, wait
+from scenario_reframe.arguments import check_seconds
+from scenario_reframe.polling import wait
 from scenario_reframe.timing import USUAL
 from stepping import Answer, Stepper, job_record, job_reply, lost, reply
 
@@ -323,13 +324,13 @@ def test_wait_sees_success_through_a_surprise_in_another_field(surprise: dict[st
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "60", True, [], -0.001])
-def test_checked_timeout_refuses_what_is_no_number_of_seconds(timeout: object) -> None:
+def test_check_seconds_refuses_what_is_no_number_of_seconds(timeout: object) -> None:
     """Negative, NaN, text and bool are named before anything is sent."""
     with pytest.raises(InvalidInputError, match="timeout"):
-        checked_timeout(timeout)
+        check_seconds(timeout)
 
 
 @pytest.mark.parametrize("timeout", [None, 0, 1, 0.5, float("inf")])
-def test_checked_timeout_takes_seconds_or_none(timeout: float | None) -> None:
+def test_check_seconds_takes_seconds_or_none(timeout: float | None) -> None:
     """None waits for ever, and so does infinity."""
-    checked_timeout(timeout)
+    check_seconds(timeout)

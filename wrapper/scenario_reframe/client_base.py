@@ -13,6 +13,7 @@ from .api.calling import Operation, repeat
 from .api.json_values import iso
 from .api.operations import Operations
 from .api.parsing import JobPage
+from .arguments import is_number
 from .credentials import find_base_url, find_credentials, find_project_id
 from .errors import ConfigurationError, InvalidInputError
 from .flow.async_driver import AsyncDriver
@@ -46,11 +47,7 @@ class ClientBase:
         ledger: str | PathLike[str] | Literal[True] | None,
         timing: Timing,
     ) -> None:
-        if (
-            not isinstance(timeout, int | float)
-            or isinstance(timeout, bool)
-            or not 0 < timeout <= TIMEOUT_MAX
-        ):
+        if not (is_number(timeout) and 0 < timeout <= TIMEOUT_MAX):
             raise ConfigurationError(
                 f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
             )
@@ -67,6 +64,11 @@ class ClientBase:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
+
+    @property
+    def ledger(self) -> Ledger | None:
+        """The ledger that it was made with, if any."""
+        return self._pipeline.ledger
 
     def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
         """The ledger at this place; None for one in memory."""

@@ -20,6 +20,7 @@ from scenario_reframe_api.settings import VIDEO_FIELD
 
 from . import uploading
 from .api.calling import repeat, send
+from .arguments import check_seconds
 from .downloading import download, in_order
 from .errors import (
     ConfigurationError,
@@ -41,7 +42,7 @@ from .ledger.interface import (
     source_of,
 )
 from .models import Asset, Estimate, Job, ReframeResult, Submission
-from .polling import UpdateCallback, checked_timeout, wait
+from .polling import UpdateCallback, wait
 from .recovery import uncertain
 from .result_paths import Destination, absolute, check_destination, is_result_at
 from .run import Options, Run
@@ -178,7 +179,7 @@ class Pipeline(Submitting):
         self, job: Job | str, timeout: float | None, on_update: UpdateCallback | None
     ) -> Flow[Job]:
         """Wait, and put what became of the job on record."""
-        checked_timeout(timeout)
+        check_seconds(timeout)
         return (yield from self._waited(job, timeout, on_update, None))
 
     # Hooks.

@@ -7,7 +7,6 @@ from .api import retry
 from .api.calling import send, within
 from .api.operations import Operations, checked_id
 from .errors import (
-    InvalidInputError,
     JobCanceledError,
     JobFailedError,
     NotFoundError,
@@ -64,17 +63,6 @@ def wait(
             raise timed_out(job_id, known, timeout)
         pause = max(timing.poll_pause(waited), requested)
         yield Pause(pause if timeout is None else min(pause, timeout - waited))
-
-
-def checked_timeout(timeout: object, name: str = "timeout") -> None:
-    """Raise InvalidInputError unless it is None or a number of seconds."""
-    if timeout is None:
-        return
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not number or not timeout >= 0:  # type: ignore[operator]
-        raise InvalidInputError(
-            f"{name}: {timeout!r:.80} is not allowed; it takes seconds from 0, or None"
-        )
 
 
 def outcome(job: Job) -> Job:

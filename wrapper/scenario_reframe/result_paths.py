@@ -2,10 +2,12 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from .arguments import checked_path
 from .errors import InvalidInputError
 from .models import Asset
 from .video import Video, VideoAsset, VideoFile, VideoUrl
@@ -15,20 +17,12 @@ Destination = str | os.PathLike[str]
 _EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".mov"}
 
 
-def checked_path(to: object) -> str:
-    """A target as text. Raises InvalidInputError if it is no path."""
-    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInputError(f"to: {text!r:.80} is no path")
-    return text
-
-
 def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
     """The target and whether it is a folder, before anything is paid.
 
     Raises InvalidInputError when nothing could be written there, or something would be lost.
     """
-    text = checked_path(to)
+    text = checked_path(to, "to")
     path = Path(text)
     try:
         into_folder = path.is_dir() or text.endswith(("/", os.sep))
@@ -72,8 +66,10 @@ def is_result_at(file: Path, target: str | None) -> bool:
     return file.parent == path.parent and re.fullmatch(name, file.name) is not None
 
 
-def default_name(video: Video | None, aspect_ratio: str) -> str:
-    """`clip-9x16.mp4`, or `clip-reframed.mp4` if the ratio is left open."""
+def default_name(video: Video | None, settings: Mapping[str, Any]) -> str:
+    """`clip-9x16.mp4`, or `clip-reframed.mp4` if the aspect ratio is left open."""
+    ratio = settings.get("aspect_ratio")
+    aspect_ratio = ratio if isinstance(ratio, str) else "auto"
     shape = "reframed" if aspect_ratio == "auto" else aspect_ratio.replace(":", "x")
     return f"{_stem(video)}-{shape}.mp4"
 

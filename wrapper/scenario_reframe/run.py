@@ -6,12 +6,13 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from .arguments import check_seconds, checked_path
 from .errors import ReframeError, WaitTimeoutError
 from .flow.steps import ProgressCallback
 from .ledger.interface import UNRESOLVED, Claim, Post, Terms
 from .models import Submission
-from .polling import UpdateCallback, checked_timeout
-from .result_paths import Destination, checked_path
+from .polling import UpdateCallback
+from .result_paths import Destination
 from .video import Video
 
 
@@ -34,9 +35,9 @@ class Options:
 
     def __attrs_post_init__(self) -> None:
         if self.to is not None:
-            checked_path(self.to)
-        checked_timeout(self.timeout)
-        checked_timeout(self.resubmit_after, "resubmit_after")
+            checked_path(self.to, "to")
+        check_seconds(self.timeout)
+        check_seconds(self.resubmit_after, "resubmit_after")
 
 
 @define(eq=False, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD, Setting
 
 from .api.sanitize import printable
+from .arguments import is_whole_number
 from .errors import InvalidSettingsError
 
 _BY_NAME = {row.name: row for row in SETTINGS}
@@ -92,7 +93,7 @@ def _is_boolean(value: object) -> bool:
 
 
 def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _EXACT
+    return is_whole_number(value) and abs(value) <= _EXACT
 
 
 def _is_number(value: object) -> bool:

@@ -4,11 +4,13 @@ import os
 import re
 from collections.abc import Generator
 from pathlib import Path
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from .api.sanitize import printable
+from .arguments import checked_path
 from .errors import InvalidVideoError, UploadError
 from .models import Asset
 
@@ -82,7 +84,7 @@ def resolve(video: VideoSource) -> Video:
     """
     if isinstance(video, Asset):
         return VideoAsset(video.id)
-    if isinstance(video, str) and re.match(r"https?://", video, re.IGNORECASE):
+    if is_url(video):
         return VideoUrl(_checked_url(video))
     if is_asset_id(video):
         return VideoAsset(str(video))
@@ -91,6 +93,11 @@ def resolve(video: VideoSource) -> Video:
     raise InvalidVideoError(
         f"video: takes a path, an http(s) URL, an asset id or an Asset, not {type(video).__name__}"
     )
+
+
+def is_url(value: object) -> TypeGuard[str]:
+    """Whether it begins like an http(s) URL."""
+    return isinstance(value, str) and re.match(r"https?://", value, re.IGNORECASE) is not None
 
 
 def is_asset_id(value: object) -> bool:
@@ -103,9 +110,7 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
 
     Raises InvalidVideoError.
     """
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidVideoError(f"video: {text!r:.80} is no path")
+    text = checked_path(path, "video", InvalidVideoError)
     found, shown = Path(text), printable(text, 200)
     try:
         status = found.stat()

@@ -1,6 +1,7 @@
 """Text from the server, made fit to show."""
 
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links
@@ -17,6 +18,15 @@ _QUERIES = re.compile(r"(:\\*/\\*/[^\s?]*)\?\S*")
 def unsigned(text: str) -> str:
     """Without the queries of URLs, which may be signatures."""
     return _QUERIES.sub(r"\1", text)
+
+
+def bare_url(url: str) -> str:
+    """A URL without its user and its query, in which secrets may stand."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def printable(text: str, limit: int = 500) -> str:

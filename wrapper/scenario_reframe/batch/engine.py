@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
+from scenario_reframe.arguments import check_seconds, is_number, is_whole_number
 from scenario_reframe.errors import (
     AuthenticationError,
     DownloadError,
@@ -23,7 +24,7 @@ from scenario_reframe.flow.async_driver import AsyncDriver, awaited
 from scenario_reframe.ledger.interface import BudgetSpentError, Ledger
 from scenario_reframe.models import Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline
-from scenario_reframe.polling import UpdateCallback, checked_timeout
+from scenario_reframe.polling import UpdateCallback
 from scenario_reframe.recovery import read_jobs
 from scenario_reframe.result_paths import Destination
 
@@ -52,17 +53,13 @@ class Order:
     on_event: EventCallback | None = None
 
     def __attrs_post_init__(self) -> None:
-        checked_timeout(self.resubmit_after, "resubmit_after")
-        if isinstance(self.budget, bool) or not (
-            self.budget is None or (isinstance(self.budget, int | float) and self.budget >= 0)
-        ):
+        check_seconds(self.resubmit_after, "resubmit_after")
+        if self.budget is not None and not (is_number(self.budget) and self.budget >= 0):
             raise InvalidInputError(
                 f"budget: {self.budget!r:.80} is not allowed; it takes creative units from 0"
             )
         number = self.concurrency
-        if number is not None and (
-            not isinstance(number, int) or isinstance(number, bool) or number < 1
-        ):
+        if number is not None and not (is_whole_number(number) and number >= 1):
             raise InvalidInputError(
                 f"concurrency: {number!r:.80} is not allowed; it takes a whole number from 1"
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
+from scenario_reframe.arguments import checked_path
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.pipeline import may_have_files
@@ -52,9 +53,7 @@ def plan(items: Iterable[BatchItem], to: Destination) -> list[Plan]:
 
 def checked_folder(to: Destination) -> Path:
     """The folder that results go to, which may have to be made. Raises InvalidInputError."""
-    text = os.fspath(to) if isinstance(to, str | os.PathLike) else to
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidInputError(f"to: {text!r:.80} is no folder")
+    text = checked_path(to, "to")
     folder = Path(text).absolute()
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"to: {text} is a file; a folder is wanted")
@@ -101,12 +100,8 @@ def _planned(item: object, folder: Path) -> Plan:
 
 def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
     if item.output is None:
-        ratio = item.settings.get("aspect_ratio", "auto")
-        return folder / default_name(video, ratio if isinstance(ratio, str) else "auto")
-    is_path = isinstance(item.output, str | os.PathLike)
-    text = os.fspath(item.output) if is_path else item.output
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise InvalidInputError(f"output: {text!r:.80} is no file name")
+        return folder / default_name(video, item.settings)
+    text = checked_path(item.output, "output")
     path = Path(os.path.normpath(folder / text))
     if not path.is_relative_to(folder) or path == folder:
         raise InvalidInputError(f"output: {text!r:.80} is not inside the folder {folder}")

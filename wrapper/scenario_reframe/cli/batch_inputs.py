@@ -4,14 +4,14 @@ import glob
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from attrs import define, evolve, field, frozen
 
+from scenario_reframe.api.sanitize import bare_url
 from scenario_reframe.batch import BatchItem
 from scenario_reframe.batch.planning import Plan, plan
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidVideoError
-from scenario_reframe.video import open_video
+from scenario_reframe.video import is_url, open_video
 
 from .each_flag import Variant, varied
 from .exit_codes import FaultyBatchError, Misfit
@@ -45,13 +45,7 @@ class Asked:
 def label(video: Any) -> str:
     """What to call a video: a URL without its user and its query, which may be secrets."""
     text = str(video)
-    if not is_remote(text) or "://" not in text:
-        return text
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return "a URL"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    return bare_url(text) if is_url(text) else text
 
 
 @define

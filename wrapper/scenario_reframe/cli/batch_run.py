@@ -78,7 +78,7 @@ class _Course:
 
     def check(self, client: ReframeClient) -> int:
         """Print what would be made."""
-        ledger = client._pipeline.ledger  # noqa: SLF001 - what the batch itself asks
+        ledger = client.ledger
         targets = [str(plan.output) for plan in self.plans]
         entries = ledger.with_targets(targets) if ledger is not None else []
         if faults := occupied(self.plans, entries):

@@ -67,9 +67,8 @@ def _output(item: BatchItem, variant: Variant) -> Any:
     others = {name: value for name, value in variant.items() if name != "aspect_ratio"}
     if not others:
         return None  # the default name tells the aspect ratio
-    ratio = item.settings.get("aspect_ratio", "auto")
     try:
-        name = default_name(resolve(item.video), ratio if isinstance(ratio, str) else "auto")
+        name = default_name(resolve(item.video), item.settings)
     except InvalidInputError:
         return None  # told when all is checked
     return _inserted(name, others)

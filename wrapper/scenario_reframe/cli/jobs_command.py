@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from scenario_reframe import Entry, Job
-from scenario_reframe.polling import checked_timeout
+from scenario_reframe.arguments import check_seconds
 
 from .exit_codes import command, taken_up_by
 from .flags import Connection
@@ -40,7 +40,7 @@ def show(job_id: str, connection: Connection, *, as_json: bool) -> None:
 
 def wait(job_id: str, timeout: float, connection: Connection, *, as_json: bool) -> None:
     """Wait until a job is done, and print it."""
-    checked_timeout(timeout)
+    check_seconds(timeout)
     with open_client(connection) as client, display() as shown:
         job = client.get_job(job_id)
         with taken_up_by(job.id, command("jobs", "wait", job.id, connection=connection)):

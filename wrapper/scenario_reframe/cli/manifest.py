@@ -13,6 +13,7 @@ from attrs import frozen
 
 from scenario_reframe.batch import BatchItem
 from scenario_reframe.errors import InvalidInputError
+from scenario_reframe.video import is_asset_id, is_url
 from scenario_reframe_api.settings import SETTINGS, Setting
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
@@ -21,8 +22,6 @@ _ROWS = {row.name: row for row in SETTINGS}
 _DELIMITERS = ",;\t"
 _SAVE_AS = "save the file as UTF-8"
 _MISSING = "video: it is missing; every row names one"
-# What is no path: it stands for itself, whatever folder the manifest is in.
-_REMOTE = re.compile(r"(?i:https?://)|asset_[A-Za-z0-9_-]{1,200}$")
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 Fault = tuple[int, str]
@@ -63,8 +62,8 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def is_remote(video: Any) -> bool:
-    """Whether it is a URL or an asset's id, and no path."""
-    return isinstance(video, str) and _REMOTE.match(video) is not None
+    """Whether it is a URL or an asset's id: it is relative to no folder."""
+    return is_url(video) or is_asset_id(video)
 
 
 def plain_name(written: str) -> str | None:

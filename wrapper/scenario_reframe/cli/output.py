@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from scenario_reframe.api.sanitize import printable
+from scenario_reframe.api.sanitize import bare_url, printable
 from scenario_reframe.models import Job
 
 
@@ -37,7 +36,10 @@ def as_record(job: Job) -> dict[str, Any]:
         "progress": job.progress,
         "cost": job.cost,
         "seed": job.input.get("seed"),
-        "settings": {key: _unsigned(value) for key, value in job.input.items()},
+        "settings": {
+            key: bare_url(value) if isinstance(value, str) and "://" in value else value
+            for key, value in job.input.items()
+        },
         "assets": list(job.asset_ids),
         "error": job.error,
         "hint": job.hint,
@@ -59,14 +61,3 @@ def tolerate_any_path() -> None:
 
 def _moment(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
-
-
-def _unsigned(value: Any) -> Any:
-    """A URL without its query and user, in which secrets may stand."""
-    if not isinstance(value, str) or "://" not in value:
-        return value
-    try:
-        parts = urlsplit(value)
-    except ValueError:
-        return "(a URL)"
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

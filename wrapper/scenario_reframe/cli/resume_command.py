@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from scenario_reframe import ConfigurationError, Entry, ReframeClient, ReframeError
-from scenario_reframe.polling import checked_timeout
+from scenario_reframe.arguments import check_seconds
 
 from .exit_codes import StoppedError, failure_of
 from .flags import Connection
@@ -23,7 +23,7 @@ def resume(
     as_json: bool,
 ) -> int:
     """Finish what is unfinished, one after another; the exit code of the first failure, or 0."""
-    checked_timeout(timeout)
+    check_seconds(timeout)
     if connection.place() is None:
         raise ConfigurationError("resume needs a ledger; leave --ledger none out")
     code, rows = 0, []

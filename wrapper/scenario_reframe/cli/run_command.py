@@ -1,10 +1,9 @@
 """`run` and `estimate`: the road of one clip, with its progress shown."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from attrs import evolve, frozen
 
@@ -17,7 +16,7 @@ from scenario_reframe import (
     ReframeResult,
     SubmissionUncertainError,
 )
-from scenario_reframe.polling import checked_timeout
+from scenario_reframe.arguments import check_seconds
 from scenario_reframe.result_paths import check_destination, default_name
 from scenario_reframe.timing import USUAL
 from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
@@ -44,7 +43,7 @@ class Target:
     may_be_there: bool = False
 
     def __attrs_post_init__(self) -> None:
-        checked_timeout(self.timeout)
+        check_seconds(self.timeout)
         check_destination(self.path, overwrite=self.overwrite or self.may_be_there)
 
     def command(self, job_id: str, connection: Connection) -> str:
@@ -214,9 +213,7 @@ def report(job: Job, files: list[Path], *, as_json: bool) -> None:
 
 def default_output(source: Video, wishes: Wishes) -> str:
     """`clip-9x16.mp4` in the working directory, or `clip-reframed.mp4` if the ratio is open."""
-    given: Mapping[str, Any] = wishes.settings
-    ratio = given.get("aspect_ratio", "auto")
-    return default_name(source, ratio if isinstance(ratio, str) else "auto")
+    return default_name(source, wishes.settings)
 
 
 def _bring(client: ReframeClient, source: Video, shown: Display) -> Asset | str:
