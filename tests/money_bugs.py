@@ -64,7 +64,7 @@ def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
 def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
     """A job that any request has is out of the question, its own not excepted."""
 
-    def owned(self: recovery.Known, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
+    def owned(self: recovery.KnownJobs, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.owners) & frozenset(job_ids)
 
     true = bookkeeping.Records.owned_by_others
@@ -72,7 +72,7 @@ def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
     def on_record(self: bookkeeping.Records, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return true(self, "", job_ids)
 
-    patch.setattr(recovery.Known, "owned_by_others", owned)
+    patch.setattr(recovery.KnownJobs, "owned_by_others", owned)
     patch.setattr(bookkeeping.Records, "owned_by_others", on_record)
 
 

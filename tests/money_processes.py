@@ -16,7 +16,7 @@ from scenario_reframe.api.operations import Operations
 from scenario_reframe.ledger.lease import Leases
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline
-from scenario_reframe.recovery import Known
+from scenario_reframe.recovery import KnownJobs
 from scenario_reframe.timing import Timing
 
 _RENEWAL = 10.0
@@ -90,7 +90,7 @@ class Processes(Rules):
         """Start a process."""
         timing = Timing(clock=lambda: self.now, lease=30.0, renewal=3600.0)
         ledger = None if self._path is None else self._open(self._path, timing)
-        pipeline = Pipeline(Operations("proj_1", timing), ledger, Known())
+        pipeline = Pipeline(Operations("proj_1", timing), ledger, KnownJobs())
         self.processes.append(Process(pipeline, ledger))
         return self.processes[-1]
 

@@ -15,7 +15,7 @@ from scenario_reframe.flow.steps import Flow, NoReply, Reply, Request, Send
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline
-from scenario_reframe.recovery import Known
+from scenario_reframe.recovery import KnownJobs
 from scenario_reframe.run import Options
 from stepping import START, SUBMIT_PATH, Answer, Stepper, Unsent, job_record, reply
 
@@ -84,7 +84,7 @@ class Scene:
         ) if has_ledger else None  # fmt: skip
         if ledger is not None:
             weakref.finalize(self, ledger.close)
-        self.pipeline = Pipeline(operations, ledger, Known())
+        self.pipeline = Pipeline(operations, ledger, KnownJobs())
 
     def run(self, flow: Flow[T]) -> T:
         """Perform a flow to its end."""
@@ -127,7 +127,7 @@ class Scene:
 
     def forget(self) -> None:
         """Be another client of the same ledger."""
-        self.pipeline = evolve(self.pipeline, known=Known())
+        self.pipeline = evolve(self.pipeline, known=KnownJobs())
 
     def lose_the_claim(self) -> None:
         """Let another process claim everything, as if our leases had ended."""

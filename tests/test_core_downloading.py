@@ -21,7 +21,7 @@ from scenario_reframe import (
 from scenario_reframe.api.operations import Operations
 from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, download
 from scenario_reframe.flow.steps import Progress, Pull, Send
-from scenario_reframe.part_files import PartFile, Plan, Verdict, judge
+from scenario_reframe.part_files import PartFile, TransferPlan, TransferVerdict, judge
 from scenario_reframe.result_paths import check_destination, targets
 from stepping import Answer, File, Stepper, asset_reply, job_record, job_reply, lost, reply
 
@@ -80,47 +80,47 @@ def failed(
 @pytest.mark.parametrize(
     ("status", "headers", "have", "plan", "total"),
     [
-        (200, {"content-length": "9"}, 0, Plan.RESTART, 9),
-        (200, {"content-length": "9"}, 5, Plan.RESTART, 9),
-        (200, {}, 0, Plan.RESTART, None),
-        (200, {"content-length": "many"}, 0, Plan.RESTART, None),
-        (200, {"content-length": "-1"}, 0, Plan.RESTART, None),
-        (200, {"content-length": "9" * 19}, 0, Plan.RESTART, None),
-        (200, {"content-encoding": "identity"}, 0, Plan.RESTART, None),
-        (200, {"content-encoding": "gzip"}, 0, Plan.GIVE_UP, None),
-        (206, {"content-encoding": "br"}, 0, Plan.GIVE_UP, None),
-        (206, {"content-range": "bytes 5-8/9"}, 5, Plan.APPEND, 9),
-        (206, {"content-range": "bytes 5-8/*"}, 5, Plan.APPEND, None),
-        (206, {"content-range": "bytes 0-8/9"}, 0, Plan.APPEND, 9),
-        (206, {"content-range": "bytes 4-8/9"}, 5, Plan.START_AGAIN, None),
-        (206, {"content-range": "bytes 0-8/9"}, 5, Plan.START_AGAIN, None),
-        (206, {"content-range": "bites 5-8/9"}, 5, Plan.START_AGAIN, None),
-        (206, {}, 5, Plan.START_AGAIN, None),
-        (416, {"content-range": "bytes */9"}, 9, Plan.COMPLETE, 9),
-        (416, {"content-range": "bytes */9"}, 10, Plan.START_AGAIN, None),
-        (416, {"content-range": "bytes */9"}, 5, Plan.START_AGAIN, None),
-        (416, {}, 9, Plan.START_AGAIN, None),
-        (401, {}, 0, Plan.FRESH_URL, None),
-        (403, {}, 5, Plan.FRESH_URL, None),
-        (404, {}, 0, Plan.FRESH_URL, None),
-        (410, {}, 0, Plan.FRESH_URL, None),
-        (408, {}, 0, Plan.TRY_AGAIN, None),
-        (425, {}, 0, Plan.TRY_AGAIN, None),
-        (429, {}, 5, Plan.TRY_AGAIN, None),
-        (500, {}, 0, Plan.TRY_AGAIN, None),
-        (503, {}, 5, Plan.TRY_AGAIN, None),
-        (520, {}, 0, Plan.TRY_AGAIN, None),
-        (204, {}, 0, Plan.GIVE_UP, None),
-        (302, {}, 0, Plan.GIVE_UP, None),
-        (400, {}, 0, Plan.GIVE_UP, None),
-        (451, {}, 0, Plan.GIVE_UP, None),
+        (200, {"content-length": "9"}, 0, TransferPlan.RESTART, 9),
+        (200, {"content-length": "9"}, 5, TransferPlan.RESTART, 9),
+        (200, {}, 0, TransferPlan.RESTART, None),
+        (200, {"content-length": "many"}, 0, TransferPlan.RESTART, None),
+        (200, {"content-length": "-1"}, 0, TransferPlan.RESTART, None),
+        (200, {"content-length": "9" * 19}, 0, TransferPlan.RESTART, None),
+        (200, {"content-encoding": "identity"}, 0, TransferPlan.RESTART, None),
+        (200, {"content-encoding": "gzip"}, 0, TransferPlan.GIVE_UP, None),
+        (206, {"content-encoding": "br"}, 0, TransferPlan.GIVE_UP, None),
+        (206, {"content-range": "bytes 5-8/9"}, 5, TransferPlan.APPEND, 9),
+        (206, {"content-range": "bytes 5-8/*"}, 5, TransferPlan.APPEND, None),
+        (206, {"content-range": "bytes 0-8/9"}, 0, TransferPlan.APPEND, 9),
+        (206, {"content-range": "bytes 4-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": "bytes 0-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": "bites 5-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {}, 5, TransferPlan.START_AGAIN, None),
+        (416, {"content-range": "bytes */9"}, 9, TransferPlan.COMPLETE, 9),
+        (416, {"content-range": "bytes */9"}, 10, TransferPlan.START_AGAIN, None),
+        (416, {"content-range": "bytes */9"}, 5, TransferPlan.START_AGAIN, None),
+        (416, {}, 9, TransferPlan.START_AGAIN, None),
+        (401, {}, 0, TransferPlan.FRESH_URL, None),
+        (403, {}, 5, TransferPlan.FRESH_URL, None),
+        (404, {}, 0, TransferPlan.FRESH_URL, None),
+        (410, {}, 0, TransferPlan.FRESH_URL, None),
+        (408, {}, 0, TransferPlan.TRY_AGAIN, None),
+        (425, {}, 0, TransferPlan.TRY_AGAIN, None),
+        (429, {}, 5, TransferPlan.TRY_AGAIN, None),
+        (500, {}, 0, TransferPlan.TRY_AGAIN, None),
+        (503, {}, 5, TransferPlan.TRY_AGAIN, None),
+        (520, {}, 0, TransferPlan.TRY_AGAIN, None),
+        (204, {}, 0, TransferPlan.GIVE_UP, None),
+        (302, {}, 0, TransferPlan.GIVE_UP, None),
+        (400, {}, 0, TransferPlan.GIVE_UP, None),
+        (451, {}, 0, TransferPlan.GIVE_UP, None),
     ],
 )
 def test_judge_knows_what_a_reply_means(
-    status: int, headers: Mapping[str, str], have: int, plan: Plan, total: int | None
+    status: int, headers: Mapping[str, str], have: int, plan: TransferPlan, total: int | None
 ) -> None:
     """The table of heads and verdicts."""
-    assert judge(status, headers, have) == Verdict(plan, total)
+    assert judge(status, headers, have) == TransferVerdict(plan, total)
 
 
 def test_download_writes_a_whole_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from drift_sources import record
 from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
-from scenario_reframe.drift.stated_settings import ASPECTS, Known, Source
+from scenario_reframe.drift.stated_settings import ASPECTS, KnownSetting, VendorSource
 from scenario_reframe.errors import UnexpectedResponseError
 from scenario_reframe.sandbox.submit_routes import model_record
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
@@ -15,19 +15,19 @@ from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
 pytestmark = pytest.mark.any_python
 
 KNOWN = {
-    "text": Known(name="text", kind="string"),
-    "word": Known(name="word", kind="string", limits=(1, 9), default="a"),
-    "size": Known(name="size", kind="string", choices=("big", "small"), default="big"),
-    "flag": Known(name="flag", kind="boolean", default=False),
-    "count": Known(name="count", kind="integer", limits=(1, 9), default=3),
-    "rate": Known(name="rate", kind="number", limits=(0, 1), default=0.5),
-    "picture": Known(name="picture", kind="file", required=True),
-    "either": Known(name="either", kind="string", maybe_file=True),
+    "text": KnownSetting(name="text", kind="string"),
+    "word": KnownSetting(name="word", kind="string", limits=(1, 9), default="a"),
+    "size": KnownSetting(name="size", kind="string", choices=("big", "small"), default="big"),
+    "flag": KnownSetting(name="flag", kind="boolean", default=False),
+    "count": KnownSetting(name="count", kind="integer", limits=(1, 9), default=3),
+    "rate": KnownSetting(name="rate", kind="number", limits=(0, 1), default=0.5),
+    "picture": KnownSetting(name="picture", kind="file", required=True),
+    "either": KnownSetting(name="either", kind="string", maybe_file=True),
 }
 SIZES = ["big", "small"]
 
 
-def read(*inputs: dict[str, Any]) -> Source:
+def read(*inputs: dict[str, Any]) -> VendorSource:
     """The inputs as read from a record."""
     return read_model(record(*inputs), MODEL_ID)
 
@@ -118,17 +118,17 @@ def test_added_and_removed_settings_are_told() -> None:
 def test_a_source_is_held_only_to_what_it_proves() -> None:
     """One that speaks of nothing but types, and may leave out files, proves nothing else."""
     stated = read({"name": "size", "type": "string", "required": {"always": True}}).settings
-    source = Source(settings=stated, proves=frozenset(), complete=False)
+    source = VendorSource(settings=stated, proves=frozenset(), complete=False)
     assert compare([KNOWN["size"], KNOWN["picture"]], source) == []
     assert source.silent_on == ASPECTS
 
 
 def test_the_mark_of_the_spec_outranks_a_page() -> None:
     """What the server is known to want, a page may leave out, or not call required."""
-    wanted = Known(name="text", kind="string", required=True)
+    wanted = KnownSetting(name="text", kind="string", required=True)
     (row,) = read({"name": "text", "type": "string"}).settings
     for settings in ((), (row,)):
-        source = Source(settings=settings, proves=frozenset(ASPECTS), complete=False)
+        source = VendorSource(settings=settings, proves=frozenset(ASPECTS), complete=False)
         assert compare([wanted], source) == []
 
 

@@ -13,7 +13,7 @@ from _drift.spec import REQUIRED_MARK, known_in, schemas_of
 from drift_sources import EIGHT, FIVE, OTHER_FRAMES, Rows, new_row, page, rows_of_spec, table
 from reference import PAGE
 from scenario_reframe.drift.differences import compare
-from scenario_reframe.drift.stated_settings import Known, Stated
+from scenario_reframe.drift.stated_settings import KnownSetting, StatedSetting
 from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
@@ -22,12 +22,12 @@ SPEC = Path(__file__).parent.parent / "spec" / "openapi.yaml"
 
 
 @pytest.fixture(scope="module")
-def known() -> list[Known]:
+def known() -> list[KnownSetting]:
     """The spec's settings."""
     return known_in(YAML(typ="safe").load(SPEC))
 
 
-def changes(known: list[Known], text: str) -> list[tuple[str, str, str]]:
+def changes(known: list[KnownSetting], text: str) -> list[tuple[str, str, str]]:
     """Setting, kind and breaks of every change on a page."""
     found = compare(known, read_page(text, MODEL_ID))
     return [(change.setting, change.kind, change.breaks) for change in found]
@@ -59,19 +59,21 @@ def video(required: str = "yes", kind: str = "assetId") -> Rows:
         "two columns", "no backticks", "header in capitals", "booleans Yes/No", "no id", "CRLF",
     ],
 )  # fmt: skip
-def test_a_page_that_says_what_the_spec_says_is_in_agreement(known: list[Known], text: str) -> None:
+def test_a_page_that_says_what_the_spec_says_is_in_agreement(
+    known: list[KnownSetting], text: str
+) -> None:
     """In either form; the video's row may be there or not."""
     assert changes(known, text) == []
 
 
-def test_a_page_of_five_columns_proves_no_bounds_and_no_choices(known: list[Known]) -> None:
+def test_a_page_of_five_columns_proves_no_bounds_and_no_choices(known: list[KnownSetting]) -> None:
     """What it has no column for is said to be unproven."""
     assert read_page(page(rows_of_spec()), MODEL_ID).silent_on == ("bounds", "choices")
     assert read_page(page(rows_of_spec(), EIGHT), MODEL_ID).silent_on == ()
 
 
 def test_drift_from_the_reference_page_is_all_that_the_spec_says_otherwise(
-    known: list[Known],
+    known: list[KnownSetting],
 ) -> None:
     """None, unless a later page was followed: then what that one changed or added, and no more."""
     rows = {
@@ -102,7 +104,7 @@ FIVE_CHANGES = [
 
 @pytest.mark.parametrize(("name", "column", "cell", "expected"), FIVE_CHANGES)
 def test_one_changed_cell_is_one_change(
-    known: list[Known], name: str, column: str, cell: str, expected: tuple[str, str, str]
+    known: list[KnownSetting], name: str, column: str, cell: str, expected: tuple[str, str, str]
 ) -> None:
     """Each column has its kind of change."""
     rows = rows_of_spec()
@@ -114,7 +116,7 @@ def test_one_changed_cell_is_one_change(
     assert in_five == ([] if column in set(EIGHT) - set(FIVE) else found)
 
 
-def test_added_and_removed_rows_are_changes(known: list[Known]) -> None:
+def test_added_and_removed_rows_are_changes(known: list[KnownSetting]) -> None:
     """With every type of the vendor's."""
     rows = rows_of_spec()
     del rows["acceleration"]
@@ -140,11 +142,22 @@ def test_cells_are_read_as_what_they_stand_for() -> None:
     }  # fmt: skip
     source = read_page(page(rows, EIGHT), MODEL_ID)
     assert source.settings == (
-        Stated(name="shift", type="number", default=1, limits=(-0.5, 100),
-               description="The new shift."),
-        Stated(name="mode", type="string", default="a|b", limits=None, choices=("a|b", "none"),
-               description="The new mode."),
-    )  # fmt: skip
+        StatedSetting(
+            name="shift",
+            type="number",
+            default=1,
+            limits=(-0.5, 100),
+            description="The new shift.",
+        ),
+        StatedSetting(
+            name="mode",
+            type="string",
+            default="a|b",
+            limits=None,
+            choices=("a|b", "none"),
+            description="The new mode.",
+        ),
+    )
     assert source.notes == ("mode is required: 'if shift is given'",)
 
 

@@ -19,7 +19,7 @@ from ledger_sessions import BOTH, GENERATE, JOB, LIST, Runs
 from scenario_reframe import AsyncReframeClient, BatchItem, ReframeClient, errors
 from scenario_reframe.ledger.interface import Terms, TwinOpenError
 from scenario_reframe.pipeline import Pipeline
-from scenario_reframe.recovery import Known
+from scenario_reframe.recovery import KnownJobs
 from scenario_reframe.run import Options
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, rewrite
@@ -147,7 +147,7 @@ def test_a_job_that_went_to_another_entry_leaves_its_post_uncertain(tmp_path: Pa
         new.release(claim)
         assert rows.outcomes(tmp_path / "ledger.db") == ["made", "uncertain"]
         stepper = Stepper(script=lambda _: reply({"jobs": []}))
-        pipeline = Pipeline(stepper.operations("proj_1"), old, Known())
+        pipeline = Pipeline(stepper.operations("proj_1"), old, KnownJobs())
         with pytest.raises(errors.SubmissionUncertainError):
             stepper.run(pipeline.resume(old.entries(unfinished=True)[0], Options()))
         assert {request.method for request in stepper.requests} == {"GET"}
@@ -169,7 +169,7 @@ def test_a_call_waits_for_its_twin_no_longer_than_it_may(
 ) -> None:
     """The first one's POST has no answer yet: the second gives up, and has submitted nothing."""
     scene, other = Scene(job_reply(), has_ledger=not is_ours), Scene(job_reply())
-    known = scene.pipeline.known if is_ours else Known()
+    known = scene.pipeline.known if is_ours else KnownJobs()
     other.pipeline = evolve(other.pipeline, ledger=scene.pipeline.ledger, known=known)
     kind = errors.LedgerBusyError if timeout is None else errors.WaitTimeoutError
 
@@ -200,7 +200,7 @@ def test_threads_that_share_a_client_get_a_job_each(
 
 def test_others_may_come_and_go_while_a_twin_is_released() -> None:
     """As other threads do; here it happens whenever a place is looked at."""
-    known = Known()
+    known = KnownJobs()
 
     class Token(str):
         __slots__ = ()

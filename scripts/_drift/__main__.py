@@ -19,7 +19,7 @@ from _generate.errors import SpecError
 from _generate.settings_table import model_id
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.drift.differences import compare
-from scenario_reframe.drift.stated_settings import Source
+from scenario_reframe.drift.stated_settings import VendorSource
 
 from .applying import SPEC, apply
 from .errors import SourceError
@@ -29,7 +29,7 @@ from .report import Finding, print_finding, print_json, print_plan, print_undeci
 from .sources import read_file, read_live
 from .spec import known_in
 
-Reader = Callable[[str], Source]
+Reader = Callable[[str], VendorSource]
 
 
 def main() -> int:
@@ -87,7 +87,7 @@ def _load(text: str) -> dict[str, Any]:
     return spec
 
 
-def _find(name: str, read: Callable[..., Source], spec: Mapping[str, Any]) -> Finding:
+def _find(name: str, read: Callable[..., VendorSource], spec: Mapping[str, Any]) -> Finding:
     try:
         source = read(model_id(spec))
     except SourceError as fault:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenario_reframe.api.sanitize import printable
-from scenario_reframe.drift.stated_settings import Limits, Stated
+from scenario_reframe.drift.stated_settings import Limits, StatedSetting
 
 from .errors import SourceError
 
@@ -29,7 +29,7 @@ Row = Mapping[str, Cell]
 _EMPTY = Cell("")
 
 
-def stated(row: Row) -> Stated:
+def stated(row: Row) -> StatedSetting:
     """The setting in a row, by the columns' names in lower case. Raises SourceError."""
     name = printable(row["parameter"].text, 200)
     if not name:
@@ -39,7 +39,7 @@ def stated(row: Row) -> Stated:
     if kind in _NOTHING:
         raise SourceError(f"the parameters' table gives {name} no type")
     numeric = kind == "number"
-    return Stated(
+    return StatedSetting(
         name=name,
         type=kind,
         default=_default(name, kind, row.get("default", _EMPTY)),

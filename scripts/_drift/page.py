@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scenario_reframe.drift.stated_settings import Aspect, Source
+from scenario_reframe.drift.stated_settings import Aspect, VendorSource
 
 from .cells import Cell, condition, stated
 from .errors import SourceError
@@ -35,7 +35,7 @@ class Table:
         return [" ".join(cell.text.lower().split()) for cell in self.rows[0]]
 
 
-def read_page(text: str, model_id: str) -> Source:
+def read_page(text: str, model_id: str) -> VendorSource:
     """The settings in the page's table of parameters. Columns go by their names, in any order.
 
     Raises SourceError if there is no such table, or only another model's.
@@ -53,7 +53,7 @@ def read_page(text: str, model_id: str) -> Source:
         raise SourceError(f"the parameters' table lists {', '.join(twice)} twice")
     notes = [] if table.model else ["it names no model"]
     notes += [note for note in map(condition, rows) if note]
-    return Source(
+    return VendorSource(
         settings=settings,
         proves=frozenset(aspect for aspect, columns in _PROOF.items() if columns <= set(header)),
         complete=False,

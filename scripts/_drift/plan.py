@@ -7,7 +7,14 @@ from typing import Any
 
 from _generate.errors import SpecError
 from _generate.settings_table import read_settings
-from scenario_reframe.drift.stated_settings import NO_LIMITS, Change, Known, Source, Stated, words
+from scenario_reframe.drift.stated_settings import (
+    NO_LIMITS,
+    Change,
+    KnownSetting,
+    StatedSetting,
+    VendorSource,
+    words,
+)
 
 from .schema import Schema, new_schema, revised
 from .spec import known_in, schemas_of, with_settings
@@ -29,7 +36,7 @@ class Plan:
     undecided: list[str] = field(default_factory=list)
 
 
-def make_plan(spec: Mapping[str, Any], source: Source, changes: Sequence[Change]) -> Plan:
+def make_plan(spec: Mapping[str, Any], source: VendorSource, changes: Sequence[Change]) -> Plan:
     """Sort the changes, setting by setting."""
     plan = Plan()
     _, video = read_settings(spec)
@@ -52,7 +59,11 @@ def make_plan(spec: Mapping[str, Any], source: Source, changes: Sequence[Change]
 
 
 def _follow(
-    plan: Plan, spec: Mapping[str, Any], found: Stated | None, own: Sequence[Change], source: Source
+    plan: Plan,
+    spec: Mapping[str, Any],
+    found: StatedSetting | None,
+    own: Sequence[Change],
+    source: VendorSource,
 ) -> None:
     """Take a setting's changes into the plan, if the generator can carry the result over."""
     name = own[0].setting
@@ -74,12 +85,14 @@ def _follow(
         plan.notes += _notes(found, wanted or {}, kinds, source)
 
 
-def _silence(source: Source) -> str:
+def _silence(source: VendorSource) -> str:
     silent = [aspect for aspect in source.silent_on if aspect in {"bounds", "choices"}]
     return f"the source says nothing of {' and '.join(silent)}" if silent else ""
 
 
-def _notes(found: Stated, schema: Schema, kinds: set[Any], source: Source) -> list[str]:
+def _notes(
+    found: StatedSetting, schema: Schema, kinds: set[Any], source: VendorSource
+) -> list[str]:
     notes = []
     if kinds & {"added", "type"} and schema.get("type") == "number" and not found.has_fractions:
         notes.append(
@@ -94,7 +107,7 @@ def _notes(found: Stated, schema: Schema, kinds: set[Any], source: Source) -> li
 
 
 def _renamed(
-    known: Sequence[Known], stated: Mapping[str, Stated], changes: Sequence[Change]
+    known: Sequence[KnownSetting], stated: Mapping[str, StatedSetting], changes: Sequence[Change]
 ) -> list[tuple[str, str]]:
     """Removed and added settings that look alike, each in the likeliest pair only."""
     rows = {row.name: row for row in known}
@@ -111,7 +124,7 @@ def _renamed(
     return pairs
 
 
-def likeness(old: Known, found: Stated) -> float:
+def likeness(old: KnownSetting, found: StatedSetting) -> float:
     """How much a removed and an added setting are alike, 0 (not enough for a rename) to 1."""
     if found.type != {"integer": "number"}.get(old.kind, old.kind):
         return 0.0

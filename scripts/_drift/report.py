@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenario_reframe.drift.stated_settings import Change, Source
+from scenario_reframe.drift.stated_settings import Change, VendorSource
 
 from .plan import Plan
 
@@ -26,7 +26,7 @@ class Finding:
     """What came of one source: what it says and how that differs, or why it cannot be read."""
 
     name: str
-    source: Source | None = None
+    source: VendorSource | None = None
     changes: Sequence[Change] = ()
     error: str | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from _generate.errors import SpecError
-from scenario_reframe.drift.stated_settings import NO_LIMITS, ChangeKind, Stated
+from scenario_reframe.drift.stated_settings import NO_LIMITS, ChangeKind, StatedSetting
 
 from .spec import ASSET_MARK, REQUIRED_MARK
 
@@ -18,7 +18,7 @@ _OF_THE_TYPE = {"type", "enum", "minimum", "maximum", "minLength", "maxLength", 
 Schema = dict[str, Any]
 
 
-def new_schema(found: Stated) -> Schema:
+def new_schema(found: StatedSetting) -> Schema:
     """The schema of an added setting, described in the source's words. Raises SpecError."""
     described = " ".join(found.description.split()) or "The vendor does not describe it."
     if found.type == "file" and "asset" not in described.lower():
@@ -27,7 +27,7 @@ def new_schema(found: Stated) -> Schema:
     return _ordered(schema | ({REQUIRED_MARK: True} if found.required else {}))
 
 
-def revised(schema: Schema, found: Stated, kinds: Collection[ChangeKind]) -> Schema:
+def revised(schema: Schema, found: StatedSetting, kinds: Collection[ChangeKind]) -> Schema:
     """The schema with the changes of these kinds; its own description stays. Raises SpecError."""
     made = dict(schema)
     if "type" in kinds:
@@ -44,14 +44,14 @@ def revised(schema: Schema, found: Stated, kinds: Collection[ChangeKind]) -> Sch
     return _ordered(made)
 
 
-def _retyped(schema: Schema, found: Stated) -> Schema:
+def _retyped(schema: Schema, found: StatedSetting) -> Schema:
     if schema["type"] == "integer" and found.type == "number":
         return schema | {"type": "number"}
     kept = {key: value for key, value in schema.items() if key not in {*_OF_THE_TYPE, "x-input"}}
     return kept | _typed(found)
 
 
-def _typed(found: Stated) -> Schema:
+def _typed(found: StatedSetting) -> Schema:
     """Type, bounds, choices and default. Raises SpecError for types that no setting can have."""
     if found.type == "file":
         return {"type": "string", **ASSET_MARK}
@@ -68,12 +68,12 @@ def _typed(found: Stated) -> Schema:
     return schema
 
 
-def _limits(found: Stated) -> Schema:
+def _limits(found: StatedSetting) -> Schema:
     names = ("minLength", "maxLength") if found.type == "string" else ("minimum", "maximum")
     return dict(zip(names, found.limits or NO_LIMITS, strict=True))
 
 
-def _stated_limits(found: Stated) -> Schema:
+def _stated_limits(found: StatedSetting) -> Schema:
     return {key: value for key, value in _limits(found).items() if value is not None}
 
 

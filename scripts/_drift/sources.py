@@ -11,7 +11,7 @@ from scenario_reframe.api.replies import parse_reply
 from scenario_reframe.api.sanitize import printable, unsigned
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
 from scenario_reframe.drift.model_record import read_model
-from scenario_reframe.drift.stated_settings import Source
+from scenario_reframe.drift.stated_settings import VendorSource
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.connections import Connections
 from scenario_reframe.flow.steps import Request
@@ -26,7 +26,7 @@ from .page import read_page
 _PATIENCE = 30.0  # seconds for the server's whole reply
 
 
-def read_file(path: Path, model_id: str) -> Source:
+def read_file(path: Path, model_id: str) -> VendorSource:
     """A saved reply (JSON) or a reference page (Markdown), told apart by its content.
 
     Raises SourceError.
@@ -47,7 +47,7 @@ def read_file(path: Path, model_id: str) -> Source:
         raise SourceError(str(fault)) from fault
 
 
-def read_live(model_id: str) -> Source:
+def read_live(model_id: str) -> VendorSource:
     """The server's own record, with the environment's credentials; one attempt.
 
     Raises SourceError.

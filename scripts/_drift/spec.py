@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from _generate.settings_table import REQUEST_SCHEMA, read_settings
-from scenario_reframe.drift.stated_settings import Known
+from scenario_reframe.drift.stated_settings import KnownSetting
 
 ASSET_MARK = {"x-input": "asset"}
 REQUIRED_MARK = "x-vendor-required"
@@ -31,7 +31,7 @@ def with_settings(
     return copy
 
 
-def known_in(spec: Mapping[str, Any]) -> list[Known]:
+def known_in(spec: Mapping[str, Any]) -> list[KnownSetting]:
     """The settings in the spec's order. Raises SpecError."""
     rows, video = read_settings(spec)
     by_wire = {row.wire: row for row in rows}
@@ -39,11 +39,11 @@ def known_in(spec: Mapping[str, Any]) -> list[Known]:
     for wire, schema in schemas_of(spec).items():
         required = schema.get(REQUIRED_MARK) is True
         if wire == video or schema.get("x-input") == ASSET_MARK["x-input"]:
-            known.append(Known(name=wire, kind="file", required=required))
+            known.append(KnownSetting(name=wire, kind="file", required=required))
             continue
         row = by_wire[wire]
         known.append(
-            Known(
+            KnownSetting(
                 name=wire,
                 kind=row.kind,
                 default=row.default,

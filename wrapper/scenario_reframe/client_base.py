@@ -26,7 +26,7 @@ from .result_paths import Destination
 from .timing import Timing
 
 if TYPE_CHECKING:
-    from .batch.engine import Order
+    from .batch.engine import BatchOrder
     from .batch.items import BatchItem, BatchOutcome, EventCallback
 
 T = TypeVar("T")
@@ -94,16 +94,16 @@ class ClientBase:
 
     @asynccontextmanager
     async def _outcomes(
-        self, order: "Order", driver: AsyncDriver
+        self, order: "BatchOrder", driver: AsyncDriver
     ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
         """What a batch yields. Without a ledger it has one in memory."""
-        from .batch.engine import Engine  # noqa: PLC0415 - only when it is asked for
+        from .batch.engine import BatchEngine  # noqa: PLC0415 - only when it is asked for
 
         kept = self._pipeline.ledger
         ledger = kept if kept is not None else self._open(None)
         try:
             pipeline = evolve(self._pipeline, ledger=ledger)
-            async with aclosing(Engine(pipeline, ledger, driver, order).outcomes()) as found:
+            async with aclosing(BatchEngine(pipeline, ledger, driver, order).outcomes()) as found:
                 yield found
         finally:
             if kept is None:
@@ -117,10 +117,10 @@ class ClientBase:
         budget: float | None,
         resubmit_after: float | None,
         on_event: "EventCallback | None",
-    ) -> "Order":
-        from .batch.engine import Order  # noqa: PLC0415 - only when it is asked for
+    ) -> "BatchOrder":
+        from .batch.engine import BatchOrder  # noqa: PLC0415 - only when it is asked for
 
-        return Order(
+        return BatchOrder(
             items=items,
             to=to,
             concurrency=concurrency,

@@ -10,7 +10,7 @@ from .api.operations import Operations, checked_id
 from .errors import DownloadError, InvalidInputError, ReframeError
 from .flow.steps import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell
 from .models import Asset, Job
-from .part_files import PARTIAL, WHOLE, PartFile, Plan
+from .part_files import PARTIAL, WHOLE, PartFile, TransferPlan
 from .result_paths import Destination, check_destination, targets
 
 FRUITLESS_ATTEMPTS = 5
@@ -40,13 +40,13 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
         attempt = progress.attempt()
         yield Tell(attempt.add, (have,))
         answer = yield Pull(url, headers, part, attempt)
-        plan = part.verdict.plan if isinstance(answer, Reply) else Plan.TRY_AGAIN
-        if plan in {Plan.APPEND, Plan.RESTART, Plan.COMPLETE}:
+        plan = part.verdict.plan if isinstance(answer, Reply) else TransferPlan.TRY_AGAIN
+        if plan in {TransferPlan.APPEND, TransferPlan.RESTART, TransferPlan.COMPLETE}:
             if (yield Do(part.is_whole)):
                 return
             yield Do(part.discard)
         attempt.undo()
-        if plan is Plan.GIVE_UP:
+        if plan is TransferPlan.GIVE_UP:
             raise DownloadError(f"{asset.id} cannot be downloaded: {_told(answer)}")
         now = yield Do(part.have)
         fruitless = 0 if now > most else fruitless + 1
@@ -57,7 +57,7 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
             )
         if fruitless:
             yield Pause(operations.timing.back_off(fruitless))
-        if plan is Plan.FRESH_URL:
+        if plan is TransferPlan.FRESH_URL:
             url = (yield from repeat(operations.get_asset(asset.id), operations.timing)).url
 
 

@@ -36,7 +36,7 @@ _PLACES = ("", ".2", ".3", ".4")
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-class Plan(Enum):
+class TransferPlan(Enum):
     """What to do with a reply."""
 
     APPEND = auto()
@@ -49,37 +49,41 @@ class Plan(Enum):
 
 
 @frozen
-class Verdict:
+class TransferVerdict:
     """A plan, and the whole file's size in bytes where the reply tells it."""
 
-    plan: Plan
+    plan: TransferPlan
     total: int | None = None
 
 
-def judge(status: int, headers: Mapping[str, str], have: int) -> Verdict:
+def judge(status: int, headers: Mapping[str, str], have: int) -> TransferVerdict:
     """What a reply's head means for a file of which `have` bytes are there already."""
     if headers.get("content-encoding", "identity") not in {"", "identity"}:
-        return Verdict(Plan.GIVE_UP)
+        return TransferVerdict(TransferPlan.GIVE_UP)
     if status == WHOLE:
-        return Verdict(Plan.RESTART, _whole_number(headers.get("content-length")))
+        return TransferVerdict(TransferPlan.RESTART, _whole_number(headers.get("content-length")))
     if status in {PARTIAL, _BAD_RANGE}:
         return _judge_range(status, headers.get("content-range", ""), have)
     if status in _STALE:
-        return Verdict(Plan.FRESH_URL)
+        return TransferVerdict(TransferPlan.FRESH_URL)
     if status in _PASSING or status >= 500:  # noqa: PLR2004
-        return Verdict(Plan.TRY_AGAIN)
-    return Verdict(Plan.GIVE_UP)
+        return TransferVerdict(TransferPlan.TRY_AGAIN)
+    return TransferVerdict(TransferPlan.GIVE_UP)
 
 
-def _judge_range(status: int, content_range: str, have: int) -> Verdict:
+def _judge_range(status: int, content_range: str, have: int) -> TransferVerdict:
     if status == _BAD_RANGE:
         match = re.fullmatch(r"bytes \*/(\d+)", content_range)
         whole = match is not None and int(match[1]) == have
-        return Verdict(Plan.COMPLETE, have) if whole else Verdict(Plan.START_AGAIN)
+        return (
+            TransferVerdict(TransferPlan.COMPLETE, have)
+            if whole
+            else TransferVerdict(TransferPlan.START_AGAIN)
+        )
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
     if match is None or int(match[1]) != have:
-        return Verdict(Plan.START_AGAIN)
-    return Verdict(Plan.APPEND, _whole_number(match[3]))
+        return TransferVerdict(TransferPlan.START_AGAIN)
+    return TransferVerdict(TransferPlan.APPEND, _whole_number(match[3]))
 
 
 def _whole_number(text: str | None) -> int | None:
@@ -96,7 +100,7 @@ class PartFile:
         self.target = target
         self.asset = asset
         self.note = self._place("." + token_hex(8))  # nobody else's, should no note be ours to lock
-        self.verdict = Verdict(Plan.TRY_AGAIN)
+        self.verdict = TransferVerdict(TransferPlan.TRY_AGAIN)
         self._etag = ""
         self._lock: FileIO | None = None
         self._file: BinaryIO | None = None
@@ -133,11 +137,11 @@ class PartFile:
     def accept(self, status: int, headers: Mapping[str, str]) -> bool:
         """Open the file where the reply's bytes belong; False if none are wanted."""
         self.verdict = judge(status, headers, self.have())
-        if self.verdict.plan is Plan.START_AGAIN:
+        if self.verdict.plan is TransferPlan.START_AGAIN:
             self.discard()
-        if self.verdict.plan is Plan.APPEND:
+        if self.verdict.plan is TransferPlan.APPEND:
             self._file = self.part.open("ab")
-        elif self.verdict.plan is Plan.RESTART:
+        elif self.verdict.plan is TransferPlan.RESTART:
             self.discard()
             self._file = self.part.open("xb")
             etag = headers.get("etag", "")

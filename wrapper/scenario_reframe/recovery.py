@@ -37,7 +37,7 @@ _MOST_READ_BY_ID = 1000
 
 
 @define
-class Known:
+class KnownJobs:
     """What one client's flows know of jobs: which requests they belong to, and their settings.
 
     `owners`: the token of each job's request. `read`: jobs that were read by id since the list did
@@ -72,12 +72,12 @@ class Known:
         return tuple(job for job in jobs if self.owners.get(job.id) == token)
 
 
-_KNOWN: WeakValueDictionary[tuple[str | None, ...], Known] = WeakValueDictionary()
+_KNOWN: WeakValueDictionary[tuple[str | None, ...], KnownJobs] = WeakValueDictionary()
 
 
-def known_of(base_url: str, project_id: str | None, api_key: str) -> Known:
+def known_of(base_url: str, project_id: str | None, api_key: str) -> KnownJobs:
     """What all clients of this process know that have the same account."""
-    return _KNOWN.setdefault((base_url, project_id, api_key), Known())
+    return _KNOWN.setdefault((base_url, project_id, api_key), KnownJobs())
 
 
 def forget_twins() -> None:
@@ -122,7 +122,7 @@ def window_of(operations: Operations, submission: Submission) -> Flow[datetime]:
 
 
 def read_unseen(
-    operations: Operations, known: Known, jobs: Mapping[str, Job], others: Collection[str]
+    operations: Operations, known: KnownJobs, jobs: Mapping[str, Job], others: Collection[str]
 ) -> Flow[list[Job]]:
     """The jobs that are not others'. Those whose seed the list does not show are read by id."""
     mine = [job for job in jobs.values() if job.id not in others]
@@ -163,7 +163,7 @@ class Recovery:
 
     operations: Operations
     ledger: Ledger | None = None
-    known: Known = field(factory=Known)
+    known: KnownJobs = field(factory=KnownJobs)
 
     @property
     def timing(self) -> Timing:

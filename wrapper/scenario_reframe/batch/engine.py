@@ -31,7 +31,7 @@ from scenario_reframe.result_paths import Destination
 from .item_pipeline import ItemPipeline, Shared
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
 from .job_limit import Limit
-from .planning import Plan, occupied, plan
+from .planning import ItemPlan, occupied, plan
 from .slots import Slots
 from .watching import Waiting, watch
 
@@ -42,7 +42,7 @@ _ENDING = 16
 
 
 @define(kw_only=True)
-class Order:
+class BatchOrder:
     """What a caller of `batch` asks for. Raises InvalidInputError."""
 
     items: Iterable[BatchItem]
@@ -66,13 +66,13 @@ class Order:
 
 
 @define(eq=False)
-class Engine:
+class BatchEngine:
     """One run of a batch over one client's pipeline. Used once."""
 
     pipeline: Pipeline
     ledger: Ledger
     driver: AsyncDriver
-    order: Order
+    order: BatchOrder
     _waiting: Waiting = field(init=False)
     _shared: Shared = field(init=False)
     _outcomes: "asyncio.Queue[BatchOutcome | BaseException]" = field(factory=asyncio.Queue)
@@ -111,7 +111,7 @@ class Engine:
         finally:
             await self._stop()
 
-    async def _checked(self) -> list[Plan]:
+    async def _checked(self) -> list[ItemPlan]:
         """All items, the unfinished ones of an earlier run first: their jobs hold slots."""
         plans = await asyncio.to_thread(plan, self.order.items, self.order.to)
         await self.driver.run(self.pipeline.learn_project())
@@ -129,7 +129,7 @@ class Engine:
         await self._emit(BatchEvent(kind="checked", detail=detail))
         return plans
 
-    async def _feed(self, plans: Sequence[Plan]) -> None:
+    async def _feed(self, plans: Sequence[ItemPlan]) -> None:
         preparing = asyncio.Semaphore(PREPARING)
         under_way = asyncio.Semaphore(self._shared.slots.limit.most + _ENDING)
         for planned in plans:
@@ -140,7 +140,7 @@ class Engine:
             task.add_done_callback(lambda _, entered=entered: entered())  # type: ignore[misc]
             task.add_done_callback(lambda _: under_way.release())
 
-    async def _one(self, planned: Plan, entered: "_Once") -> None:
+    async def _one(self, planned: ItemPlan, entered: "_Once") -> None:
         if self._refusal is not None:
             self._put_outcome(planned, status="skipped", error=self._refusal)
             return
@@ -183,7 +183,7 @@ class Engine:
             pipeline.plan, status=status, job=job, error=error, taken_up=pipeline.taken_up
         )
 
-    def _put_outcome(self, planned: Plan, **facts: Any) -> None:
+    def _put_outcome(self, planned: ItemPlan, **facts: Any) -> None:
         job = facts.get("job")
         cost = job.cost if job is not None else None
         self._outcomes.put_nowait(BatchOutcome(item=planned.item, cost=cost, **facts))

@@ -31,7 +31,7 @@ from scenario_reframe.run import Options, Run
 from scenario_reframe.video import VideoAsset
 
 from .items import BatchEvent
-from .planning import Plan
+from .planning import ItemPlan
 from .slots import Slots
 
 DOWNLOADS = 4
@@ -72,7 +72,7 @@ class ItemPipeline(Pipeline):
     """The pipeline of one item. `entered` is called when its job is known: another may set out."""
 
     shared: Shared
-    plan: Plan
+    plan: ItemPlan
     entered: Callable[[], None]
     job: Job | None = None
     taken_up: bool = False

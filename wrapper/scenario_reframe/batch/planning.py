@@ -22,7 +22,7 @@ _NOT_KNOWN = "it is not on record as this item's result: move it away, or name a
 
 
 @frozen
-class Plan:
+class ItemPlan:
     """One item, checked: its video, the body to send, and the file that its result goes to."""
 
     item: BatchItem
@@ -31,13 +31,13 @@ class Plan:
     output: Path
 
 
-def plan(items: Iterable[BatchItem], to: Destination) -> list[Plan]:
+def plan(items: Iterable[BatchItem], to: Destination) -> list[ItemPlan]:
     """Check every item. Reads the head of every local file.
 
     Raises InvalidBatchError that names all that is wrong with each of them.
     """
     folder = checked_folder(to)
-    plans: list[Plan | None] = []
+    plans: list[ItemPlan | None] = []
     faults: list[tuple[int, str]] = []
     for place, item in enumerate(items):
         try:
@@ -60,7 +60,7 @@ def checked_folder(to: Destination) -> Path:
     return folder
 
 
-def occupied(plans: Sequence[Plan], entries: Iterable[Entry]) -> list[tuple[int, str]]:
+def occupied(plans: Sequence[ItemPlan], entries: Iterable[Entry]) -> list[tuple[int, str]]:
     """Faults of items whose target is there and is no result of theirs, as far as is on record."""
     made: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
@@ -74,7 +74,7 @@ def occupied(plans: Sequence[Plan], entries: Iterable[Entry]) -> list[tuple[int,
     return faults
 
 
-def _planned(item: object, folder: Path) -> Plan:
+def _planned(item: object, folder: Path) -> ItemPlan:
     if not isinstance(item, BatchItem):
         raise InvalidInputError(f"items: takes BatchItem, not {type(item).__name__}")
     problems: list[str] = []
@@ -95,7 +95,7 @@ def _planned(item: object, folder: Path) -> Plan:
         problems.append(str(fault))
     if problems or video is None:
         raise InvalidSettingsError(problems)
-    return Plan(item, video, body, output)
+    return ItemPlan(item, video, body, output)
 
 
 def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
@@ -110,7 +110,7 @@ def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
     return path
 
 
-def _shared_outputs(plans: Sequence[Plan | None]) -> list[tuple[int, str]]:
+def _shared_outputs(plans: Sequence[ItemPlan | None]) -> list[tuple[int, str]]:
     places: dict[str, list[int]] = defaultdict(list)
     for place, planned in enumerate(plans):
         if planned is not None:

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-Source = Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]]
+IteratorSource = Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]]
 
 
-def in_thread(source: Source[T]) -> Generator[T, None, None]:
+def in_thread(source: IteratorSource[T]) -> Generator[T, None, None]:
     """What the source yields, as it comes. When the caller stops iterating, it is cancelled."""
     runner = _Runner(source)
     runner.thread.start()
@@ -34,7 +34,7 @@ class _End:
 
 
 class _Runner(Generic[T]):
-    def __init__(self, source: Source[T]) -> None:
+    def __init__(self, source: IteratorSource[T]) -> None:
         self.found: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="scenario-reframe-batch")
         self._source = source

@@ -91,7 +91,7 @@ def batch(
         A folder, a quoted pattern ('clips/**/*.mp4'), files, or a manifest: .csv with a header, or
         .jsonl, with a column video, an optional output, and one for each setting.
     """
-    from .batch_run import Order
+    from .batch_run import BatchArguments
     from .batch_run import batch as run
     from .each_flag import Variant, read_each
 
@@ -107,7 +107,7 @@ def batch(
         problems += error.problems
     if problems:
         raise InvalidSettingsError(problems)
-    order = Order(
+    order = BatchArguments(
         sources=sources,
         wishes=wishes,
         variants=variants,

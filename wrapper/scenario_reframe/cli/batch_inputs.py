@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from scenario_reframe.api.sanitize import bare_url
 from scenario_reframe.batch import BatchItem
-from scenario_reframe.batch.planning import Plan, plan
+from scenario_reframe.batch.planning import ItemPlan, plan
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidVideoError
 from scenario_reframe.video import is_url, open_video
 
@@ -79,12 +79,12 @@ class Gathering:
         else:
             self._fault(source, "there is no such file or folder")
 
-    def plans(self) -> list[Plan]:
+    def plans(self) -> list[ItemPlan]:
         """Each item checked, in the order of `asked`.
 
         Raises FaultyBatchError that tells every fault of every row.
         """
-        plans: list[Plan] = []
+        plans: list[ItemPlan] = []
         if not self.asked and not self.faults:
             raise InvalidInputError("there is nothing to make: name another folder with --output")
         try:

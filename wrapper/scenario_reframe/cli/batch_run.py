@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from scenario_reframe import BatchEvent, BatchOutcome, InvalidBatchError, ReframeClient
-from scenario_reframe.batch.planning import Plan, checked_folder, occupied
+from scenario_reframe.batch.planning import ItemPlan, checked_folder, occupied
 
 from .batch_inputs import Gathering, label
 from .batch_summary import Tally, in_units, reason
@@ -24,7 +24,7 @@ _REMARKS = 10
 
 
 @frozen(kw_only=True)
-class Order:
+class BatchArguments:
     """What is to be made, and within which limits."""
 
     sources: Sequence[str]
@@ -38,7 +38,7 @@ class Order:
     as_json: bool
 
 
-def batch(order: Order, connection: Connection) -> int:
+def batch(order: BatchArguments, connection: Connection) -> int:
     """Check everything, then make it; the exit code."""
     gathering = Gathering(checked_folder(order.to), order.wishes, order.variants)
     for source in order.sources:
@@ -52,17 +52,17 @@ def batch(order: Order, connection: Connection) -> int:
         if not order.check and connection.place() is None:
             shown.say("Without a ledger, a batch that is cut off cannot be taken up again.")
         tally = Tally(len(plans), has_ledger=connection.place() is not None)
-        course = _Course(order, gathering, plans, tally, shown)
+        course = _BatchCourse(order, gathering, plans, tally, shown)
         return course.check(client) if order.check else course.run(client)
 
 
 @define
-class _Course:
+class _BatchCourse:
     """Follows a batch: shows what happens, and keeps count."""
 
-    order: Order
+    order: BatchArguments
     gathering: Gathering
-    plans: Sequence[Plan]
+    plans: Sequence[ItemPlan]
     tally: Tally
     shown: Display
     _names: dict[int, str] = field(init=False)

@@ -50,11 +50,11 @@ def health(
     with http:
         driver = SyncDriver(Wire(base_url, credentials, _PATIENCE), Connections(httpx.Client, http))
         operations = Operations(find_project_id(connection.project_id))
-        yield from _asked(_Asked(driver, operations, base_url), now)
+        yield from _asked(_AskedServer(driver, operations, base_url), now)
 
 
 @frozen
-class _Asked:
+class _AskedServer:
     """A server, and how it is asked: once each, since its state now is the question."""
 
     driver: SyncDriver
@@ -66,7 +66,7 @@ class _Asked:
         return self.driver.run(send(Operation(operation.request, lambda reply: reply)))
 
 
-def _asked(server: _Asked, now: Callable[[], datetime]) -> Iterator[Finding]:
+def _asked(server: _AskedServer, now: Callable[[], datetime]) -> Iterator[Finding]:
     listing = server.operations.list_jobs(size=1)
     began = time.monotonic()
     try:
@@ -86,7 +86,7 @@ def _asked(server: _Asked, now: Callable[[], datetime]) -> Iterator[Finding]:
     yield from _model(server)
 
 
-def _model(server: _Asked) -> Iterator[Finding]:
+def _model(server: _AskedServer) -> Iterator[Finding]:
     try:
         operation = server.operations.get_model(MODEL_ID)
         record = operation.parse(server.reply(operation))

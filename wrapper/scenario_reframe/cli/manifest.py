@@ -24,7 +24,7 @@ _SAVE_AS = "save the file as UTF-8"
 _MISSING = "video: it is missing; every row names one"
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
-Fault = tuple[int, str]
+LineFault = tuple[int, str]
 
 
 @frozen
@@ -38,7 +38,7 @@ class Manifest:
     path: Path
     items: Sequence[BatchItem]
     lines: Sequence[int]
-    faults: Sequence[Fault]
+    faults: Sequence[LineFault]
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -50,7 +50,7 @@ def read_manifest(path: Path) -> Manifest:
         content = path.read_bytes()
     except OSError as fault:
         raise InvalidInputError(f"{path} cannot be read: {fault.strerror}") from fault
-    faults: list[Fault] = []
+    faults: list[LineFault] = []
     text = _decoded(content, faults)
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
     rows = list(read(text, faults)) if text is not None else []
@@ -101,7 +101,7 @@ _NAMES = {_folded(name): name for name in _FIELDS} | {
 }
 
 
-def _decoded(content: bytes, faults: list[Fault]) -> str | None:
+def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         faults.append((1, f"it is UTF-16; {_SAVE_AS}"))
         return None
@@ -118,7 +118,7 @@ def _decoded(content: bytes, faults: list[Fault]) -> str | None:
     return text
 
 
-def _csv_rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row's first line and its fields."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = "," if "," in header else max(_DELIMITERS, key=header.count)
@@ -142,7 +142,7 @@ def _csv_rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, A
             yield line, fields
 
 
-def _csv_lines(reader: Any, faults: list[Fault]) -> Iterator[tuple[int, list[str]]]:
+def _csv_lines(reader: Any, faults: list[LineFault]) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank; a quoted cell may go over several lines."""
     while True:
         line = reader.line_num + 1
@@ -157,7 +157,7 @@ def _csv_lines(reader: Any, faults: list[Fault]) -> Iterator[tuple[int, list[str
             yield line, cells
 
 
-def _columns(line: int, cells: Sequence[str], faults: list[Fault]) -> list[str | None]:
+def _columns(line: int, cells: Sequence[str], faults: list[LineFault]) -> list[str | None]:
     """Which field each column is: None for one that is not known, "" for one without a name."""
     names = ["" if not cell else plain_name(cell) for cell in cells]
     faults += [
@@ -184,7 +184,7 @@ def _typed_cells(names: Sequence[str | None], cells: Sequence[str]) -> dict[str,
     }
 
 
-def _json_rows(text: str, faults: list[Fault]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each line's fields. Lines end at LF only: other separators may stand in a JSON string."""
     for line, content in enumerate(text.split("\n"), 1):
         if not content.strip():
@@ -211,7 +211,7 @@ def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
     return pairs if isinstance(json.loads(content, object_pairs_hook=keep), dict) else None
 
 
-def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[Fault]) -> dict[str, Any]:
+def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[LineFault]) -> dict[str, Any]:
     """What is given; null is not."""
     named = [("extra" if key == "extra" else plain_name(key), key, value) for key, value in pairs]
     faults += [(line, unknown_name(key, "key")) for name, key, _ in named if name is None]

@@ -1,8 +1,8 @@
 """What a source of the vendor's says of the model, beside what this client knows. No I/O.
 
 The vendor changes models without notice. A source is the reply to `GET /models/{modelId}`
-(see `model_record`), or whatever else was read into a `Source`, and is held only to what it can
-prove.
+(see `model_record`), or whatever else was read into a `VendorSource`, and is held only to what it
+can prove.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ from .stated_settings import (
     NO_LIMITS,
     Aspect,
     Change,
-    Known,
-    Source,
-    Stated,
+    KnownSetting,
+    StatedSetting,
+    VendorSource,
     choices_words,
     limits_words,
     stated_words,
@@ -24,13 +24,13 @@ from .stated_settings import (
 )
 
 
-def known_settings() -> list[Known]:
+def known_settings() -> list[KnownSetting]:
     """What the generated table holds, and the video's own field."""
-    video = Known(name=VIDEO_FIELD, kind="file", required=True)
+    video = KnownSetting(name=VIDEO_FIELD, kind="file", required=True)
     return [
         video,
         *(
-            Known(
+            KnownSetting(
                 name=row.wire,
                 kind=row.kind,
                 default=row.default,
@@ -44,7 +44,7 @@ def known_settings() -> list[Known]:
     ]
 
 
-def compare(known: Iterable[Known], source: Source) -> list[Change]:
+def compare(known: Iterable[KnownSetting], source: VendorSource) -> list[Change]:
     """Every difference that the source proves: in the order of `known`, then what was added."""
     stated = {row.name: row for row in source.settings}
     changes: list[Change] = []
@@ -57,14 +57,14 @@ def compare(known: Iterable[Known], source: Source) -> list[Change]:
     return changes + [_added(row, source.proves) for row in stated.values()]
 
 
-def same_type(row: Known, found: Stated) -> bool:
+def same_type(row: KnownSetting, found: StatedSetting) -> bool:
     """Whether a value of the one is a value of the other, by their types."""
     if row.kind == "integer":
         return found.type == "number" and not found.has_fractions
     return found.type == row.kind or (row.maybe_file and found.type == "file")
 
 
-def _differences(row: Known, found: Stated, source: Source) -> Iterator[Change]:
+def _differences(row: KnownSetting, found: StatedSetting, source: VendorSource) -> Iterator[Change]:
     proves = source.proves
     alike = same_type(row, found)
     if not alike:
@@ -90,11 +90,11 @@ def _differences(row: Known, found: Stated, source: Source) -> Iterator[Change]:
         yield _demanded(row, found)
 
 
-def _widened(row: Known, found: Stated) -> bool:
+def _widened(row: KnownSetting, found: StatedSetting) -> bool:
     return row.kind == "integer" and found.type == "number"
 
 
-def _reads_alike(row: Known, found: Stated) -> bool:
+def _reads_alike(row: KnownSetting, found: StatedSetting) -> bool:
     """Whether the default stays what it was, but for the type that it is written in."""
     return words(row.default) == words(found.default)
 
@@ -106,7 +106,7 @@ def _equal(one: object, other: object) -> bool:
     return one == other or (one in (None, "") and other in (None, ""))
 
 
-def _removed(row: Known) -> Change:
+def _removed(row: KnownSetting) -> Change:
     return Change(
         setting=row.name,
         kind="removed",
@@ -117,7 +117,7 @@ def _removed(row: Known) -> Change:
     )
 
 
-def _added(found: Stated, proves: frozenset[Aspect]) -> Change:
+def _added(found: StatedSetting, proves: frozenset[Aspect]) -> Change:
     return Change(
         setting=found.name,
         kind="added",
@@ -128,7 +128,7 @@ def _added(found: Stated, proves: frozenset[Aspect]) -> Change:
     )
 
 
-def _retyped(row: Known, found: Stated, proves: frozenset[Aspect]) -> Change:
+def _retyped(row: KnownSetting, found: StatedSetting, proves: frozenset[Aspect]) -> Change:
     widened = _widened(row, found)
     return Change(
         setting=row.name,
@@ -140,7 +140,7 @@ def _retyped(row: Known, found: Stated, proves: frozenset[Aspect]) -> Change:
     )
 
 
-def _bounded(row: Known, found: Stated) -> Change:
+def _bounded(row: KnownSetting, found: StatedSetting) -> Change:
     (low, high), (new_low, new_high) = row.limits, found.limits or NO_LIMITS
     raised = new_low is not None and (low is None or new_low > low)
     lowered = new_high is not None and (high is None or new_high < high)
@@ -154,7 +154,7 @@ def _bounded(row: Known, found: Stated) -> Change:
     )
 
 
-def _chosen(row: Known, found: Stated) -> Change:
+def _chosen(row: KnownSetting, found: StatedSetting) -> Change:
     gone = [choice for choice in row.choices if choice not in found.choices]
     narrowed = bool(found.choices and (gone or not row.choices))
     return Change(
@@ -167,7 +167,7 @@ def _chosen(row: Known, found: Stated) -> Change:
     )
 
 
-def _demanded(row: Known, found: Stated) -> Change:
+def _demanded(row: KnownSetting, found: StatedSetting) -> Change:
     return Change(
         setting=row.name,
         kind="required",

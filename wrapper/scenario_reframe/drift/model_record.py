@@ -7,12 +7,12 @@ from scenario_reframe.api.json_values import number, text_or_none
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.errors import UnexpectedResponseError
 
-from .stated_settings import ASPECTS, Limits, Source, Stated
+from .stated_settings import ASPECTS, Limits, StatedSetting, VendorSource
 
 _LONGEST_DESCRIPTION = 2000
 
 
-def read_model(payload: Any, model_id: str) -> Source:
+def read_model(payload: Any, model_id: str) -> VendorSource:
     """The record's inputs, from the reply (`{"model": ...}`) or the record alone.
 
     Raises UnexpectedResponseError if it is another model's record, or none.
@@ -34,10 +34,12 @@ def read_model(payload: Any, model_id: str) -> Source:
         raise UnexpectedResponseError(f"the model's record lists {', '.join(twice)} twice")
     notes = [] if found else ["it names no model"]
     notes += [note for raw in inputs for note in _conditions(raw)]
-    return Source(settings=settings, proves=frozenset(ASPECTS), complete=True, notes=tuple(notes))
+    return VendorSource(
+        settings=settings, proves=frozenset(ASPECTS), complete=True, notes=tuple(notes)
+    )
 
 
-def _stated(raw: object) -> Stated:
+def _stated(raw: object) -> StatedSetting:
     if not isinstance(raw, dict):
         raise UnexpectedResponseError("the model's record has an input that is no object")
     name, kind = raw.get("name"), raw.get("type")
@@ -47,7 +49,7 @@ def _stated(raw: object) -> Stated:
         raise UnexpectedResponseError(f"the model's record gives {name} no type")
     low, high = ("minLength", "maxLength") if kind == "string" else ("min", "max")
     told = (text_or_none(raw.get(key), _LONGEST_DESCRIPTION) for key in ("description", "label"))
-    return Stated(
+    return StatedSetting(
         name=name,
         type=kind,
         default=_plain(raw.get("default")),

@@ -19,7 +19,7 @@ NO_LIMITS: Limits = (None, None)
 
 
 @frozen(kw_only=True)
-class Known:
+class KnownSetting:
     """A setting as this client knows it, under the API's name.
 
     `kind` is boolean, integer, number, string or file. `limits` bound a number's value or a text's
@@ -36,7 +36,7 @@ class Known:
 
 
 @frozen(kw_only=True)
-class Stated:
+class StatedSetting:
     """A setting as a source states it. The vendor has no type for whole numbers.
 
     `limits` are None where the source speaks of none for this setting.
@@ -64,14 +64,14 @@ class Stated:
 
 
 @frozen(kw_only=True)
-class Source:
+class VendorSource:
     """What was read. `proves`: the aspects that it speaks of at all.
 
     `complete`: what it leaves out is gone. A page may leave out files, and what the server wants.
     `notes`: what a person should know of it.
     """
 
-    settings: tuple[Stated, ...]
+    settings: tuple[StatedSetting, ...]
     proves: frozenset[Aspect]
     complete: bool
     notes: tuple[str, ...] = ()
@@ -112,7 +112,7 @@ def words(value: object) -> str:
     return printable(value if isinstance(value, str) else json.dumps(value))
 
 
-def stated_words(found: Stated, proves: Iterable[Aspect] = ASPECTS) -> str:
+def stated_words(found: StatedSetting, proves: Iterable[Aspect] = ASPECTS) -> str:
     """All that a source states of a setting, in one line."""
     text = summary(printable(found.type), found.default, found.limits, found.choices)
     return f"{text}, required" if found.required and "required" in proves else text

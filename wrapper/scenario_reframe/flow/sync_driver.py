@@ -16,7 +16,7 @@ from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 T = TypeVar("T")
 
 
-class _StoppedError(Exception):
+class _BrokenOffError(Exception):
     """Breaks a part off when another has failed; that one's error is the one that is told."""
 
 
@@ -43,7 +43,7 @@ class SyncDriver:
                 result: T = stop.value
                 return result
             if stopped is not None and stopped.is_set():
-                raise _StoppedError
+                raise _BrokenOffError
             try:
                 answer, error = self._perform(step, stopped or Event()), None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on Ctrl-C
@@ -130,7 +130,7 @@ class SyncDriver:
         def counted() -> Iterator[bytes]:
             for chunk in chunks:
                 if stopped.is_set():
-                    raise _StoppedError
+                    raise _BrokenOffError
                 yield chunk
                 step.progress.add(len(chunk))
 

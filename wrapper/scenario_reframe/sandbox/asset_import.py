@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.probing import NotAVideoError
-from scenario_reframe.sandbox.records import Upload
-from scenario_reframe.sandbox.reframe_plan import Source
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.records import SandboxUpload
+from scenario_reframe.sandbox.reframe_plan import ClipSource
+from scenario_reframe.sandbox.state import SandboxState
 
 _CHUNK: Final = 1024 * 1024
 _TIMEOUT: Final = 30.0
@@ -24,7 +24,7 @@ class _NotImportedError(Exception):
     """The upload cannot become an asset; the text says why."""
 
 
-def take_in(state: State, upload: Upload, engine: Engine) -> None:
+def take_in(state: SandboxState, upload: SandboxUpload, engine: Engine) -> None:
     """Put an upload together, look whether it is a video, and make it an asset."""
     path = upload.folder / "whole"
     try:
@@ -43,19 +43,19 @@ def take_in(state: State, upload: Upload, engine: Engine) -> None:
     upload.job.timeline.reach("success")
 
 
-def _fail(upload: Upload, reason: str) -> None:
+def _fail(upload: SandboxUpload, reason: str) -> None:
     upload.error = upload.job.error = reason
     upload.timeline.reach("failed")
     upload.job.timeline.reach("failure")
 
 
-def _mime_type(upload: Upload, source: Source) -> str:
+def _mime_type(upload: SandboxUpload, source: ClipSource) -> str:
     if upload.content_type and upload.content_type.startswith("video/"):
         return upload.content_type
     return _KINDS.get(source.container, "application/octet-stream")
 
 
-def _join(upload: Upload, path: Path) -> None:
+def _join(upload: SandboxUpload, path: Path) -> None:
     with path.open("wb") as whole:
         for number in range(1, upload.parts + 1):
             part = upload.part(number)
@@ -67,7 +67,7 @@ def _join(upload: Upload, path: Path) -> None:
         raise _NotImportedError(f"The file has {size} bytes, but {upload.size} were announced")
 
 
-def _fetch(url: str, path: Path, state: State) -> None:
+def _fetch(url: str, path: Path, state: SandboxState) -> None:
     """Fetch a file over HTTP. Only this machine is in reach of a sandbox."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
     try:
@@ -82,7 +82,7 @@ def _fetch(url: str, path: Path, state: State) -> None:
         raise _NotImportedError(f"The URL could not be fetched: {reason}") from error
 
 
-def _copy(answer: http.client.HTTPResponse, file: IO[bytes], state: State) -> None:
+def _copy(answer: http.client.HTTPResponse, file: IO[bytes], state: SandboxState) -> None:
     announced = answer.length
     size = 0
     while chunk := answer.read(_CHUNK):

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
 from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 
 _DENIED: Final = (
     '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -24,7 +24,7 @@ def denied() -> Response:
 class Files:
     """Shows assets and serves their bytes to whoever has a valid URL."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:

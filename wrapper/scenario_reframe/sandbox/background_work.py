@@ -5,7 +5,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 
 
-class StoppedError(Exception):
+class SandboxStoppedError(Exception):
     """The sandbox closes; the work at hand is given up."""
 
 
@@ -40,5 +40,5 @@ class Worker:
                 return
             try:
                 work()
-            except StoppedError:
+            except SandboxStoppedError:
                 return

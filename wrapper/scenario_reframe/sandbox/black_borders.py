@@ -10,7 +10,7 @@ import av
 from av.video.frame import VideoFrame
 
 from scenario_reframe.sandbox.probing import picture_stream
-from scenario_reframe.sandbox.reframe_plan import Box, Source
+from scenario_reframe.sandbox.reframe_plan import Box, ClipSource
 
 # A line is black when its mean luma, black being 0 and white 255, is at most this: codecs leave
 # some noise in a border.
@@ -20,7 +20,7 @@ _EVERY: Final = 12
 _PLACES: Final = (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4))
 
 
-def picture_box(path: Path, source: Source) -> Box:
+def picture_box(path: Path, source: ClipSource) -> Box:
     """Find the part of the stored picture that some sampled frame lights, on even pixels.
 
     A clip that is black throughout is not cut.
@@ -41,7 +41,7 @@ def picture_box(path: Path, source: Source) -> Box:
     return Box(x, y, width, height)
 
 
-def _samples(path: Path, source: Source) -> Iterator[VideoFrame]:
+def _samples(path: Path, source: ClipSource) -> Iterator[VideoFrame]:
     """Give some of the first frames, and the nearest key frames further on."""
     with av.open(str(path)) as container:
         stream = picture_stream(container)

@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 from scenario_reframe.sandbox.black_borders import picture_box
 from scenario_reframe.sandbox.ffmpeg_filters import TICK, Chain, composing, interpolating, preparing
 from scenario_reframe.sandbox.probing import NotAVideoError, picture_stream, probe
-from scenario_reframe.sandbox.reframe_plan import Plan, Source, plan, with_defaults
+from scenario_reframe.sandbox.reframe_plan import ClipSource, ReframePlan, plan, with_defaults
 
 # One: x264's bytes depend on the number, and with two, which make a slice each at the same time, a
 # result once had another byte in its second slice.
@@ -28,7 +28,7 @@ def reframe(
     target: Path,
     settings: Mapping[str, Any],
     on_frame: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Source:
+) -> ClipSource:
     """Reframe a video file into an MP4 and give the facts of what was made.
 
     `settings` are a request's, by wire name. `on_frame(done, all)` is called after each frame;
@@ -47,7 +47,9 @@ def reframe(
     return probe(target)
 
 
-def _made(decoded: Iterator[VideoFrame], work: Plan, source: Source) -> Iterator[VideoFrame]:
+def _made(
+    decoded: Iterator[VideoFrame], work: ReframePlan, source: ClipSource
+) -> Iterator[VideoFrame]:
     """Give the result's frames, endlessly: the last one is held."""
     first = next(decoded)
     prepare = preparing(source, work.crop, work.work, first)
@@ -88,7 +90,7 @@ def _stamped(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[Fra
         yield last, frame
 
 
-def _filled(taken: Iterator[VideoFrame], work: Plan) -> Iterator[VideoFrame]:
+def _filled(taken: Iterator[VideoFrame], work: ReframePlan) -> Iterator[VideoFrame]:
     """Put interpolated frames between the taken ones.
 
     minterpolate looks one frame back and ahead, and gives nothing of what it could not see past.
@@ -120,7 +122,10 @@ def at(frame: VideoFrame, tick: int) -> VideoFrame:
 
 
 def _encode(
-    frames: Iterator[VideoFrame], target: Path, work: Plan, on_frame: Callable[[int, int], None]
+    frames: Iterator[VideoFrame],
+    target: Path,
+    work: ReframePlan,
+    on_frame: Callable[[int, int], None],
 ) -> None:
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(target), "w", format="mp4", options=options) as container:
@@ -132,7 +137,7 @@ def _encode(
         container.mux(stream.encode())
 
 
-def _x264(container: OutputContainer, work: Plan) -> VideoStream:
+def _x264(container: OutputContainer, work: ReframePlan) -> VideoStream:
     stream = container.add_stream(
         "libx264",
         rate=work.rate,

@@ -3,17 +3,17 @@
 from pathlib import Path
 from typing import Protocol
 
-from scenario_reframe.sandbox.records import Job
-from scenario_reframe.sandbox.reframe_plan import Source
+from scenario_reframe.sandbox.records import SandboxJob
+from scenario_reframe.sandbox.reframe_plan import ClipSource
 
 
 class Engine(Protocol):
     """Looks at uploaded files and makes results."""
 
-    def look(self, path: Path) -> Source:
+    def look(self, path: Path) -> ClipSource:
         """Give a file's facts, on the thread of imports. Raises NotAVideoError."""
         ...
 
-    def start(self, job: Job) -> None:
+    def start(self, job: SandboxJob) -> None:
         """Begin with a job, on the server's thread, and return soon."""
         ...

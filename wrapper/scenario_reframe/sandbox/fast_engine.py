@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from scenario_reframe.sandbox.probing import NotAVideoError
-from scenario_reframe.sandbox.records import Job
-from scenario_reframe.sandbox.reframe_plan import Source, plan
+from scenario_reframe.sandbox.records import SandboxJob
+from scenario_reframe.sandbox.reframe_plan import ClipSource, plan
 from scenario_reframe.sandbox.sample_clip import SAMPLE_RATE, SAMPLE_SECONDS
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 _FILE_TYPE: Final = struct.pack(">I4s4sI4s4s", 24, b"ftyp", b"isom", 512, b"isom", b"mp41")
@@ -36,10 +36,10 @@ class FastEngine:
     All of a job's work is done when it is made. Its statuses follow each other as the clock goes.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SandboxState) -> None:
         self._state = state
 
-    def look(self, path: Path) -> Source:
+    def look(self, path: Path) -> ClipSource:
         """Take whatever begins like a video for one of five seconds."""
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -49,7 +49,7 @@ class FastEngine:
             return _source(_MP4_NAMES, "h264", path.stat().st_size)
         raise NotAVideoError("the file does not begin as a video does")
 
-    def start(self, job: Job) -> None:
+    def start(self, job: SandboxJob) -> None:
         """Make the job's result and plan when its statuses are shown."""
         video = self._state.assets.get(job.input.get(VIDEO_FIELD, ""))
         content = fast_result(job.input, video.digest if video else _NO_VIDEO)
@@ -90,8 +90,8 @@ def _blocks(key: bytes) -> Iterator[bytes]:
         yield block.digest()
 
 
-def _source(container: str, codec: str, size: int) -> Source:
-    return Source(
+def _source(container: str, codec: str, size: int) -> ClipSource:
+    return ClipSource(
         width=1280,
         height=720,
         pixel_aspect=Fraction(1),
@@ -107,11 +107,11 @@ def _source(container: str, codec: str, size: int) -> Source:
     )
 
 
-def _made(job: Job, source: Source, size: int) -> Source:
+def _made(job: SandboxJob, source: ClipSource, size: int) -> ClipSource:
     """The facts that a real result of the request would have, but for its size."""
     work = plan(job.input, source, source.whole)
     seconds = float(work.frames / work.rate)
-    return Source(
+    return ClipSource(
         width=work.canvas.width,
         height=work.canvas.height,
         pixel_aspect=Fraction(1),

@@ -8,7 +8,7 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from scenario_reframe.sandbox.reframe_plan import Box, Plan, Size, Source
+from scenario_reframe.sandbox.reframe_plan import Box, ClipSource, ReframePlan, Size
 
 TICK = Fraction(1, 1000)
 # The fill is blurred at an eighth of its size, where it costs next to nothing.
@@ -45,7 +45,7 @@ class Chain:
         return self._graph.vpull()
 
 
-def preparing(source: Source, crop: Box, size: Size, first: VideoFrame) -> Chain:
+def preparing(source: ClipSource, crop: Box, size: Size, first: VideoFrame) -> Chain:
     """Cut a box out of a decoded frame, turn it upright and scale it, in BT.709 4:2:0."""
     turn = _TURNS[source.turns]
     reach = "pc" if source.full_range else "tv"
@@ -76,7 +76,7 @@ def interpolating(size: Size, spacing: int, *, by_motion: bool) -> Chain:
     return Chain(graph)
 
 
-def composing(plan: Plan) -> Chain:
+def composing(plan: ReframePlan) -> Chain:
     """Lay the fitted picture on a canvas that is filled with a blurred one."""
     graph = Graph()
     source = buffer(graph, plan.work, "yuv420p")
@@ -97,7 +97,7 @@ def composing(plan: Plan) -> Chain:
     return Chain(graph)
 
 
-def _fill(graph: Graph, plan: Plan, over: FilterContext) -> FilterContext:
+def _fill(graph: Graph, plan: ReframePlan, over: FilterContext) -> FilterContext:
     small = Size(*(length // (2 * _BLUR_SCALE) * 2 for length in plan.canvas))
     cover = graph.add(
         "scale",

@@ -12,10 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
-from scenario_reframe.sandbox.paging import TOP, Place, Token
-from scenario_reframe.sandbox.records import Job
+from scenario_reframe.sandbox.paging import TOP, ListPlace, Token
+from scenario_reframe.sandbox.records import SandboxJob
 from scenario_reframe.sandbox.request_checks import RefusedError, page_size, read_object
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 
 _STATUSES: Final = (
     "pending",
@@ -33,7 +33,7 @@ _FILTERS: Final = ("status", "type", "types", "workflowId")
 class Jobs:
     """Shows jobs. None can be cancelled, as with the vendor's."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SandboxState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:
@@ -63,14 +63,14 @@ class Jobs:
         return Response(f'{{"jobs": [{", ".join(page)}]{rest}}}', media_type="application/json")
 
     def _by_creation(
-        self, owner: str, query: QueryParams, before: Place, size: int
-    ) -> list[tuple[Place, Job]]:
+        self, owner: str, query: QueryParams, before: ListPlace, size: int
+    ) -> list[tuple[ListPlace, SandboxJob]]:
         """The newest jobs of a query after a place, and one more to tell that there are more.
 
         Nobody waits for the whole list: jobs are kept in this order, so only a page of it is read.
         """
         after = _moment(query, "createdAfter")
-        listed: list[tuple[Place, Job]] = []
+        listed: list[tuple[ListPlace, SandboxJob]] = []
         for job in self._shown(owner, before[1]):
             place = (_milliseconds(job.timeline.created), job.number)
             if place[0] <= after or len(listed) > size:
@@ -79,14 +79,16 @@ class Jobs:
                 listed.append((place, job))
         return listed
 
-    def _by_update(self, owner: str, query: QueryParams, before: Place) -> list[tuple[Place, Job]]:
+    def _by_update(
+        self, owner: str, query: QueryParams, before: ListPlace
+    ) -> list[tuple[ListPlace, SandboxJob]]:
         after = _moment(query, "updatedAfter")
         jobs = [job for job in self._shown(owner, TOP[1]) if _wanted(job, query)]
         places = [((_milliseconds(job.updated), job.number), job) for job in jobs]
         listed = [(place, job) for place, job in places if after < place[0] and place < before]
         return sorted(listed, key=itemgetter(0), reverse=True)
 
-    def _shown(self, owner: str, before: int) -> list[Job]:
+    def _shown(self, owner: str, before: int) -> list[SandboxJob]:
         """A project's jobs with numbers under `before` that are listed by now, newest first."""
         by = self._state.now() - self._state.behaviour.list_lag
         jobs = [job for job in self._state.newest_jobs(before) if job.owner == owner]
@@ -103,7 +105,7 @@ class Jobs:
             raise RefusedError('"action" must be one of [cancel]')
         raise RefusedError("Cannot cancel this type of job. Action not permitted.")
 
-    def _job(self, request: Request) -> Job:
+    def _job(self, request: Request) -> SandboxJob:
         job_id = request.path_params["job_id"]
         job = self._state.jobs.get(job_id)
         if job is None or not access_of(request).sees(job.owner):
@@ -121,7 +123,7 @@ def _check_filters(query: QueryParams) -> None:
         raise RefusedError(f'"status" must be one of [{", ".join(_STATUSES)}]')
 
 
-def _wanted(job: Job, query: QueryParams) -> bool:
+def _wanted(job: SandboxJob, query: QueryParams) -> bool:
     kinds = query["types"].split(",") if "types" in query else query.getlist("type")
     return (
         (not kinds or job.kind in kinds)

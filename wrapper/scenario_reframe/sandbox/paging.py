@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 # A job's place in the list: a time in milliseconds, then the job's number.
-Place = tuple[int, int]
+ListPlace = tuple[int, int]
 
-TOP: Final[Place] = (10**15, 10**15)
+TOP: Final[ListPlace] = (10**15, 10**15)
 """Before every job, as the newest comes first."""
 
-END: Final[Place] = (-1, -1)
+END: Final[ListPlace] = (-1, -1)
 """After every job."""
 
 
@@ -22,7 +22,7 @@ class Token:
     another text, so that nobody who follows tokens seems to go round in circles.
     """
 
-    place: Place
+    place: ListPlace
     held: tuple[str, ...] = ()
     nonce: str = ""
 

@@ -9,7 +9,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from scenario_reframe.sandbox.reframe_plan import Source
+from scenario_reframe.sandbox.reframe_plan import ClipSource
 
 # ffmpeg's AVColorSpace and AVColorRange, for which PyAV has no names in both directions.
 _MATRICES: Final = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
@@ -24,7 +24,7 @@ class NotAVideoError(Exception):
     """The file holds no video that can be decoded; the text says why."""
 
 
-def probe(path: Path) -> Source:
+def probe(path: Path) -> ClipSource:
     """Read a video file's facts, decoding its first frame.
 
     Raises NotAVideoError when there is none.
@@ -49,11 +49,13 @@ def picture_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _facts(path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> Source:
+def _facts(
+    path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame
+) -> ClipSource:
     frames = stream.frames or _count(path)
     duration = _duration(container, stream)
     rate = _rate(stream, frames, duration)
-    return Source(
+    return ClipSource(
         width=frame.width,
         height=frame.height,
         pixel_aspect=stream.sample_aspect_ratio or Fraction(1),

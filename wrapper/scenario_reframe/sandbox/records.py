@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from scenario_reframe.sandbox.reframe_plan import Source, with_defaults
+from scenario_reframe.sandbox.reframe_plan import ClipSource, with_defaults
 from scenario_reframe.sandbox.status_timeline import Timeline, iso
 from scenario_reframe_api.settings import MODEL_ID
 
@@ -39,7 +39,7 @@ class MadeJob:
 
 
 @dataclass
-class Job:
+class SandboxJob:
     """A job. `number` counts jobs in order of creation; `cost` is None for an unpaid one."""
 
     id: str
@@ -118,16 +118,16 @@ class Job:
 
 
 @dataclass
-class Asset:
+class SandboxAsset:
     """A video file. `made_by` is the job that made it, None for an upload."""
 
     id: str
     path: Path
-    source: Source
+    source: ClipSource
     mime_type: str
     owner: str
     created: float
-    made_by: Job | None = None
+    made_by: SandboxJob | None = None
     seed: int | None = None
 
     @cached_property
@@ -190,7 +190,7 @@ class Asset:
 
 
 @dataclass
-class Upload:
+class SandboxUpload:
     """An upload in parts, or an import from a URL.
 
     `size` is what the client announced, in bytes; `is_open` while parts are taken.
@@ -200,7 +200,7 @@ class Upload:
     owner: str
     folder: Path
     timeline: Timeline
-    job: Job
+    job: SandboxJob
     file_name: str
     content_type: str | None = None
     size: int | None = None

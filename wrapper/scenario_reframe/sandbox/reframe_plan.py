@@ -93,7 +93,7 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ClipSource:
     """What a video file says of itself.
 
     `width` and `height` are the stored pixels; shown, they are stretched by `pixel_aspect` and
@@ -126,7 +126,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ReframePlan:
     """How to make the result.
 
     `crop` is cut out of the stored picture; `work` is the size at which frames are
@@ -176,7 +176,7 @@ def frames_to_make(given: Mapping[str, Any], source_frames: int) -> int:
     return int(settings["numFrames"])
 
 
-def plan(given: Mapping[str, Any], source: Source, picture: Box) -> Plan:
+def plan(given: Mapping[str, Any], source: ClipSource, picture: Box) -> ReframePlan:
     """Work out the result of a request from the part of the source that is the picture."""
     settings = with_defaults(given)
     canvas = _canvas(settings, source)
@@ -186,7 +186,7 @@ def plan(given: Mapping[str, Any], source: Source, picture: Box) -> Plan:
     work = _work_size(shown, fit)
     k, d = int(settings["numInterpolatedFrames"]), int(settings["temporalDownsampleFactor"])
     match_rate = settings["matchInputFramesPerSecond"]
-    return Plan(
+    return ReframePlan(
         canvas=canvas,
         crop=crop,
         work=work,
@@ -210,7 +210,7 @@ def fitted(shown: tuple[Fraction, Fraction], canvas: Size) -> Size:
     )
 
 
-def _canvas(settings: Mapping[str, Any], source: Source) -> Size:
+def _canvas(settings: Mapping[str, Any], source: ClipSource) -> Size:
     lines = lines_of(settings)
     # Whatever is no ratio, as `auto`, leaves the source's own shape.
     found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", str(settings["aspectRatio"]))
@@ -233,7 +233,7 @@ def _zoomed(box: Box, zoom: float) -> Box:
     return Box(x, y, width, height)
 
 
-def _shown(source: Source, box: Box) -> tuple[Fraction, Fraction]:
+def _shown(source: ClipSource, box: Box) -> tuple[Fraction, Fraction]:
     width, height = box.width * source.pixel_aspect, Fraction(box.height)
     return (height, width) if source.turns % 2 else (width, height)
 

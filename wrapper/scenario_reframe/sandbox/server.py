@@ -16,7 +16,7 @@ from scenario_reframe.sandbox.fault_rules import Faults
 from scenario_reframe.sandbox.input_echo import Echo
 from scenario_reframe.sandbox.records import MadeJob
 from scenario_reframe.sandbox.signed_urls import Signer
-from scenario_reframe.sandbox.state import Behaviour, State
+from scenario_reframe.sandbox.state import Behaviour, SandboxState
 from scenario_reframe.sandbox.uvicorn_server import STOP_SECONDS, listen, serve
 from scenario_reframe.sandbox.video_engine import VideoEngine
 from scenario_reframe.sandbox.web_app import Gate, RequestRecord, build_app
@@ -87,7 +87,9 @@ class Sandbox:
             )
             self.base_url = f"http://127.0.0.1:{port}/v1"
             signer = Signer(f"http://localhost:{port}", self._url_lifetime, self._clock)
-            self._state = State(folder, signer, self._stage_seconds, self._behaviour, self._clock)
+            self._state = SandboxState(
+                folder, signer, self._stage_seconds, self._behaviour, self._clock
+            )
             imports, encodes = (Worker(name, self._state.stopping) for name in _WORKERS)
             engine = FastEngine(self._state) if self._fast else VideoEngine(self._state, encodes)
             app = build_app(self._state, engine, imports)

@@ -9,10 +9,16 @@ from pathlib import Path
 from threading import Event, Lock
 from typing import Any
 
-from scenario_reframe.sandbox.background_work import StoppedError
+from scenario_reframe.sandbox.background_work import SandboxStoppedError
 from scenario_reframe.sandbox.input_echo import Echo, EchoPlace, shown_text
-from scenario_reframe.sandbox.records import PROJECT_ID, Asset, Job, MadeJob, Upload
-from scenario_reframe.sandbox.reframe_plan import Source
+from scenario_reframe.sandbox.records import (
+    PROJECT_ID,
+    MadeJob,
+    SandboxAsset,
+    SandboxJob,
+    SandboxUpload,
+)
+from scenario_reframe.sandbox.reframe_plan import ClipSource
 from scenario_reframe.sandbox.sample_clip import make_sample
 from scenario_reframe.sandbox.signed_urls import Signer
 from scenario_reframe.sandbox.status_timeline import Timeline
@@ -35,7 +41,7 @@ class Behaviour:
     date_offset: float = 0.0
 
 
-class State:
+class SandboxState:
     """Jobs, assets and uploads, shared by the server's thread and the workers'.
 
     `stopping` is set when the sandbox closes; long work looks at it.
@@ -54,24 +60,24 @@ class State:
         self.stage_seconds = stage_seconds
         self.behaviour = behaviour
         self._clock = clock
-        self.jobs: dict[str, Job] = {}
-        self.assets: dict[str, Asset] = {}
-        self.uploads: dict[str, Upload] = {}
+        self.jobs: dict[str, SandboxJob] = {}
+        self.assets: dict[str, SandboxAsset] = {}
+        self.uploads: dict[str, SandboxUpload] = {}
         self.jobs_made = 0
         self.stopping = Event()
-        self._perhaps_running: list[Job] = []
+        self._perhaps_running: list[SandboxJob] = []
         self._latest = 0.0
         self._lock = Lock()
 
     def new_job(
         self, kind: str, owner: str | None, given: dict[str, Any], cost: float | None = None
-    ) -> Job:
+    ) -> SandboxJob:
         """Remember a new job; one that costs something counts as made.
 
         `jobs` is in the order of creation.
         """
         with self._lock:
-            job = Job(
+            job = SandboxJob(
                 id=_new_id("job"),
                 kind=kind,
                 number=len(self.jobs),
@@ -86,13 +92,13 @@ class State:
                 self._perhaps_running.append(job)
         return job
 
-    def newest_jobs(self, before: int) -> list[Job]:
+    def newest_jobs(self, before: int) -> list[SandboxJob]:
         """The jobs with numbers under `before`, newest first."""
         with self._lock:
             newest = reversed(self.jobs.values())
             return list(islice(newest, max(len(self.jobs) - max(before, 0), 0), None))
 
-    def job_text(self, job: Job, place: EchoPlace) -> str:
+    def job_text(self, job: SandboxJob, place: EchoPlace) -> str:
         """A job's record as JSON, as it is shown at a place."""
         return shown_text(job, place, self.behaviour.echo)
 
@@ -108,7 +114,7 @@ class State:
             paid = [job for job in self.jobs.values() if job.cost is not None]
         return [self._made(job) for job in paid]
 
-    def _made(self, job: Job) -> MadeJob:
+    def _made(self, job: SandboxJob) -> MadeJob:
         status = job.status
         done = status == "success" and job.asset_id is not None
         asset = self.assets[job.asset_id] if done and job.asset_id else None
@@ -124,10 +130,10 @@ class State:
             source_digest=source.digest if source else None,
         )
 
-    def new_upload(self, owner: str | None, given: dict[str, Any], file_name: str) -> Upload:
+    def new_upload(self, owner: str | None, given: dict[str, Any], file_name: str) -> SandboxUpload:
         """Remember a new upload and its own, unpaid job."""
         upload_id = _new_id("upload")
-        upload = Upload(
+        upload = SandboxUpload(
             id=upload_id,
             owner=owner or PROJECT_ID,
             folder=self.folder / upload_id,
@@ -145,11 +151,16 @@ class State:
         return upload
 
     def new_asset(
-        self, path: Path, source: Source, mime_type: str, owner: str, made_by: Job | None = None
-    ) -> Asset:
+        self,
+        path: Path,
+        source: ClipSource,
+        mime_type: str,
+        owner: str,
+        made_by: SandboxJob | None = None,
+    ) -> SandboxAsset:
         """Take a file in as an asset, moving it. A job without a seed is said to draw one."""
         asset_id = _new_id("asset")
-        asset = Asset(
+        asset = SandboxAsset(
             id=asset_id,
             path=path.rename(self.folder / asset_id),
             source=source,
@@ -162,7 +173,7 @@ class State:
         self.assets[asset.id] = asset
         return asset
 
-    def asset_record(self, asset: Asset) -> dict[str, Any]:
+    def asset_record(self, asset: SandboxAsset) -> dict[str, Any]:
         """The asset's JSON with a fresh URL."""
         return asset.record(self.signer.cdn_url(f"/assets/{asset.id}"))
 
@@ -176,9 +187,9 @@ class State:
         return path
 
     def check_stopping(self) -> None:
-        """Raise StoppedError when the sandbox closes."""
+        """Raise SandboxStoppedError when the sandbox closes."""
         if self.stopping.is_set():
-            raise StoppedError
+            raise SandboxStoppedError
 
     def timeline(self, status: str, clock: Callable[[], float] | None = None) -> Timeline:
         """Begin a record's timeline, which goes by this clock if it has one of its own."""

@@ -15,7 +15,7 @@ from scenario_reframe.sandbox.records import PROJECT_ID
 from scenario_reframe.sandbox.reframe_plan import frames_to_make
 from scenario_reframe.sandbox.request_checks import RefusedError, components, read_object, reply
 from scenario_reframe.sandbox.sample_clip import SAMPLE_RATE, SAMPLE_SECONDS
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD, Setting
 
 _PRICED: Final = 269
@@ -25,7 +25,7 @@ _MODEL_DATE: Final = "2026-01-01T00:00:00.000Z"
 class Generating:
     """Takes paid jobs in and has them made."""
 
-    def __init__(self, state: State, engine: Engine) -> None:
+    def __init__(self, state: SandboxState, engine: Engine) -> None:
         self._state = state
         self._engine = engine
 

@@ -15,9 +15,9 @@ from scenario_reframe.sandbox.asset_import import take_in
 from scenario_reframe.sandbox.asset_routes import denied
 from scenario_reframe.sandbox.background_work import Worker
 from scenario_reframe.sandbox.engine_interface import Engine
-from scenario_reframe.sandbox.records import Upload
+from scenario_reframe.sandbox.records import SandboxUpload
 from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe.sandbox.status_timeline import iso
 
 # S3's own limit.
@@ -28,7 +28,7 @@ _WANTED: Final = ("fileName", "contentType", "fileSize", "parts")
 class Uploads:
     """Takes files in."""
 
-    def __init__(self, state: State, imports: Worker, engine: Engine) -> None:
+    def __init__(self, state: SandboxState, imports: Worker, engine: Engine) -> None:
         self._state = state
         self._engine = engine
         self._imports = imports
@@ -74,20 +74,20 @@ class Uploads:
             self._import(upload)
         return self._reply(upload)
 
-    def _import(self, upload: Upload) -> None:
+    def _import(self, upload: SandboxUpload) -> None:
         upload.is_open = False
         upload.timeline.reach("validating", at_once=True)
         upload.job.timeline.reach("in-progress", at_once=True)
         self._imports.add(partial(take_in, self._state, upload, self._engine))
 
-    def _reply(self, upload: Upload) -> Response:
+    def _reply(self, upload: SandboxUpload) -> Response:
         parts: list[dict[str, Any]] = []
         for number in range(1, upload.parts + 1):
             url, expires = self._state.signer.part_url(f"/uploads/{upload.id}/{number}")
             parts.append({"number": number, "url": url, "expires": iso(expires)})
         return reply({"upload": upload.record(parts)})
 
-    def _upload(self, request: Request) -> Upload:
+    def _upload(self, request: Request) -> SandboxUpload:
         upload_id = request.path_params["upload_id"]
         upload = self._state.uploads.get(upload_id)
         if upload is None or not access_of(request).sees(upload.owner):
@@ -117,7 +117,7 @@ def _check_announced(given: dict[str, Any]) -> None:
         raise RefusedError(f'"parts" must be less than or equal to {_MOST_PARTS}')
 
 
-async def _stored(request: Request, upload: Upload, number: int) -> Response:
+async def _stored(request: Request, upload: SandboxUpload, number: int) -> Response:
     """Stream a part to disk; it counts once it is whole, and the same part may come twice."""
     arriving = upload.folder / f"{number}.{secrets.token_hex(4)}"
     digest = hashlib.md5(usedforsecurity=False)

@@ -5,12 +5,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from scenario_reframe.sandbox.background_work import StoppedError, Worker
+from scenario_reframe.sandbox.background_work import SandboxStoppedError, Worker
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.probing import NotAVideoError, probe
-from scenario_reframe.sandbox.records import Job
-from scenario_reframe.sandbox.reframe_plan import Source
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.records import SandboxJob
+from scenario_reframe.sandbox.reframe_plan import ClipSource
+from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 _log = logging.getLogger(__name__)
@@ -21,20 +21,20 @@ _HINT: Final = "Upload the video again, or convert it to MP4 (H.264) first."
 class VideoEngine:
     """Really reframes, one job after the other on the worker's thread."""
 
-    def __init__(self, state: State, encodes: Worker) -> None:
+    def __init__(self, state: SandboxState, encodes: Worker) -> None:
         self._state = state
         self._encodes = encodes
 
-    def look(self, path: Path) -> Source:
+    def look(self, path: Path) -> ClipSource:
         """Read a file's facts, decoding its first frame. Raises NotAVideoError."""
         return probe(path)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: SandboxJob) -> None:
         """Queue the job."""
         self._encodes.add(partial(_encode, self._state, job))
 
 
-def _encode(state: State, job: Job) -> None:
+def _encode(state: SandboxState, job: SandboxJob) -> None:
     """Do a job's work, on the worker's thread."""
     target = state.folder / f"{job.id}.mp4"
 
@@ -53,13 +53,13 @@ def _encode(state: State, job: Job) -> None:
         job.timeline.reach("success")
     except NotAVideoError as error:
         _fail(job, str(error), _HINT)
-    except StoppedError:
+    except SandboxStoppedError:
         raise
     except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the jobs behind it
         _log.exception("Job %s", job.id)
         _fail(job, f"{type(error).__name__}: {error}", "This is a fault of the sandbox.")
 
 
-def _fail(job: Job, error: str, hint: str) -> None:
+def _fail(job: SandboxJob, error: str, hint: str) -> None:
     job.error, job.hint = error, hint
     job.timeline.reach("failure")

@@ -22,7 +22,7 @@ from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.fault_rules import Faults
 from scenario_reframe.sandbox.job_routes import Jobs
 from scenario_reframe.sandbox.request_checks import RefusedError, refusal
-from scenario_reframe.sandbox.state import State
+from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe.sandbox.submit_routes import Generating
 from scenario_reframe.sandbox.upload_routes import Uploads
 
@@ -120,7 +120,7 @@ def _project_id(scope: Scope) -> str | None:
     return given[-1] if given else None
 
 
-def build_app(state: State, engine: Engine, imports: Worker) -> ASGIApp:
+def build_app(state: SandboxState, engine: Engine, imports: Worker) -> ASGIApp:
     """Put the routes together: the API under `/v1`, the file host beside it."""
     files, uploads = Files(state), Uploads(state, imports, engine)
     api = [
