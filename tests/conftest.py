@@ -26,7 +26,6 @@ from timings import SOON
 
 CAPTURES = ("capsys", "capfd", "capsysbinary", "capfdbinary", "capteesys")
 WATCH = pytest.StashKey[Watch]()
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))  # for `_generate`
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +50,7 @@ def _a_command_has_no_pydantic(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cyclopts has pydantic check values where something else loaded it; the command does not."""
-    if "test_cli" in request.node.nodeid or "test_bad_input" in request.node.nodeid:
+    if request.path.parent.name == "cli":
         monkeypatch.delitem(sys.modules, "pydantic", raising=False)
 
 
@@ -69,7 +68,7 @@ def watch(request: pytest.FixtureRequest, _no_scenario_environment: None) -> Ite
     if request.config.getoption("capture") != "fd":  # `-s`: no report will hold what is printed
         capture = next((name for name in names if name in CAPTURES), "capfd")
         watch.capture = request.getfixturevalue(capture)
-    if request.path.name.startswith("test_sandbox"):
+    if request.path.parent.name == "sandbox":
         watch.unwatched_log = "httpx"  # of requests that these tests send without the client
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in names else None
     with watch.watching():

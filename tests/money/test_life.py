@@ -28,7 +28,7 @@ from scenario_reframe.ledger import tables
 from scenario_reframe.sandbox.faults import Fault, answer
 from waiting import until
 
-PROGRAM = Path(__file__).with_name("money_program.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "money_program.py"
 KINDS = pytest.mark.parametrize("kind", ["reframe, ledger", "reframe", "batch, ledger", "batch"])
 
 

@@ -14,7 +14,7 @@ Rows = dict[str, dict[str, str]]
 FIVE = ("Parameter", "Type", "Required", "Default", "Description")
 EIGHT = ("Parameter", "Type", "Required", "Default", "Min", "Max", "Allowed Values", "Description")
 
-_SPEC = YAML(typ="safe").load(Path(__file__).parent.parent / "spec" / "openapi.yaml")
+_SPEC = YAML(typ="safe").load(Path(__file__).parents[2] / "spec" / "openapi.yaml")
 ASSETS = {wire for wire, one in schemas_of(_SPEC).items() if one.get("x-input") == "asset"}
 DEFAULTS = {row.wire: row.default for row in SETTINGS}
 # A default of numFrames that the spec does not have, within its bounds.

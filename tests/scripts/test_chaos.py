@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.append(str(ROOT / "scripts"))
+from _chaos import chaos, is_good
+from _chaos_rows import ASKS, Row, judge, write_rows
+from _chaos_server import WAYS, Echo
+from scenario_reframe.sandbox import MadeJob
+from scenario_reframe_api.settings import SETTINGS
 
-from _chaos import chaos, is_good  # noqa: E402
-from _chaos_rows import ASKS, Row, judge, write_rows  # noqa: E402
-from _chaos_server import WAYS, Echo  # noqa: E402
-from scenario_reframe.sandbox import MadeJob  # noqa: E402
-from scenario_reframe_api.settings import SETTINGS  # noqa: E402
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
@@ -51,7 +50,7 @@ def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
 )
 def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> None:
     """What the run looks for, it finds."""
-    client = (sys.executable, str(ROOT / "tests" / "chaos_bugs.py"), bug)
+    client = (sys.executable, str(ROOT / "tests" / "support" / "chaos_bugs.py"), bug)
     figures = chaos(jobs=16, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
     assert figures[seen] > 0, figures
     assert not is_good(figures)

@@ -11,7 +11,7 @@ import pytest
 
 from scenario_reframe.sandbox import Sandbox
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
 import scenario_reframe

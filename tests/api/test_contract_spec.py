@@ -211,8 +211,8 @@ FOUND = {
 
 def test_breach_fails_the_test_that_has_it(pytester: pytest.Pytester) -> None:
     """Through the fixture itself: each breach, and each mark of a breach that is none."""
-    tests = Path(__file__).parent
-    pytester.syspathinsert(tests)
+    tests = Path(__file__).parents[1]
+    pytester.syspathinsert(tests / "support")
     pytester.makeconftest((tests / "conftest.py").read_text("utf-8"))
     pytester.makepyfile(INNER)
     result = pytester.runpytest("-vv")

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-ROOT: Final = Path(__file__).parent.parent
+ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = Path("generated/scenario_reframe_api")
 
 _COPIED: Final = ("spec", "generated", "wrapper")

@@ -18,7 +18,7 @@ from scenario_reframe.cli.commands import app
 from scenario_reframe.cli.progress import Forgiving, LiveDisplay, in_bytes
 from scenario_reframe_api.settings import SETTINGS, Setting
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Output = pytest.CaptureFixture[str]
 
 

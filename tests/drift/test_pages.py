@@ -18,7 +18,7 @@ from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
 
-SPEC = Path(__file__).parent.parent / "spec" / "openapi.yaml"
+SPEC = Path(__file__).parents[2] / "spec" / "openapi.yaml"
 
 
 @pytest.fixture(scope="module")

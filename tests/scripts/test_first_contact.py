@@ -17,7 +17,7 @@ from contact_runs import AT_ONCE, Run, facts, findings, runs_of
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

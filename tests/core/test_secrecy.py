@@ -16,7 +16,7 @@ from scenario_reframe.flow.transport import signed_urls
 from scenario_reframe.sandbox import Sandbox
 from secrecy import Watch
 
-LEAKS = Path(__file__).parent / "secrecy_leaks.py"
+LEAKS = Path(__file__).parents[1] / "support" / "secrecy_leaks.py"
 SIGNED = "https://cdn.example.org/a.mp4?Policy=abc&Signature=def"
 HEADER = base64.b64encode(b"sandbox-key:sandbox-secret").decode()
 
@@ -30,7 +30,7 @@ def test_each_leak_is_seen_however_pytest_runs(options: list[str], tmp_path: Pat
     # Its output is thrown away, for it holds the secret.
     subprocess.run(
         [*command, *quiet],
-        cwd=LEAKS.parents[1],
+        cwd=LEAKS.parents[2],
         env={**os.environ, "PYTEST_ADDOPTS": ""},
         timeout=300,
         stdout=subprocess.DEVNULL,

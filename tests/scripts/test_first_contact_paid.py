@@ -19,7 +19,7 @@ from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from timings import SOON
 from waiting import Clock, until
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FOLLOWED = (
     "submit", "how soon it is listed", "echo of the request", "the job's course", "result",
     "owners", "host of the file", "end of the URL's life", "file",

@@ -19,7 +19,7 @@ from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, cut, hang
 from waiting import until
 
-PROGRAM = Path(__file__).with_name("ledger_program.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "ledger_program.py"
 LEASE = 3600.0
 """Seconds: none lapses but by `Stage.lapse`, however slow the machine is."""
 

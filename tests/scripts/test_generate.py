@@ -20,7 +20,7 @@ from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
 pytestmark = pytest.mark.any_python
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGE = Path("generated/scenario_reframe_api")
 
 Edit = Callable[[dict[str, Any]], None]

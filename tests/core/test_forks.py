@@ -15,7 +15,7 @@ from ledger_rows import sql
 from ledger_sessions import QUICK
 from scenario_reframe.sandbox import Sandbox
 
-PROGRAM = Path(__file__).with_name("fork_program.py")
+PROGRAM = Path(__file__).parents[1] / "support" / "fork_program.py"
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no os.fork here")
 
 

@@ -10,7 +10,7 @@ import pytest
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox.sample_clip import make_sample
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Output = pytest.CaptureFixture[str]
 
 

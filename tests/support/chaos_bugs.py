@@ -14,7 +14,7 @@ from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.steps import Flow, Handover
 
-CLIENT = Path(__file__).parents[1] / "scripts" / "_chaos_client.py"
+CLIENT = Path(__file__).parents[2] / "scripts" / "_chaos_client.py"
 
 
 def blind_retry() -> None:

@@ -31,7 +31,7 @@ from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SPEC = "spec/openapi.yaml"
 SETTINGS = "generated/scenario_reframe_api/settings.py"
 Drift = Callable[..., tuple[int, str, str]]

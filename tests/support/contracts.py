@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from clients import BASE_URL
 
-SPEC: Final = Path(__file__).parent.parent / "spec" / "openapi.yaml"
+SPEC: Final = Path(__file__).parents[2] / "spec" / "openapi.yaml"
 BASES: Final = (BASE_URL, "https://env.test/v7")
 """Where contract tests have the API. Every other address is a file's host."""
 
