@@ -21,9 +21,6 @@ METHODS = [
     for name, found in vars(ReframeClient).items()
     if inspect.isfunction(found) and (not name.startswith("_") or name in {"__init__", *TWINS})
 ]
-REST = {"cli", "sandbox", "batch", "drift"}
-APART = {"__main__"}
-CORE = sorted({path.stem for path in PACKAGE.glob("*.py")} - APART)
 
 
 def run(code: str) -> str:
@@ -101,20 +98,6 @@ def test_client_loads_no_extra() -> None:
         f"print([m for m in ({extras}) if m in sys.modules])"
     )
     assert run(code) == "[]"
-
-
-@pytest.mark.parametrize("module", CORE)
-def test_core_imports_none_of_the_rest(module: str) -> None:
-    """Neither the command line nor the sandbox, when the module loads; of the ledger what it is."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text("utf-8"))
-    found = {
-        name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom) and node.level
-        for name in ([node.module] if node.module else [alias.name for alias in node.names])
-    }
-    assert not {name.split(".")[0] for name in found} & REST
-    assert {name for name in found if name.split(".")[0] == "ledger"} <= {"ledger.interface"}
 
 
 def test_generated_package_never_imports_the_wrapper() -> None:
