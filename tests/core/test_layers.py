@@ -24,6 +24,7 @@ LAYERS = (
     {"api"},
     {"flow", "ledger.interface"},
     {"settings", "video", "result_paths", "credentials"},
+    {"arguments"},
     {"errors"},
     {"models"},
     {"timing", "api.sanitize"},
