@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scenario_reframe import Job, LedgerBusyError, Submission, SubmissionUncertainError
-from scenario_reframe.flow.steps import Do, Flow, Pause, Reply, Send
+from scenario_reframe.flow.steps import Blocking, Flow, Pause, Reply, Send
 from scenario_reframe.matching import agreement, contradicts, sort_out, twin_of, verdict_on
 from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
@@ -281,7 +281,7 @@ def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
 def first_steps(flow: Flow[Any]) -> Any:
     """Perform a flow up to its first step that is no work on the disk; that step."""
     step = next(flow)
-    while isinstance(step, Do):
+    while isinstance(step, Blocking):
         step = flow.send(step.function())
     return step
 

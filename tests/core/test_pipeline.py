@@ -21,7 +21,7 @@ from scenario_reframe import (
     UnexpectedResponseError,
     WaitTimeoutError,
 )
-from scenario_reframe.flow.steps import Do
+from scenario_reframe.flow.steps import Blocking
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline, id_of
 from scenario_reframe.run import Options
@@ -227,10 +227,10 @@ def test_pipeline_without_a_ledger_takes_no_step_for_one(tmp_path: Path) -> None
     """The disk is touched for the video, the target and the files only."""
     stepper = Stepper(SUBMITTED, DONE, ASSET)
     reframed(stepper)
-    assert len([step for step in stepper.steps if isinstance(step, Do)]) == 1
+    assert len([step for step in stepper.steps if isinstance(step, Blocking)]) == 1
     stepper = Stepper(SUBMITTED)
     stepper.run(Pipeline(stepper.operations()).submit_only(None, None, None, {}))
-    assert [step for step in stepper.steps if isinstance(step, Do)] == []
+    assert [step for step in stepper.steps if isinstance(step, Blocking)] == []
 
 
 @pytest.mark.parametrize("key", [None, "order-1"])

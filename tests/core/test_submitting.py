@@ -17,7 +17,7 @@ from scenario_reframe import (
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow.steps import Do, Pause, Reply, Request, Send, Step
+from scenario_reframe.flow.steps import Blocking, Pause, Reply, Request, Send, Step
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
 from scenario_reframe.timing import USUAL
@@ -337,7 +337,7 @@ def test_stop_between_a_reply_and_its_record_loses_nothing(
     scene = Scene(answer, has_ledger=True)
 
     def before(step: Step) -> None:
-        if scene.posted and isinstance(step, Do):
+        if scene.posted and isinstance(step, Blocking):
             scene.stepper.before = lambda _: None
             raise stop
 

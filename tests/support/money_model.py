@@ -11,7 +11,7 @@ from money_rules import Post, Process, Reading, Request, ViolationError, Walk, W
 from money_server import Fate
 from scenario_reframe.api.operations import PAGE_SIZE
 from scenario_reframe.errors import SubmissionUncertainError
-from scenario_reframe.flow.steps import Do, NoReply, Pause, Reply, Send, Step, Tell
+from scenario_reframe.flow.steps import Blocking, Call, NoReply, Pause, Reply, Send, Step
 from scenario_reframe.models import Submission
 from scenario_reframe.run import Options
 
@@ -84,9 +84,9 @@ class World(Processes):
             case Pause(seconds):
                 self.tick(seconds)
                 self._answered(walk, None)
-            case Do(function):
+            case Blocking(function):
                 self._call(walk, function)
-            case Tell(callback, arguments):
+            case Call(callback, arguments):
                 self._call(walk, lambda: callback(*arguments))
             case _:
                 raise AssertionError(step)

@@ -9,7 +9,8 @@ from attrs import field, frozen
 
 from scenario_reframe.api.operations import Operations
 from scenario_reframe.flow.steps import (
-    Do,
+    Blocking,
+    Call,
     Flow,
     NoReply,
     Pause,
@@ -19,7 +20,6 @@ from scenario_reframe.flow.steps import (
     Request,
     Send,
     Step,
-    Tell,
     Together,
 )
 from scenario_reframe.timing import Timing
@@ -170,9 +170,9 @@ class Stepper:
             case Pause(seconds):
                 self.now += seconds
                 return None
-            case Tell(callback, arguments):
+            case Call(callback, arguments):
                 return callback(*arguments)
-            case Do(function):
+            case Blocking(function):
                 return function()
             case Together(flows, _):
                 return [self.run(flow) for flow in flows]

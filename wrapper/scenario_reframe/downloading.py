@@ -8,7 +8,17 @@ from .api.calling import repeat
 from .api.json_values import number
 from .api.operations import Operations, checked_id
 from .errors import DownloadError, InvalidInputError, ReframeError
-from .flow.steps import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Pull, Reply, Tell
+from .flow.steps import (
+    Blocking,
+    Call,
+    Flow,
+    NoReply,
+    Pause,
+    Progress,
+    ProgressCallback,
+    Pull,
+    Reply,
+)
 from .models import Asset, Job
 from .part_files import PARTIAL, WHOLE, PartFile, TransferPlan
 from .result_paths import Destination, check_destination, targets
@@ -22,9 +32,9 @@ def fetch(
     """One asset into one file. Raises DownloadError after several attempts without progress."""
     part = PartFile(target, asset)
     try:
-        yield Do(part.take)
+        yield Blocking(part.take)
         yield from _fill(operations, part, progress)
-        yield Do(partial(part.finish, overwrite=overwrite))
+        yield Blocking(partial(part.finish, overwrite=overwrite))
     finally:
         part.release()  # no step: under asyncio none begins once the caller is cancelled
     return target
@@ -35,20 +45,20 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
     asset = part.asset
     url, fruitless, most = asset.url, 0, 0
     while True:
-        headers = yield Do(part.request_headers)
-        have = yield Do(part.have)
+        headers = yield Blocking(part.request_headers)
+        have = yield Blocking(part.have)
         attempt = progress.attempt()
-        yield Tell(attempt.add, (have,))
+        yield Call(attempt.add, (have,))
         answer = yield Pull(url, headers, part, attempt)
         plan = part.verdict.plan if isinstance(answer, Reply) else TransferPlan.TRY_AGAIN
         if plan in {TransferPlan.APPEND, TransferPlan.RESTART, TransferPlan.COMPLETE}:
-            if (yield Do(part.is_whole)):
+            if (yield Blocking(part.is_whole)):
                 return
-            yield Do(part.discard)
+            yield Blocking(part.discard)
         attempt.undo()
         if plan is TransferPlan.GIVE_UP:
             raise DownloadError(f"{asset.id} cannot be downloaded: {_told(answer)}")
-        now = yield Do(part.have)
+        now = yield Blocking(part.have)
         fruitless = 0 if now > most else fruitless + 1
         most = max(most, now)
         if fruitless >= FRUITLESS_ATTEMPTS:
@@ -85,11 +95,11 @@ def download(
     size is the result of a run that was cut off, and stays.
     """
     may_exist = overwrite or keep_whole
-    path, into_folder = yield Do(partial(check_destination, to, overwrite=may_exist))
+    path, into_folder = yield Blocking(partial(check_destination, to, overwrite=may_exist))
     job, ids = yield from _assets_of(operations, what)
     assets = assets or (yield from in_order(operations, ids))
     paths = targets(path, into_folder=into_folder, assets=assets)
-    there = (yield Do(partial(_sizes, paths))) if not overwrite else {}
+    there = (yield Blocking(partial(_sizes, paths))) if not overwrite else {}
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
     fitting = {target for target, size in there.items() if size == sizes[target]}
     # `path` was not there a moment ago: another download of the same was faster.

@@ -31,7 +31,7 @@ from .errors import (
     NotFoundError,
     ReframeError,
 )
-from .flow.steps import Do, Flow, ProgressCallback, Tell
+from .flow.steps import Blocking, Call, Flow, ProgressCallback
 from .ledger.interface import (
     Claim,
     ClipRequest,
@@ -71,7 +71,7 @@ class Pipeline(Submitting):
         self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
     ) -> Flow[Asset]:
         """Upload a file, whether or not the server has it already."""
-        video = yield Do(partial(open_video, path))
+        video = yield Blocking(partial(open_video, path))
         content = yield from self._content(video)
         yield from self.learn_project()
         asset = yield from uploading.upload(self.operations, video, on_progress)
@@ -137,11 +137,11 @@ class Pipeline(Submitting):
         options = evolve(options, to=to)
         run = Run(settings=entry.settings, options=options, started=started, content=entry.content)
         run.is_repeatable = True
-        run.target = yield Do(partial(absolute, to))
+        run.target = yield Blocking(partial(absolute, to))
         check = partial(check_target, to, run.target, overwrite=options.overwrite)
-        yield Do(partial(check, entry))
+        yield Blocking(partial(check, entry))
         yield from self.learn_project()
-        claim: Claim = yield Do(partial(self._ledger.reclaim, entry))
+        claim: Claim = yield Blocking(partial(self._ledger.reclaim, entry))
         run.claimed(claim, partial(check, claim.entry))
         return (yield from self.held(run, self._resumed(run)))
 
@@ -149,7 +149,7 @@ class Pipeline(Submitting):
         """What was posted needs no video any more."""
         entry = run.claim.entry if run.claim is not None else None
         if entry is not None and entry.job_id is None and not run.has_open_post:
-            run.source = yield Do(partial(source_again, entry))
+            run.source = yield Blocking(partial(source_again, entry))
         return (yield from self.result(run))
 
     def find_job(self, submission: Submission) -> Flow[Job | None]:
@@ -172,7 +172,7 @@ class Pipeline(Submitting):
         """What the ledger holds of this account."""
         ledger = self._ledger
         yield from self.learn_project()
-        found: list[Entry] = yield Do(partial(ledger.entries, unfinished=unfinished))
+        found: list[Entry] = yield Blocking(partial(ledger.entries, unfinished=unfinished))
         return found
 
     def wait_for(
@@ -191,11 +191,11 @@ class Pipeline(Submitting):
             raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
         if ledger is None or content is None or not isinstance(source, VideoFile):
             return (yield from uploading.bring(self.operations, source, run.options.on_progress))
-        known: str | None = yield Do(partial(ledger.asset_of, content))
+        known: str | None = yield Blocking(partial(ledger.asset_of, content))
         if known is not None:
             _LOG.info("the server has this video already, as %s", known)
             return known
-        sent: str | None = yield Do(partial(ledger.upload_of, content))
+        sent: str | None = yield Blocking(partial(ledger.upload_of, content))
         asset_id = (yield from uploading.take_up(self.operations, sent)) if sent else None
         if asset_id is None:
             asset_id = yield from uploading.bring(
@@ -263,7 +263,7 @@ class Pipeline(Submitting):
         """A run of a body that was checked; the video is looked at."""
         run = Run(settings=body, options=options, started=self.timing.clock())
         if video is not None:
-            run.source = yield Do(partial(resolve, video))
+            run.source = yield Blocking(partial(resolve, video))
             run.content = yield from self._content(run.source)
         return run
 
@@ -271,7 +271,7 @@ class Pipeline(Submitting):
         """What identifies a video, if anybody keeps it."""
         if self.ledger is None:
             return None
-        content: str | None = yield Do(partial(content_of, source), may_be_left=True)
+        content: str | None = yield Blocking(partial(content_of, source), may_be_left=True)
         return content
 
     def claim(
@@ -282,13 +282,13 @@ class Pipeline(Submitting):
         `key`: what makes two calls the same request, else content, settings and target do.
         """
         to, overwrite = run.options.to, run.options.overwrite
-        run.target = (yield Do(partial(absolute, to))) if to is not None else None
+        run.target = (yield Blocking(partial(absolute, to))) if to is not None else None
         check = partial(check_target, to, run.target, overwrite=overwrite)
         if self.ledger is None:
             if is_callers:
                 raise ConfigurationError("key: it takes a ledger; make the client with ledger=...")
             if to is not None:
-                yield Do(partial(check, None))
+                yield Blocking(partial(check, None))
                 run.terms = Terms(check_target=partial(check, None))
             return None
         yield from self.learn_project()
@@ -301,7 +301,7 @@ class Pipeline(Submitting):
             settings=run.settings,
             target=target,
         )
-        claim = yield Do(partial(self._ledger.claim, request, check, run=run.batch))
+        claim = yield Blocking(partial(self._ledger.claim, request, check, run=run.batch))
         if isinstance(claim, Entry):
             return claim
         run.claimed(claim, partial(check, claim.entry))
@@ -311,13 +311,13 @@ class Pipeline(Submitting):
         """Whose rows these are: a free GET tells the key's project, which is kept."""
         if self.ledger is None or self.is_project_known:
             return
-        if not (yield Do(lambda: self._ledger.is_project_known)):
+        if not (yield Blocking(lambda: self._ledger.is_project_known)):
             with suppress(ReframeError):  # then the rows are this key's until it is known
                 page = yield from repeat(self.operations.list_jobs(size=1), self.timing)
                 owners = [job.raw.get("ownerId") for job in page.jobs]
                 for owner in owners[:1]:
                     if isinstance(owner, str) and owner:
-                        yield Do(partial(self._ledger.learn_project, owner))
+                        yield Blocking(partial(self._ledger.learn_project, owner))
                         self.is_project_known = True
         else:
             self.is_project_known = True
@@ -355,7 +355,7 @@ class Pipeline(Submitting):
         try:
             known = None
             if options.on_update is not None and job.status != "unknown":
-                yield Tell(options.on_update, (job,))
+                yield Call(options.on_update, (job,))
                 known = job
             left = run.left(self.timing.clock())
             job = yield from self._waited(job, left, options.on_update, known)
@@ -386,11 +386,15 @@ class Pipeline(Submitting):
         job = job_of(entry)
         if options.to is None:
             return []
-        target: str | None = yield Do(partial(absolute, options.to))
+        target: str | None = yield Blocking(partial(absolute, options.to))
         folder = Path(options.to) if (target or "").endswith(os.sep) else Path(options.to).parent
         known = [Path(file) for file in entry.files if is_result_at(Path(file), target)]
         files = [folder / file.name for file in known]  # as `to` was given
-        if not options.overwrite and files and (yield Do(lambda: all(map(Path.exists, files)))):
+        if (
+            not options.overwrite
+            and files
+            and (yield Blocking(lambda: all(map(Path.exists, files))))
+        ):
             return files
         keep = may_have_files(entry, target)
         return (yield from self.download(job, options, keep_whole=keep))
@@ -419,7 +423,7 @@ class Pipeline(Submitting):
         try:
             result = yield from flow
             if run.claim is not None:
-                yield Do(partial(self._ledger.release, run.claim))
+                yield Blocking(partial(self._ledger.release, run.claim))
         except BaseException as error:
             if result is not None:  # stopped in the last line: the job is not to be lost
                 error.job = getattr(result, "job", result)  # type: ignore[attr-defined]
@@ -435,7 +439,7 @@ class Pipeline(Submitting):
             release()
             return
         try:
-            yield Do(release)
+            yield Blocking(release)
         except BaseException:
             release()
             if isinstance(error, Exception):

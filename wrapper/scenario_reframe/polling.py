@@ -13,7 +13,7 @@ from .errors import (
     ReframeError,
     WaitTimeoutError,
 )
-from .flow.steps import Flow, Pause, Tell
+from .flow.steps import Call, Flow, Pause
 from .models import Job
 
 UpdateCallback = Callable[[Job], Any]
@@ -55,7 +55,7 @@ def wait(
             known = current
             if on_update and last != (current.status, current.progress):
                 last = (current.status, current.progress)
-                yield Tell(on_update, (current,))
+                yield Call(on_update, (current,))
             if current.is_done:
                 return outcome(current)
         waited = timing.clock() - started

@@ -17,7 +17,7 @@ from .api.calling import repeat
 from .api.json_values import iso
 from .api.operations import Operations, next_token
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
-from .flow.steps import Do, Flow, Pause
+from .flow.steps import Blocking, Flow, Pause
 from .ledger.interface import Ledger, TwinOpenError
 from .matching import Found, is_custom, sort_out
 from .models import Job, Submission
@@ -180,7 +180,9 @@ class Recovery:
         jobs = yield from self.look_up(after)
         others = self.known.owned_by_others(submission.token, jobs)
         if self.ledger is not None:
-            others |= yield Do(partial(self.ledger.owned_by_others, submission.token, [*jobs]))
+            others |= yield Blocking(
+                partial(self.ledger.owned_by_others, submission.token, [*jobs])
+            )
         unseen = yield from read_unseen(self.operations, self.known, jobs, others)
         return sort_out(unseen, submission)
 
@@ -238,7 +240,7 @@ class Recovery:
         """Write what is known, off the event loop where that touches the disk."""
         if self.ledger is None:
             return write()
-        written: T = yield Do(write)
+        written: T = yield Blocking(write)
         return written
 
     def surely(self, write: Callable[[], T]) -> Flow[T]:

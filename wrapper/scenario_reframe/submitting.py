@@ -28,7 +28,7 @@ from .errors import (
     ReframeError,
     UnexpectedResponseError,
 )
-from .flow.steps import Do, Flow, Handover, Pause
+from .flow.steps import Blocking, Flow, Handover, Pause
 from .ledger.interface import Outcome, Post, TwinOpenError
 from .matching import Found, contradicts, twin_of
 from .models import Job, Submission
@@ -305,7 +305,7 @@ class Submitting(Recovery):
             try:
                 self.known.take_twin(twin, run.token)
                 if self.ledger is not None and run.claim is not None:
-                    yield Do(partial(self.ledger.may_post, run.claim, run.terms))
+                    yield Blocking(partial(self.ledger.may_post, run.claim, run.terms))
             except TwinOpenError as error:
                 # In a batch, those of the same batch are waited for, however long that takes.
                 is_ours = error.is_in_process and run.batch is not None

@@ -16,7 +16,17 @@ from .api.operations import Operations
 from .api.parsing import Upload
 from .api.sanitize import printable, unsigned
 from .errors import ApiError, NotFoundError, ReframeError, UploadError
-from .flow.steps import Do, Flow, NoReply, Pause, Progress, ProgressCallback, Push, Reply, Together
+from .flow.steps import (
+    Blocking,
+    Flow,
+    NoReply,
+    Pause,
+    Progress,
+    ProgressCallback,
+    Push,
+    Reply,
+    Together,
+)
 from .models import Asset
 from .video import Video, VideoAsset, VideoFile, VideoUrl
 
@@ -103,7 +113,7 @@ def send_file(
         for part in plan
     ]
     yield Together(parts, SIDE_BY_SIDE)
-    yield Do(video.check_unchanged)
+    yield Blocking(video.check_unchanged)
     return announced
 
 

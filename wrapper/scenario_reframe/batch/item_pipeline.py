@@ -22,7 +22,7 @@ from scenario_reframe.errors import (
     ReframeError,
     UnexpectedResponseError,
 )
-from scenario_reframe.flow.steps import Do, Flow, Pause, Tell
+from scenario_reframe.flow.steps import Blocking, Call, Flow, Pause
 from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline, job_of
@@ -109,15 +109,17 @@ class ItemPipeline(Pipeline):
 
     def ensure_uploaded(self, run: Run) -> Flow[str]:
         """Upload the item's clip, once for all items of it."""
-        yield Do(partial(self.shared.ledger.check_budget, self.shared.run))
+        yield Blocking(partial(self.shared.ledger.check_budget, self.shared.run))
         if isinstance(run.source, VideoAsset):
             return run.source.asset_id
         lock = self.shared.uploading[run.content]
-        yield Tell(lock.acquire, ())
+        yield Call(lock.acquire, ())
         try:
             known = self.shared.uploaded.get(run.content)
             if known is None:
-                if (yield Do(partial(self.shared.ledger.asset_of, run.content or ""))) is None:
+                if (
+                    yield Blocking(partial(self.shared.ledger.asset_of, run.content or ""))
+                ) is None:
                     yield from self._emit("uploading")
                 known = yield from super().ensure_uploaded(run)
                 self.shared.uploaded[run.content] = known
@@ -137,7 +139,7 @@ class ItemPipeline(Pipeline):
         slots = self.shared.slots
         while True:
             yield from self._until_settled(run)
-            yield Tell(slots.enter, ())
+            yield Call(slots.enter, ())
             try:
                 job = yield from self._submit_in_slot(run)
             except (RateLimitedError, NoSlotError) as error:
@@ -155,7 +157,7 @@ class ItemPipeline(Pipeline):
         shared = self.shared.slots.shared + len(self.shared.gone)
         run.terms = evolve(run.terms, slots=shared)
         if run.claim is not None and not run.has_open_post:
-            yield Do(partial(self.shared.ledger.may_post, run.claim, run.terms))
+            yield Blocking(partial(self.shared.ledger.may_post, run.claim, run.terms))
         elif self.shared.budget is not None and run.terms.price is None:
             # It was sent in a run without a budget. It is looked for whatever is left of this one.
             job = yield from self.recovered(run)
@@ -210,7 +212,7 @@ class ItemPipeline(Pipeline):
 
     def look_up(self, created_after: datetime) -> Flow[Mapping[str, Job]]:
         """Read the list of jobs once for all items that ask."""
-        jobs: Mapping[str, Job] = yield Tell(self.shared.look_up, (created_after,))
+        jobs: Mapping[str, Job] = yield Call(self.shared.look_up, (created_after,))
         return jobs
 
     def wait(
@@ -228,7 +230,7 @@ class ItemPipeline(Pipeline):
             yield from self._emit("taken-up", job)
         self.entered()
         try:
-            done = self.job = yield Tell(self.shared.wait, (job, on_update))
+            done = self.job = yield Call(self.shared.wait, (job, on_update))
         finally:
             self.shared.slots.leave()
         return outcome(done if done.cost is not None else evolve(done, cost=job.cost))
@@ -242,7 +244,7 @@ class ItemPipeline(Pipeline):
         assets: Sequence[Asset] = (),
     ) -> Flow[list[Path]]:
         """Download, in turn."""
-        yield Tell(self.shared.downloads.acquire, ())
+        yield Call(self.shared.downloads.acquire, ())
         try:
             yield from self._emit("downloading", what if isinstance(what, Job) else None)
             return (
@@ -256,4 +258,4 @@ class ItemPipeline(Pipeline):
 
     def _emit(self, kind: str, job: Job | None = None, detail: str = "") -> Flow[None]:
         event = BatchEvent(kind=kind, item=self.plan.item, job=job, detail=detail)
-        yield Tell(self.shared.emit, (event,))
+        yield Call(self.shared.emit, (event,))

@@ -17,7 +17,7 @@ from scenario_reframe.api.calling import repeat
 from scenario_reframe.api.json_values import iso
 from scenario_reframe.api.operations import Operations, next_token
 from scenario_reframe.errors import NotFoundError, ReframeError
-from scenario_reframe.flow.steps import Flow, Pause, Tell
+from scenario_reframe.flow.steps import Call, Flow, Pause
 from scenario_reframe.models import Job
 from scenario_reframe.polling import UpdateCallback, timed_out
 from scenario_reframe.timing import Timing
@@ -156,6 +156,6 @@ def _told(waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
     watched.job = job
     watched.was_running |= not job.is_done
     if changed and watched.on_update is not None:
-        yield Tell(watched.on_update, (job,))
+        yield Call(watched.on_update, (job,))
     if job.is_done and job.id in waiting.jobs:
         waiting.settle(watched, job)

@@ -13,7 +13,20 @@ import httpx
 from scenario_reframe.models import Job
 
 from .connections import Connections
-from .steps import Do, Flow, NoReply, Pause, Pull, Push, Reply, Request, Send, Step, Tell, Together
+from .steps import (
+    Blocking,
+    Call,
+    Flow,
+    NoReply,
+    Pause,
+    Pull,
+    Push,
+    Reply,
+    Request,
+    Send,
+    Step,
+    Together,
+)
 from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
@@ -50,7 +63,7 @@ class AsyncDriver:
                 answer, error, cancelled = None, asyncio.CancelledError(), False
                 continue
             try:
-                if isinstance(step, Do) and not step.may_be_left:
+                if isinstance(step, Blocking) and not step.may_be_left:
                     answer, cancelled = await _whole(step.function)
                 elif isinstance(step, Send) and step.grace:
                     answer, cancelled = await _in_grace(self._send(step), step)
@@ -67,9 +80,9 @@ class AsyncDriver:
         match step:
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
-            case Tell(callback, arguments):
+            case Call(callback, arguments):
                 return await awaited(callback(*arguments))
-            case Do(function):
+            case Blocking(function):
                 return await asyncio.to_thread(function)
             case Together(flows, limit):
                 return await self._together(flows, limit)

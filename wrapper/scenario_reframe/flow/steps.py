@@ -88,18 +88,18 @@ class Pause:
 
 
 @frozen
-class Tell:
-    """Call somebody's callback, which may be a coroutine function under asyncio."""
+class Call:
+    """Call a function of the caller's. Answer: what it returns, awaited (asyncio) if awaitable."""
 
     callback: Callable[..., Any]
     arguments: tuple[Any, ...]
 
 
 @frozen
-class Do:
-    """Run a function that blocks on the disk. Answer: what it returns.
+class Blocking:
+    """Blocking work, off the event loop. Answer: what the function returns.
 
-    Under asyncio it is brought to its end when the caller is cancelled, since what it wrote must
+    Under asyncio it runs to its end even when the caller is cancelled, since what it wrote must
     be known; unless it `may_be_left`.
     """
 
@@ -135,7 +135,7 @@ class Together:
     limit: int
 
 
-Step = Send | Pause | Tell | Do | Pull | Push | Together
+Step = Send | Pause | Call | Blocking | Pull | Push | Together
 Flow = Generator[Step, Any, T]
 ProgressCallback = Callable[[int, int | None], Any]
 

@@ -10,7 +10,20 @@ from typing import Any, TypeVar
 import httpx
 
 from .connections import Connections
-from .steps import Do, Flow, NoReply, Pause, Pull, Push, Reply, Request, Send, Step, Tell, Together
+from .steps import (
+    Blocking,
+    Call,
+    Flow,
+    NoReply,
+    Pause,
+    Pull,
+    Push,
+    Reply,
+    Request,
+    Send,
+    Step,
+    Together,
+)
 from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
@@ -53,9 +66,9 @@ class SyncDriver:
         match step:
             case Pause(seconds):
                 return time.sleep(seconds)
-            case Tell(callback, arguments):
+            case Call(callback, arguments):
                 return callback(*arguments)
-            case Do(function):
+            case Blocking(function):
                 return function()
             case Together(flows, limit):
                 return self._together(flows, limit)
