@@ -193,7 +193,7 @@ def test_estimate_asks_in_the_query_and_reads_269(call: Caller, httpx_mock: HTTP
 
 
 @pytest.mark.parametrize(
-    ("status", "off_spec"), [(200, None), (201, None), (269, "a job in a dry run's reply")]
+    ("status", "off_spec"), [(200, None), (201, "another 2xx"), (269, "a job in a dry run's reply")]
 )
 def test_estimate_that_is_answered_with_a_job_raises_with_it(
     call: Caller, httpx_mock: HTTPXMock, status: int, off_spec: str | None

@@ -100,12 +100,3 @@ def test_url_that_a_test_expired_is_denied_and_a_fresh_one_is_not() -> None:
         assert client.files.get(asset["url"]).status_code == 403
         fresh = client.get(f"/assets/{asset['id']}").json()["asset"]["url"]
         assert client.files.get(fresh).status_code == 200
-
-
-def test_assets_are_read_in_bulk(quiet: Client, quiet_asset: dict[str, Any]) -> None:
-    """Known ones are shown, unknown ones left out, and 200 is the most."""
-    got = quiet.post("/assets/get-bulk", json={"assetIds": [quiet_asset["id"], "asset_none"]})
-    assert [one["id"] for one in got.json()["assets"]] == [quiet_asset["id"]]
-    many = quiet.post("/assets/get-bulk", json={"assetIds": ["x"] * 201})
-    assert many.status_code == 400
-    assert quiet.post("/assets/get-bulk", json={}).json()["reason"] == '"assetIds" is required'

@@ -130,6 +130,7 @@ def test_expired_part_url_is_denied_and_reading_again_gives_a_fresh_one() -> Non
         ({"parts": 10_001}, '"parts" must be less than or equal to 10000'),
         ({"fileSize": "10"}, '"fileSize" must be a number'),
         ({"url": 5}, '"url" must be a string'),
+        ({"url": "https://clips.test/a"}, '"value" is invalid'),  # of which kind is it?
     ],
 )
 def test_wrong_announcement_is_400(quiet: Client, change: dict[str, Any], reason: str) -> None:

@@ -1,7 +1,5 @@
 """Contains all the data models used in inputs/outputs"""
 
-from .asset_bulk_request import AssetBulkRequest
-from .asset_list_response import AssetListResponse
 from .asset_properties import AssetProperties
 from .asset_record import AssetRecord
 from .asset_response import AssetResponse
@@ -32,15 +30,14 @@ from .reframe_request_video_quality import ReframeRequestVideoQuality
 from .reframe_request_video_write_mode import ReframeRequestVideoWriteMode
 from .upload_action_request import UploadActionRequest
 from .upload_action_request_action import UploadActionRequestAction
+from .upload_from_url import UploadFromUrl
+from .upload_in_parts import UploadInParts
+from .upload_kind import UploadKind
 from .upload_part import UploadPart
 from .upload_record import UploadRecord
-from .upload_request import UploadRequest
-from .upload_request_kind import UploadRequestKind
 from .upload_response import UploadResponse
 
 __all__ = (
-    "AssetBulkRequest",
-    "AssetListResponse",
     "AssetProperties",
     "AssetRecord",
     "AssetResponse",
@@ -71,9 +68,10 @@ __all__ = (
     "ReframeRequestVideoWriteMode",
     "UploadActionRequest",
     "UploadActionRequestAction",
+    "UploadFromUrl",
+    "UploadInParts",
+    "UploadKind",
     "UploadPart",
     "UploadRecord",
-    "UploadRequest",
-    "UploadRequestKind",
     "UploadResponse",
 )

@@ -16,7 +16,8 @@ T = TypeVar("T", bound="JobActionRequest")
 
 @_attrs_define
 class JobActionRequest:
-    """
+    """What to do with a job.
+
     Attributes:
         action (JobActionRequestAction):
     """

@@ -16,7 +16,8 @@ T = TypeVar("T", bound="UploadActionRequest")
 
 @_attrs_define
 class UploadActionRequest:
-    """
+    """What to do with an upload.
+
     Attributes:
         action (UploadActionRequestAction):
     """

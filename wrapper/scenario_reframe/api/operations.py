@@ -17,17 +17,18 @@ from scenario_reframe.models import Asset, Estimate, Job
 from scenario_reframe.timing import USUAL, Clock, Timing
 from scenario_reframe_api.api.assets import get_asset as _get_asset
 from scenario_reframe_api.api.generate import generate_reframe as _generate
-from scenario_reframe_api.api.jobs import act_on_job as _act_on_job
+from scenario_reframe_api.api.jobs import cancel_job as _cancel_job
 from scenario_reframe_api.api.jobs import get_job as _get_job
 from scenario_reframe_api.api.jobs import list_jobs as _list_jobs
 from scenario_reframe_api.api.models import get_model as _get_model
-from scenario_reframe_api.api.uploads import act_on_upload as _act_on_upload
+from scenario_reframe_api.api.uploads import complete_upload as _complete_upload
 from scenario_reframe_api.api.uploads import create_upload as _create_upload
 from scenario_reframe_api.api.uploads import get_upload as _get_upload
 from scenario_reframe_api.models.job_action_request import JobActionRequest
 from scenario_reframe_api.models.reframe_request import ReframeRequest
 from scenario_reframe_api.models.upload_action_request import UploadActionRequest
-from scenario_reframe_api.models.upload_request import UploadRequest
+from scenario_reframe_api.models.upload_from_url import UploadFromUrl
+from scenario_reframe_api.models.upload_in_parts import UploadInParts
 from scenario_reframe_api.types import UNSET, Unset
 
 from .calling import Operation
@@ -138,7 +139,7 @@ class Operations:
 
     def cancel(self, job_id: str) -> Operation[Job]:
         """Ask to cancel a job."""
-        kwargs = _act_on_job._get_kwargs(
+        kwargs = _cancel_job._get_kwargs(
             job_id=checked_id(job_id, "job"),
             body=JobActionRequest(action="cancel"),
             project_id=self._project,
@@ -161,7 +162,8 @@ class Operations:
 
     def create_upload(self, **fields: Any) -> Operation[Upload]:
         """Announce a file in parts, or with `url` import one."""
-        body = UploadRequest(kind="video", **fields)
+        form = UploadFromUrl if "url" in fields else UploadInParts
+        body = form(kind="video", **fields)
         kwargs = _create_upload._get_kwargs(body=body, project_id=self._project)
         return self._operation(kwargs, parse_upload)
 
@@ -172,7 +174,7 @@ class Operations:
 
     def complete_upload(self, upload_id: str) -> Operation[Upload]:
         """Say that every part was sent."""
-        kwargs = _act_on_upload._get_kwargs(
+        kwargs = _complete_upload._get_kwargs(
             upload_id=upload_id,
             body=UploadActionRequest(action="complete"),
             project_id=self._project,

@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
-from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
+from scenario_reframe.sandbox.request_checks import RefusedError, reply
 from scenario_reframe.sandbox.state import SandboxState
 
 _DENIED: Final = (
@@ -30,7 +30,6 @@ class Files:
     def routes(self) -> list[Route]:
         """The API's routes for assets, without the leading `/v1`."""
         return [
-            Route("/assets/get-bulk", self._bulk, methods=["POST"]),
             Route("/assets/{asset_id}", self._get, methods=["GET"]),
         ]
 
@@ -44,13 +43,6 @@ class Files:
         if asset is None or not access_of(request).sees(asset.owner):
             raise RefusedError(f"Asset {asset_id} not found", 404)
         return reply({"asset": self._state.asset_record(asset)})
-
-    async def _bulk(self, request: Request) -> Response:
-        given = await read_object(request, "AssetBulkRequest")
-        sees = access_of(request).sees
-        found = filter(None, (self._state.assets.get(asset_id) for asset_id in given["assetIds"]))
-        shown = [self._state.asset_record(asset) for asset in found if sees(asset.owner)]
-        return reply({"assets": shown})
 
     async def _serve(self, request: Request) -> Response:
         """Serve a file; Starlette sees to ranges, a strong ETag and `If-Range`."""

@@ -16,13 +16,18 @@ from scenario_reframe.sandbox.asset_routes import denied
 from scenario_reframe.sandbox.background_work import Worker
 from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.records import SandboxUpload
-from scenario_reframe.sandbox.request_checks import RefusedError, read_object, reply
+from scenario_reframe.sandbox.request_checks import (
+    RefusedError,
+    check,
+    read_json,
+    read_object,
+    reply,
+)
 from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe.sandbox.status_timeline import iso
 
 # S3's own limit.
 _MOST_PARTS: Final = 10_000
-_WANTED: Final = ("fileName", "contentType", "fileSize", "parts")
 
 
 class Uploads:
@@ -46,16 +51,18 @@ class Uploads:
         return [Route("/uploads/{upload_id}/{number:int}", self._put_part, methods=["PUT"])]
 
     async def _create(self, request: Request) -> Response:
-        given = await read_object(request, "UploadRequest")
+        given = await read_json(request)
+        is_import = isinstance(given, dict) and "url" in given
+        check(given, "UploadFromUrl" if is_import else "UploadInParts")
+        check(given, "UploadRequest")  # not both at once
         owner = access_of(request).project_id
-        if given["kind"] != "video":
-            raise RefusedError('"kind" must be one of [video]')
-        if "url" in given:
+        if is_import:
             name = given["url"].split("?")[0].rstrip("/").rpartition("/")[2] or "import"
             upload = self._state.new_upload(owner, {"url": given["url"]}, name)
             self._import(upload)
         else:
-            _check_announced(given)
+            if given["parts"] > _MOST_PARTS:
+                raise RefusedError(f'"parts" must be less than or equal to {_MOST_PARTS}')
             upload = self._state.new_upload(owner, given, given["fileName"])
         return self._reply(upload)
 
@@ -107,14 +114,6 @@ class Uploads:
         if upload.size is not None and int(length) > upload.size:
             return _s3_error(400, "EntityTooLarge")
         return await _stored(request, upload, request.path_params["number"])
-
-
-def _check_announced(given: dict[str, Any]) -> None:
-    for name in _WANTED:
-        if name not in given:
-            raise RefusedError(f'"{name}" is required')
-    if given["parts"] > _MOST_PARTS:
-        raise RefusedError(f'"parts" must be less than or equal to {_MOST_PARTS}')
 
 
 async def _stored(request: Request, upload: SandboxUpload, number: int) -> Response:

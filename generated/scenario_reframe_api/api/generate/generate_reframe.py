@@ -3,7 +3,6 @@ from typing import Any
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.dry_run_response import DryRunResponse
 from ...models.error_response import ErrorResponse
@@ -51,7 +50,12 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> DryRunResponse | ErrorResponse | GenerateResponse | None:
+) -> DryRunResponse | ErrorResponse | GenerateResponse:
+    if response.status_code == 200:
+        response_200 = GenerateResponse.from_dict(response.json())
+
+        return response_200
+
     if response.status_code == 269:
         response_269 = DryRunResponse.from_dict(response.json())
 
@@ -82,15 +86,9 @@ def _parse_response(
 
         return response_429
 
-    if 200 <= response.status_code <= 299:
-        response_2xx = GenerateResponse.from_dict(response.json())
+    response_default = ErrorResponse.from_dict(response.json())
 
-        return response_2xx
-
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    return response_default
 
 
 def _build_response(

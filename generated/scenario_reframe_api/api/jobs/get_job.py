@@ -4,7 +4,6 @@ from urllib.parse import quote
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.error_response import ErrorResponse
 from ...models.job_response import JobResponse
@@ -36,7 +35,7 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ErrorResponse | JobResponse | None:
+) -> ErrorResponse | JobResponse:
     if response.status_code == 200:
         response_200 = JobResponse.from_dict(response.json())
 
@@ -62,10 +61,9 @@ def _parse_response(
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
@@ -86,6 +84,8 @@ def sync_detailed(
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | JobResponse]:
     """Read one job
+
+     Poll until `job.status` is `success`; the results are then in `job.metadata.assetIds`.
 
     Args:
         job_id (str):
@@ -119,6 +119,8 @@ def sync(
 ) -> ErrorResponse | JobResponse | None:
     """Read one job
 
+     Poll until `job.status` is `success`; the results are then in `job.metadata.assetIds`.
+
     Args:
         job_id (str):
         project_id (str | Unset):
@@ -145,6 +147,8 @@ async def asyncio_detailed(
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | JobResponse]:
     """Read one job
+
+     Poll until `job.status` is `success`; the results are then in `job.metadata.assetIds`.
 
     Args:
         job_id (str):
@@ -175,6 +179,8 @@ async def asyncio(
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | JobResponse | None:
     """Read one job
+
+     Poll until `job.status` is `success`; the results are then in `job.metadata.assetIds`.
 
     Args:
         job_id (str):

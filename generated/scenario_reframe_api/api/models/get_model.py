@@ -4,7 +4,6 @@ from urllib.parse import quote
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.error_response import ErrorResponse
 from ...models.model_response import ModelResponse
@@ -36,7 +35,7 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ErrorResponse | ModelResponse | None:
+) -> ErrorResponse | ModelResponse:
     if response.status_code == 200:
         response_200 = ModelResponse.from_dict(response.json())
 
@@ -62,10 +61,9 @@ def _parse_response(
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
@@ -85,7 +83,9 @@ def sync_detailed(
     client: AuthenticatedClient | Client,
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | ModelResponse]:
-    """Read a model's record, with its inputs
+    """Read a model
+
+     Its record, with the inputs that it takes.
 
     Args:
         model_id (str):
@@ -117,7 +117,9 @@ def sync(
     client: AuthenticatedClient | Client,
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | ModelResponse | None:
-    """Read a model's record, with its inputs
+    """Read a model
+
+     Its record, with the inputs that it takes.
 
     Args:
         model_id (str):
@@ -144,7 +146,9 @@ async def asyncio_detailed(
     client: AuthenticatedClient | Client,
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | ModelResponse]:
-    """Read a model's record, with its inputs
+    """Read a model
+
+     Its record, with the inputs that it takes.
 
     Args:
         model_id (str):
@@ -174,7 +178,9 @@ async def asyncio(
     client: AuthenticatedClient | Client,
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | ModelResponse | None:
-    """Read a model's record, with its inputs
+    """Read a model
+
+     Its record, with the inputs that it takes.
 
     Args:
         model_id (str):

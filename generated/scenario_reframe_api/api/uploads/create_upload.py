@@ -3,17 +3,17 @@ from typing import Any
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.error_response import ErrorResponse
-from ...models.upload_request import UploadRequest
+from ...models.upload_from_url import UploadFromUrl
+from ...models.upload_in_parts import UploadInParts
 from ...models.upload_response import UploadResponse
 from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
     *,
-    body: UploadRequest,
+    body: UploadFromUrl | UploadInParts,
     project_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
@@ -30,7 +30,10 @@ def _get_kwargs(
         "params": params,
     }
 
-    _kwargs["json"] = body.to_dict()
+    if isinstance(body, UploadInParts):
+        _kwargs["json"] = body.to_dict()
+    else:
+        _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
 
@@ -40,7 +43,7 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ErrorResponse | UploadResponse | None:
+) -> ErrorResponse | UploadResponse:
     if response.status_code == 200:
         response_200 = UploadResponse.from_dict(response.json())
 
@@ -66,10 +69,9 @@ def _parse_response(
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
@@ -86,17 +88,17 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
-    body: UploadRequest,
+    body: UploadFromUrl | UploadInParts,
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | UploadResponse]:
     """Announce an upload, or import from a URL
 
-     A file wants `kind`, `fileName`, `contentType`, `fileSize` and `parts`; an import wants `kind` and
-    `url`.
+     A file is announced, and then sent in parts to the URLs of the reply; a video that is on the web is
+    named, and the server fetches it.
 
     Args:
         project_id (str | Unset):
-        body (UploadRequest):
+        body (UploadFromUrl | UploadInParts): One of the two ways to bring a video.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -121,17 +123,17 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient | Client,
-    body: UploadRequest,
+    body: UploadFromUrl | UploadInParts,
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | UploadResponse | None:
     """Announce an upload, or import from a URL
 
-     A file wants `kind`, `fileName`, `contentType`, `fileSize` and `parts`; an import wants `kind` and
-    `url`.
+     A file is announced, and then sent in parts to the URLs of the reply; a video that is on the web is
+    named, and the server fetches it.
 
     Args:
         project_id (str | Unset):
-        body (UploadRequest):
+        body (UploadFromUrl | UploadInParts): One of the two ways to bring a video.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -151,17 +153,17 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
-    body: UploadRequest,
+    body: UploadFromUrl | UploadInParts,
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | UploadResponse]:
     """Announce an upload, or import from a URL
 
-     A file wants `kind`, `fileName`, `contentType`, `fileSize` and `parts`; an import wants `kind` and
-    `url`.
+     A file is announced, and then sent in parts to the URLs of the reply; a video that is on the web is
+    named, and the server fetches it.
 
     Args:
         project_id (str | Unset):
-        body (UploadRequest):
+        body (UploadFromUrl | UploadInParts): One of the two ways to bring a video.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -184,17 +186,17 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient | Client,
-    body: UploadRequest,
+    body: UploadFromUrl | UploadInParts,
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | UploadResponse | None:
     """Announce an upload, or import from a URL
 
-     A file wants `kind`, `fileName`, `contentType`, `fileSize` and `parts`; an import wants `kind` and
-    `url`.
+     A file is announced, and then sent in parts to the URLs of the reply; a video that is on the web is
+    named, and the server fetches it.
 
     Args:
         project_id (str | Unset):
-        body (UploadRequest):
+        body (UploadFromUrl | UploadInParts): One of the two ways to bring a video.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

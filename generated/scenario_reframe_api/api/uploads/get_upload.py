@@ -4,7 +4,6 @@ from urllib.parse import quote
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.error_response import ErrorResponse
 from ...models.upload_response import UploadResponse
@@ -36,7 +35,7 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ErrorResponse | UploadResponse | None:
+) -> ErrorResponse | UploadResponse:
     if response.status_code == 200:
         response_200 = UploadResponse.from_dict(response.json())
 
@@ -62,10 +61,9 @@ def _parse_response(
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
@@ -86,6 +84,9 @@ def sync_detailed(
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | UploadResponse]:
     """Read an upload
+
+     Poll until its status is `imported`; `entityId` is then the asset's id. While it is `pending`, the
+    reply has the parts' URLs.
 
     Args:
         upload_id (str):
@@ -119,6 +120,9 @@ def sync(
 ) -> ErrorResponse | UploadResponse | None:
     """Read an upload
 
+     Poll until its status is `imported`; `entityId` is then the asset's id. While it is `pending`, the
+    reply has the parts' URLs.
+
     Args:
         upload_id (str):
         project_id (str | Unset):
@@ -145,6 +149,9 @@ async def asyncio_detailed(
     project_id: str | Unset = UNSET,
 ) -> Response[ErrorResponse | UploadResponse]:
     """Read an upload
+
+     Poll until its status is `imported`; `entityId` is then the asset's id. While it is `pending`, the
+    reply has the parts' URLs.
 
     Args:
         upload_id (str):
@@ -175,6 +182,9 @@ async def asyncio(
     project_id: str | Unset = UNSET,
 ) -> ErrorResponse | UploadResponse | None:
     """Read an upload
+
+     Poll until its status is `imported`; `entityId` is then the asset's id. While it is `pending`, the
+    reply has the parts' URLs.
 
     Args:
         upload_id (str):

@@ -4,18 +4,17 @@ from urllib.parse import quote
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
 from ...models.error_response import ErrorResponse
-from ...models.upload_action_request import UploadActionRequest
-from ...models.upload_response import UploadResponse
+from ...models.job_action_request import JobActionRequest
+from ...models.job_response import JobResponse
 from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
-    upload_id: str,
+    job_id: str,
     *,
-    body: UploadActionRequest,
+    body: JobActionRequest,
     project_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
@@ -28,8 +27,8 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "post",
-        "url": "/uploads/{upload_id}/action".format(
-            upload_id=quote(str(upload_id), safe=""),
+        "url": "/jobs/{job_id}/action".format(
+            job_id=quote(str(job_id), safe=""),
         ),
         "params": params,
     }
@@ -44,9 +43,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> ErrorResponse | UploadResponse | None:
+) -> ErrorResponse | JobResponse:
     if response.status_code == 200:
-        response_200 = UploadResponse.from_dict(response.json())
+        response_200 = JobResponse.from_dict(response.json())
 
         return response_200
 
@@ -75,15 +74,14 @@ def _parse_response(
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[ErrorResponse | UploadResponse]:
+) -> Response[ErrorResponse | JobResponse]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -93,29 +91,31 @@ def _build_response(
 
 
 def sync_detailed(
-    upload_id: str,
+    job_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: UploadActionRequest,
+    body: JobActionRequest,
     project_id: str | Unset = UNSET,
-) -> Response[ErrorResponse | UploadResponse]:
-    """Say that every part has been sent
+) -> Response[ErrorResponse | JobResponse]:
+    """Cancel a job
+
+     The vendor refuses `cancel` for this model's jobs with a 400.
 
     Args:
-        upload_id (str):
+        job_id (str):
         project_id (str | Unset):
-        body (UploadActionRequest):
+        body (JobActionRequest): What to do with a job.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ErrorResponse | UploadResponse]
+        Response[ErrorResponse | JobResponse]
     """
 
     kwargs = _get_kwargs(
-        upload_id=upload_id,
+        job_id=job_id,
         body=body,
         project_id=project_id,
     )
@@ -128,29 +128,31 @@ def sync_detailed(
 
 
 def sync(
-    upload_id: str,
+    job_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: UploadActionRequest,
+    body: JobActionRequest,
     project_id: str | Unset = UNSET,
-) -> ErrorResponse | UploadResponse | None:
-    """Say that every part has been sent
+) -> ErrorResponse | JobResponse | None:
+    """Cancel a job
+
+     The vendor refuses `cancel` for this model's jobs with a 400.
 
     Args:
-        upload_id (str):
+        job_id (str):
         project_id (str | Unset):
-        body (UploadActionRequest):
+        body (JobActionRequest): What to do with a job.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ErrorResponse | UploadResponse
+        ErrorResponse | JobResponse
     """
 
     return sync_detailed(
-        upload_id=upload_id,
+        job_id=job_id,
         client=client,
         body=body,
         project_id=project_id,
@@ -158,29 +160,31 @@ def sync(
 
 
 async def asyncio_detailed(
-    upload_id: str,
+    job_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: UploadActionRequest,
+    body: JobActionRequest,
     project_id: str | Unset = UNSET,
-) -> Response[ErrorResponse | UploadResponse]:
-    """Say that every part has been sent
+) -> Response[ErrorResponse | JobResponse]:
+    """Cancel a job
+
+     The vendor refuses `cancel` for this model's jobs with a 400.
 
     Args:
-        upload_id (str):
+        job_id (str):
         project_id (str | Unset):
-        body (UploadActionRequest):
+        body (JobActionRequest): What to do with a job.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[ErrorResponse | UploadResponse]
+        Response[ErrorResponse | JobResponse]
     """
 
     kwargs = _get_kwargs(
-        upload_id=upload_id,
+        job_id=job_id,
         body=body,
         project_id=project_id,
     )
@@ -191,30 +195,32 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    upload_id: str,
+    job_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: UploadActionRequest,
+    body: JobActionRequest,
     project_id: str | Unset = UNSET,
-) -> ErrorResponse | UploadResponse | None:
-    """Say that every part has been sent
+) -> ErrorResponse | JobResponse | None:
+    """Cancel a job
+
+     The vendor refuses `cancel` for this model's jobs with a 400.
 
     Args:
-        upload_id (str):
+        job_id (str):
         project_id (str | Unset):
-        body (UploadActionRequest):
+        body (JobActionRequest): What to do with a job.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        ErrorResponse | UploadResponse
+        ErrorResponse | JobResponse
     """
 
     return (
         await asyncio_detailed(
-            upload_id=upload_id,
+            job_id=job_id,
             client=client,
             body=body,
             project_id=project_id,

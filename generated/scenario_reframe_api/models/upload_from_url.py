@@ -1,32 +1,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-T = TypeVar("T", bound="AssetBulkRequest")
+from ..models.upload_kind import UploadKind, check_upload_kind
+
+T = TypeVar("T", bound="UploadFromUrl")
 
 
 @_attrs_define
-class AssetBulkRequest:
-    """
+class UploadFromUrl:
+    """A video that the server is to fetch.
+
     Attributes:
-        asset_ids (list[str]):
+        kind (UploadKind): What is brought.
+        url (str):
     """
 
-    asset_ids: list[str]
+    kind: UploadKind
+    url: str
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        asset_ids = self.asset_ids
+        kind: str = self.kind
+
+        url = self.url
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
-                "assetIds": asset_ids,
+                "kind": kind,
+                "url": url,
             }
         )
 
@@ -35,14 +43,17 @@ class AssetBulkRequest:
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = dict(src_dict)
-        asset_ids = cast(list[str], d.pop("assetIds"))
+        kind = check_upload_kind(d.pop("kind"))
 
-        asset_bulk_request = cls(
-            asset_ids=asset_ids,
+        url = d.pop("url")
+
+        upload_from_url = cls(
+            kind=kind,
+            url=url,
         )
 
-        asset_bulk_request.additional_properties = d
-        return asset_bulk_request
+        upload_from_url.additional_properties = d
+        return upload_from_url
 
     @property
     def additional_keys(self) -> list[str]:

@@ -6,30 +6,28 @@ from typing import Any, Self, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..models.upload_request_kind import UploadRequestKind, check_upload_request_kind
-from ..types import UNSET, Unset
+from ..models.upload_kind import UploadKind, check_upload_kind
 
-T = TypeVar("T", bound="UploadRequest")
+T = TypeVar("T", bound="UploadInParts")
 
 
 @_attrs_define
-class UploadRequest:
-    """
+class UploadInParts:
+    """A file that the client is about to send.
+
     Attributes:
-        kind (UploadRequestKind):
-        file_name (str | Unset):
-        content_type (str | Unset):
-        file_size (int | Unset): Bytes.
-        parts (int | Unset): Number of parts.
-        url (str | Unset): Import from here, instead of parts.
+        kind (UploadKind): What is brought.
+        file_name (str):
+        content_type (str):
+        file_size (int): Bytes.
+        parts (int): Number of parts.
     """
 
-    kind: UploadRequestKind
-    file_name: str | Unset = UNSET
-    content_type: str | Unset = UNSET
-    file_size: int | Unset = UNSET
-    parts: int | Unset = UNSET
-    url: str | Unset = UNSET
+    kind: UploadKind
+    file_name: str
+    content_type: str
+    file_size: int
+    parts: int
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,54 +41,43 @@ class UploadRequest:
 
         parts = self.parts
 
-        url = self.url
-
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
             {
                 "kind": kind,
+                "fileName": file_name,
+                "contentType": content_type,
+                "fileSize": file_size,
+                "parts": parts,
             }
         )
-        if file_name is not UNSET:
-            field_dict["fileName"] = file_name
-        if content_type is not UNSET:
-            field_dict["contentType"] = content_type
-        if file_size is not UNSET:
-            field_dict["fileSize"] = file_size
-        if parts is not UNSET:
-            field_dict["parts"] = parts
-        if url is not UNSET:
-            field_dict["url"] = url
 
         return field_dict
 
     @classmethod
     def from_dict(cls, src_dict: Mapping[str, Any]) -> Self:
         d = dict(src_dict)
-        kind = check_upload_request_kind(d.pop("kind"))
+        kind = check_upload_kind(d.pop("kind"))
 
-        file_name = d.pop("fileName", UNSET)
+        file_name = d.pop("fileName")
 
-        content_type = d.pop("contentType", UNSET)
+        content_type = d.pop("contentType")
 
-        file_size = d.pop("fileSize", UNSET)
+        file_size = d.pop("fileSize")
 
-        parts = d.pop("parts", UNSET)
+        parts = d.pop("parts")
 
-        url = d.pop("url", UNSET)
-
-        upload_request = cls(
+        upload_in_parts = cls(
             kind=kind,
             file_name=file_name,
             content_type=content_type,
             file_size=file_size,
             parts=parts,
-            url=url,
         )
 
-        upload_request.additional_properties = d
-        return upload_request
+        upload_in_parts.additional_properties = d
+        return upload_in_parts
 
     @property
     def additional_keys(self) -> list[str]:

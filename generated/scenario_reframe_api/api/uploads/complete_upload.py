@@ -1,19 +1,20 @@
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
-from ... import errors
 from ...client import AuthenticatedClient, Client
-from ...models.asset_bulk_request import AssetBulkRequest
-from ...models.asset_list_response import AssetListResponse
 from ...models.error_response import ErrorResponse
+from ...models.upload_action_request import UploadActionRequest
+from ...models.upload_response import UploadResponse
 from ...types import UNSET, Response, Unset
 
 
 def _get_kwargs(
+    upload_id: str,
     *,
-    body: AssetBulkRequest,
+    body: UploadActionRequest,
     project_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
@@ -26,7 +27,9 @@ def _get_kwargs(
 
     _kwargs: dict[str, Any] = {
         "method": "post",
-        "url": "/assets/get-bulk",
+        "url": "/uploads/{upload_id}/action".format(
+            upload_id=quote(str(upload_id), safe=""),
+        ),
         "params": params,
     }
 
@@ -40,9 +43,9 @@ def _get_kwargs(
 
 def _parse_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> AssetListResponse | ErrorResponse | None:
+) -> ErrorResponse | UploadResponse:
     if response.status_code == 200:
-        response_200 = AssetListResponse.from_dict(response.json())
+        response_200 = UploadResponse.from_dict(response.json())
 
         return response_200
 
@@ -61,20 +64,24 @@ def _parse_response(
 
         return response_403
 
+    if response.status_code == 404:
+        response_404 = ErrorResponse.from_dict(response.json())
+
+        return response_404
+
     if response.status_code == 429:
         response_429 = ErrorResponse.from_dict(response.json())
 
         return response_429
 
-    if client.raise_on_unexpected_status:
-        raise errors.UnexpectedStatus(response.status_code, response.content)
-    else:
-        return None
+    response_default = ErrorResponse.from_dict(response.json())
+
+    return response_default
 
 
 def _build_response(
     *, client: AuthenticatedClient | Client, response: httpx.Response
-) -> Response[AssetListResponse | ErrorResponse]:
+) -> Response[ErrorResponse | UploadResponse]:
     return Response(
         status_code=HTTPStatus(response.status_code),
         content=response.content,
@@ -84,28 +91,31 @@ def _build_response(
 
 
 def sync_detailed(
+    upload_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: AssetBulkRequest,
+    body: UploadActionRequest,
     project_id: str | Unset = UNSET,
-) -> Response[AssetListResponse | ErrorResponse]:
-    """Read several assets
+) -> Response[ErrorResponse | UploadResponse]:
+    """Complete an upload
 
-     At most 200. Match the answer by id; its order is not promised.
+     Says that every part has been sent. The server then checks and imports the file.
 
     Args:
+        upload_id (str):
         project_id (str | Unset):
-        body (AssetBulkRequest):
+        body (UploadActionRequest): What to do with an upload.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[AssetListResponse | ErrorResponse]
+        Response[ErrorResponse | UploadResponse]
     """
 
     kwargs = _get_kwargs(
+        upload_id=upload_id,
         body=body,
         project_id=project_id,
     )
@@ -118,28 +128,31 @@ def sync_detailed(
 
 
 def sync(
+    upload_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: AssetBulkRequest,
+    body: UploadActionRequest,
     project_id: str | Unset = UNSET,
-) -> AssetListResponse | ErrorResponse | None:
-    """Read several assets
+) -> ErrorResponse | UploadResponse | None:
+    """Complete an upload
 
-     At most 200. Match the answer by id; its order is not promised.
+     Says that every part has been sent. The server then checks and imports the file.
 
     Args:
+        upload_id (str):
         project_id (str | Unset):
-        body (AssetBulkRequest):
+        body (UploadActionRequest): What to do with an upload.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        AssetListResponse | ErrorResponse
+        ErrorResponse | UploadResponse
     """
 
     return sync_detailed(
+        upload_id=upload_id,
         client=client,
         body=body,
         project_id=project_id,
@@ -147,28 +160,31 @@ def sync(
 
 
 async def asyncio_detailed(
+    upload_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: AssetBulkRequest,
+    body: UploadActionRequest,
     project_id: str | Unset = UNSET,
-) -> Response[AssetListResponse | ErrorResponse]:
-    """Read several assets
+) -> Response[ErrorResponse | UploadResponse]:
+    """Complete an upload
 
-     At most 200. Match the answer by id; its order is not promised.
+     Says that every part has been sent. The server then checks and imports the file.
 
     Args:
+        upload_id (str):
         project_id (str | Unset):
-        body (AssetBulkRequest):
+        body (UploadActionRequest): What to do with an upload.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[AssetListResponse | ErrorResponse]
+        Response[ErrorResponse | UploadResponse]
     """
 
     kwargs = _get_kwargs(
+        upload_id=upload_id,
         body=body,
         project_id=project_id,
     )
@@ -179,29 +195,32 @@ async def asyncio_detailed(
 
 
 async def asyncio(
+    upload_id: str,
     *,
     client: AuthenticatedClient | Client,
-    body: AssetBulkRequest,
+    body: UploadActionRequest,
     project_id: str | Unset = UNSET,
-) -> AssetListResponse | ErrorResponse | None:
-    """Read several assets
+) -> ErrorResponse | UploadResponse | None:
+    """Complete an upload
 
-     At most 200. Match the answer by id; its order is not promised.
+     Says that every part has been sent. The server then checks and imports the file.
 
     Args:
+        upload_id (str):
         project_id (str | Unset):
-        body (AssetBulkRequest):
+        body (UploadActionRequest): What to do with an upload.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        AssetListResponse | ErrorResponse
+        ErrorResponse | UploadResponse
     """
 
     return (
         await asyncio_detailed(
+            upload_id=upload_id,
             client=client,
             body=body,
             project_id=project_id,
