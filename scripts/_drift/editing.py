@@ -1,4 +1,4 @@
-"""Edit the settings in the spec's text, and leave every other line as it is. No I/O."""
+"""Edit the settings in the spec's text and its example; other lines stay as they are. No I/O."""
 
 import io
 import warnings
@@ -14,7 +14,7 @@ from _generate.errors import SpecError
 from _generate.settings_table import REQUEST_SCHEMA
 
 from .schema import KEYWORDS, Schema
-from .spec import with_settings
+from .spec import example_of, schemas_of, with_settings
 
 _PATH = ("components", "schemas", REQUEST_SCHEMA, "properties")
 _WHOLE_LINES = 1_000_000
@@ -23,27 +23,27 @@ _WHOLE_LINES = 1_000_000
 def edited(text: str, wanted: Mapping[str, Schema | None]) -> str:
     """The spec's text with these settings revised, added at the end, or (None) removed.
 
-    Only the blocks of these settings are written anew, with their comments: ruamel.yaml would
-    rewrite the spaces within `{ }` all over the file. Raises SpecError if that cannot be done.
+    The example of a request follows. Only the blocks of these settings are written anew, with
+    their comments: ruamel.yaml would rewrite the spaces within `{ }` all over the file. Raises
+    SpecError if that cannot be done.
     """
     root = _yaml().load(text)
-    schemas = root
-    for key in _PATH:
-        schemas = schemas[key]
+    schemas: Any = schemas_of(root)
+    example: Any = example_of(root)
+    shown = example_of(with_settings(root, wanted))
     lines = text.splitlines(keepends=True)
-    spans = _spans(schemas, lines)
-    end = max(stop for _, stop in spans.values())
-    edits: list[tuple[int, int, str]] = []
-    added = ""
-    for name, schema in wanted.items():
-        node = schemas.get(name, CommentedMap())
-        block = "" if schema is None else _block(name, _updated(node, schema))
-        if name in spans:
-            edits.append((*spans[name], block))
-        else:
-            added += block
+    blocks = {
+        name: "" if schema is None else _block(name, _updated(schemas.get(name), schema))
+        for name, schema in wanted.items()
+    }
+    rows = {
+        name: _row(name, shown.get(name), example)
+        for name in wanted
+        if example and not _same(example.get(name), shown.get(name))
+    }
     # From the end, so that line numbers hold.
-    for start, stop, block in sorted([*edits, (end, end, added)], reverse=True):
+    edits = _edits(schemas, blocks, lines) + _edits(example, rows, lines)
+    for start, stop, block in sorted(edits, reverse=True):
         lines[start:stop] = [block]
     made = "".join(lines)
     _check(text, made, wanted)
@@ -56,6 +56,19 @@ def _yaml() -> YAML:
     yaml.width = _WHOLE_LINES
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
+
+
+def _edits(
+    nodes: Any, blocks: Mapping[str, str], lines: Sequence[str]
+) -> list[tuple[int, int, str]]:
+    """First line, the one after the last, and what goes there; what is new goes to the end."""
+    if not blocks:
+        return []
+    spans = _spans(nodes, lines)
+    end = max(stop for _, stop in spans.values())
+    added = "".join(block for name, block in blocks.items() if name not in spans)
+    known = [(*spans[name], block) for name, block in blocks.items() if name in spans]
+    return [*known, (end, end, added)]
 
 
 def _spans(schemas: CommentedMap, lines: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -85,15 +98,17 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
-def _updated(node: CommentedMap, schema: Schema) -> CommentedMap:
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same to YAML, in which true is not 1."""
+    return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _updated(node: CommentedMap | None, schema: Schema) -> CommentedMap:
+    node = CommentedMap() if node is None else node
     for key in [key for key in node if key not in schema]:
         del node[key]
     for key, value in schema.items():
-        if (
-            key in node
-            and node[key] == value
-            and isinstance(node[key], bool) == isinstance(value, bool)
-        ):
+        if key in node and _same(node[key], value):
             continue
         if key in node:
             node[key] = _written(value)
@@ -140,6 +155,16 @@ def _block(name: str, node: CommentedMap) -> str:
     return "".join(lines[: _without_trail(lines, 0, len(lines))])
 
 
+def _row(name: str, value: Any, example: Any) -> str:
+    """The line of the example that gives a setting this value; None: there is no such line."""
+    if value is None:
+        return ""
+    stream = io.StringIO()
+    _yaml().dump({name: _written(value)}, stream)
+    row: str = " " * example.lc.col + stream.getvalue()
+    return row
+
+
 def _check(before: str, after: str, wanted: Mapping[str, Schema | None]) -> None:
     """Raise SpecError unless the new text says exactly what was wanted."""
     safe = YAML(typ="safe")
@@ -150,6 +175,6 @@ def _check(before: str, after: str, wanted: Mapping[str, Schema | None]) -> None
         same = False
     if not same:
         raise SpecError(
-            f"the settings of {REQUEST_SCHEMA} are not written as a block, one keyword a line, so"
-            " they cannot be edited here: edit them by hand"
+            f"the settings of {REQUEST_SCHEMA}, or their example, are not written as a block, one"
+            " keyword a line, so they cannot be edited here: edit them by hand"
         )

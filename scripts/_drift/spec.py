@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-from _generate.settings_table import REQUEST_SCHEMA, read_settings
+from _generate.settings_table import GENERATE_OPERATION, REQUEST_SCHEMA, read_settings
 from scenario_reframe.drift.stated_settings import KnownSetting
 
 ASSET_MARK = {"x-input": "asset"}
@@ -17,17 +17,36 @@ def schemas_of(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def example_of(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The example of a request, empty if there is none.
+
+    As on the vendor's page, each setting that has a default is in it, at that default.
+    """
+    for operations in spec.get("paths", {}).values():
+        operation = operations.get("post", {})
+        if operation.get("operationId") == GENERATE_OPERATION:
+            body = operation["requestBody"]["content"]["application/json"]
+            example: dict[str, Any] = body.get("example", {})
+            return example
+    return {}
+
+
 def with_settings(
     spec: Mapping[str, Any], wanted: Mapping[str, dict[str, Any] | None]
 ) -> dict[str, Any]:
     """A copy of the spec in which these settings have these schemas; None: is removed."""
     copy = deepcopy(dict(spec))
-    schemas = schemas_of(copy)
+    schemas, example = schemas_of(copy), example_of(copy)
     for name, schema in wanted.items():
+        default = None if schema is None else schema.get("default")
         if schema is None:
             del schemas[name]
         else:
             schemas[name] = schema
+        if default is None:
+            example.pop(name, None)
+        else:
+            example[name] = default
     return copy
 
 

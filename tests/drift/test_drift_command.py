@@ -255,6 +255,10 @@ def test_five_changes_are_followed_with_one_command(
     touched = {name for name in before.keys() | after if before.get(name) != after.get(name)}
     assert {name.split("/")[0] for name in touched} == {"spec", "generated", "README.md"}
     assert diff(before[SPEC], after[SPEC]) == [
+        f"- numFrames: {DEFAULTS['numFrames']}",
+        f"+ numFrames: {OTHER_FRAMES}",
+        f"- acceleration: {DEFAULTS['acceleration']}",
+        "+ testMotion: still",
         f"- default: {DEFAULTS['numFrames']}",
         f"+ default: {OTHER_FRAMES}",
         '- enum: [auto, "16:9", "1:1", "9:16"]',

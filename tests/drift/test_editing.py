@@ -120,6 +120,37 @@ def test_a_file_with_windows_line_ends_still_says_what_is_wanted() -> None:
     )
 
 
+EXAMPLE = """\
+paths:
+  /x:
+    post:
+      operationId: generateReframe
+      requestBody:
+        content:
+          application/json:
+            example:
+              first: 5   # as on the page
+              third: a
+  /y: {}
+components:
+"""
+
+
+def test_the_example_of_a_request_has_the_defaults() -> None:
+    """One is new, one is another, one is gone; what has none and what is not edited stay."""
+    text = TEXT.replace(TEXT[: TEXT.index("  schemas:")], EXAMPLE)
+    wanted = {
+        "first": {"type": "integer", "default": True, "description": "D."},
+        "third": None,
+        "fourth": {"type": "string", "default": "16:9", "description": "D."},
+        "fifth": {"type": "string", "description": "D."},
+    }
+    shown = '              first: true\n              fourth: "16:9"\n'
+    head = EXAMPLE.partition("              first")[0] + shown + "  /y: {}\ncomponents:\n"
+    assert edited(text, wanted).startswith(head + "  schemas:\n")
+    assert edited(text, {"fifth": wanted["fifth"]}).startswith(EXAMPLE)
+
+
 def test_settings_in_braces_are_left_to_a_person() -> None:
     """No edit is made that does not say exactly what is wanted."""
     spec = YAML(typ="safe").load(TEXT)["components"]["schemas"][REQUEST_SCHEMA]["properties"]
