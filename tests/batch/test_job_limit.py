@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from scenario_reframe import RateLimitedError
-from scenario_reframe.batch.job_limit import FIRST, MOST, Limit
+from scenario_reframe.batch.job_limit import FIRST, MOST, JobLimit
 from scenario_reframe.batch.slots import Slots
 from scenario_reframe.ledger.interface import NoSlotError
 from scenario_reframe.timing import Timing
@@ -14,25 +14,25 @@ from scenario_reframe.timing import Timing
 NOW = 1000.0
 
 
-def limited(named: int | None = None, wished: float | None = None) -> RateLimitedError:
+def limited(named: int | None = None, requested: float | None = None) -> RateLimitedError:
     """A 429, with what it may name."""
     error = RateLimitedError(
         "too many", status_code=429, reason="too many", request_id=None, body={"details": {}}
     )
-    error.limit, error.retry_after = named, wished
+    error.limit, error.retry_after = named, requested
     return error
 
 
-def server(most: int, limit: Limit, clock: float, *, names: bool = True, others: int = 0) -> int:
+def server(most: int, limit: JobLimit, clock: float, *, names: bool = True, others: int = 0) -> int:
     """Fill every slot that the limit gives, as long as the server takes jobs: how many run."""
     running = 0
     while limit.pause(running, clock) == 0.0:
         running += 1
         if running + others > most:
             running -= 1
-            limit.refused(running, clock, named=most if names else None, wished=None)
+            limit.refused(running, clock, named=most if names else None, requested=None)
         else:
-            limit.taken(clock)
+            limit.accepted(clock)
     return running
 
 
@@ -40,15 +40,15 @@ def server(most: int, limit: Limit, clock: float, *, names: bool = True, others:
 @pytest.mark.parametrize("most", [1, 3, 4, 17, MOST])
 def test_limit_is_found_with_one_refusal(most: int, names: bool) -> None:
     """It begins with four, grows with each job that is taken, and stops where the server does."""
-    limit = Limit()
-    assert limit.now == FIRST
+    limit = JobLimit()
+    assert limit.current == FIRST
     assert server(most, limit, NOW) == most
-    assert limit.now == most
+    assert limit.current == most
 
 
 def test_nothing_more_is_sent_while_as_many_run_as_may() -> None:
     """It waits for one of ours to end: no pause is named."""
-    limit = Limit(now=3)
+    limit = JobLimit(current=3)
     assert limit.pause(2, NOW) == 0.0
     assert limit.pause(3, NOW) is None
     assert limit.pause(7, NOW) is None
@@ -56,59 +56,59 @@ def test_nothing_more_is_sent_while_as_many_run_as_may() -> None:
 
 def test_limit_creeps_up_again_one_for_as_many_jobs_as_it_allows() -> None:
     """After a refusal that named no limit."""
-    limit = Limit(now=8)
-    limit.refused(4, NOW, named=None, wished=None)
+    limit = JobLimit(current=8)
+    limit.refused(4, NOW, named=None, requested=None)
     found = []
     for _ in range(20):
-        limit.taken(NOW)
-        found.append(limit.now)
+        limit.accepted(NOW)
+        found.append(limit.current)
     assert found == [4, 4, 4, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7]
 
 
 def test_named_limit_holds_for_minutes_and_is_then_tried_again() -> None:
     """A plan may have grown."""
-    limit = Limit(now=8)
-    limit.refused(1, NOW, named=3, wished=None)
+    limit = JobLimit(current=8)
+    limit.refused(1, NOW, named=3, requested=None)
     for _ in range(50):
-        limit.taken(NOW + 299)
-    assert limit.now == 3
+        limit.accepted(NOW + 299)
+    assert limit.current == 3
     for _ in range(3):
-        limit.taken(NOW + 301)
-    assert limit.now == 4
+        limit.accepted(NOW + 301)
+    assert limit.current == 4
 
 
 def test_callers_number_is_never_passed() -> None:
     """It is begun with, and come back to."""
-    limit = Limit.of(5)
-    assert (limit.now, limit.most) == (5, 5)
-    limit.refused(2, NOW, named=50, wished=None)
-    assert limit.now == 2
+    limit = JobLimit.of(5)
+    assert (limit.current, limit.most) == (5, 5)
+    limit.refused(2, NOW, named=50, requested=None)
+    assert limit.current == 2
     for _ in range(100):
-        limit.taken(NOW)
-    assert limit.now == 5
+        limit.accepted(NOW)
+    assert limit.current == 5
 
 
 def test_pauses_grow_while_others_hold_every_slot() -> None:
     """None of ours runs that could end; one that is taken begins anew."""
-    limit, clock, pauses = Limit(), NOW, []
+    limit, clock, pauses = JobLimit(), NOW, []
     for _ in range(8):
-        limit.refused(0, clock, named=3, wished=None)
+        limit.refused(0, clock, named=3, requested=None)
         pause = limit.pause(0, clock)
         assert pause is not None
         pauses.append(pause)
         clock += pause
         assert limit.pause(0, clock) == 0.0
     assert pauses == [1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 30.0, 30.0]
-    limit.taken(clock)
-    limit.refused(0, clock, named=3, wished=None)
+    limit.accepted(clock)
+    limit.refused(0, clock, named=3, requested=None)
     assert limit.pause(0, clock) == 1.0
 
 
 def test_wished_pause_is_kept_whatever_runs() -> None:
     """The server asked for it; a shorter one does not end it."""
-    limit = Limit(now=8)
-    limit.refused(4, NOW, named=None, wished=20.0)
-    limit.refused(3, NOW, named=None, wished=2.0)
+    limit = JobLimit(current=8)
+    limit.refused(4, NOW, named=None, requested=20.0)
+    limit.refused(3, NOW, named=None, requested=2.0)
     assert limit.pause(0, NOW) == 20.0
     assert limit.pause(0, NOW + 20.0) == 0.0
 
@@ -116,16 +116,16 @@ def test_wished_pause_is_kept_whatever_runs() -> None:
 @pytest.mark.parametrize("named", [0, -1, None])
 def test_one_may_always_be_tried(named: int | None) -> None:
     """A server that names no sensible limit stops nothing for good."""
-    limit = Limit()
-    limit.refused(0, NOW, named=named, wished=None)
-    assert limit.now == 1
+    limit = JobLimit()
+    limit.refused(0, NOW, named=named, requested=None)
+    assert limit.current == 1
     assert limit.pause(0, NOW + 60) == 0.0
 
 
 # --- slots ---------------------------------------------------------------------------------------
 
 
-def run(work: Callable[[Slots], object], limit: Limit) -> None:
+def run(work: Callable[[Slots], object], limit: JobLimit) -> None:
     """Run something with slots of a clock that stands still."""
     timing = Timing(clock=lambda: NOW)
 
@@ -137,13 +137,13 @@ def run(work: Callable[[Slots], object], limit: Limit) -> None:
 
 def leave(slots: Slots) -> None:
     """A job ends."""
-    slots.leave()
+    slots.release()
 
 
 def refuse(slots: Slots) -> None:
     """The server refuses one while another runs, and names a limit that allows two."""
     slots.refused(limited(named=2))
-    slots.taken()
+    slots.accepted()
 
 
 def hold(slots: Slots) -> None:
@@ -165,9 +165,9 @@ def test_slot_that_is_given_back_goes_to_one_who_waits(
     """By a job's end and by a refusal; at once, unless it is the ledger's others who hold it."""
 
     async def work(slots: Slots) -> None:
-        await slots.enter()
-        await slots.enter()
-        waiting = asyncio.create_task(slots.enter())
+        await slots.acquire()
+        await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
         await turns(5)
         assert not waiting.done()
         end(slots)
@@ -176,7 +176,7 @@ def test_slot_that_is_given_back_goes_to_one_who_waits(
         assert slots.running == 1 + entered
         waiting.cancel()
 
-    run(work, Limit(most=2, now=2))
+    run(work, JobLimit(most=2, current=2))
 
 
 @pytest.mark.parametrize("between", range(6))
@@ -184,10 +184,10 @@ def test_cancelled_waiter_takes_no_slot(between: int) -> None:
     """Even if one is given back at about the same time: then it has it, or it has not."""
 
     async def work(slots: Slots) -> None:
-        await slots.enter()
-        waiting = asyncio.create_task(slots.enter())
+        await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
         await turns(3)
-        slots.leave()
+        slots.release()
         await turns(between)
         had_it = waiting.done()
         waiting.cancel()
@@ -195,23 +195,23 @@ def test_cancelled_waiter_takes_no_slot(between: int) -> None:
         assert isinstance(outcome, asyncio.CancelledError) is not had_it
         assert slots.running == had_it
 
-    run(work, Limit(most=1, now=1))
+    run(work, JobLimit(most=1, current=1))
 
 
 def test_closed_slots_let_nobody_in() -> None:
     """A run that is stopped buys no more, though a job ends."""
 
     async def work(slots: Slots) -> None:
-        await slots.enter()
-        waiting = asyncio.create_task(slots.enter())
+        await slots.acquire()
+        waiting = asyncio.create_task(slots.acquire())
         await turns(3)
         slots.close()
-        slots.leave()
+        slots.release()
         await turns(5)
         assert (waiting.done(), slots.running) == (False, 0)
         waiting.cancel()
 
-    run(work, Limit(most=1, now=1))
+    run(work, JobLimit(most=1, current=1))
 
 
 def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
@@ -219,13 +219,13 @@ def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
 
     async def work(slots: Slots) -> None:
         for _ in range(3):
-            slots.hold()
-        waiting = asyncio.create_task(slots.enter())
+            slots.occupy()
+        waiting = asyncio.create_task(slots.acquire())
         for left in (2, 1):
-            slots.leave()
+            slots.release()
             await turns(5)
             assert (slots.running, waiting.done()) == (left, False)
-        slots.leave()
+        slots.release()
         await waiting
 
-    run(work, Limit(most=1, now=1))
+    run(work, JobLimit(most=1, current=1))

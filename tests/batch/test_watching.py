@@ -14,9 +14,9 @@ from scenario_reframe import (
     WaitTimeoutError,
 )
 from scenario_reframe.batch.watching import (
-    ASKED_PER_SWEEP,
     MOST_PAGES,
-    Waiting,
+    READ_PER_SWEEP,
+    WatchList,
     watch,
 )
 from scenario_reframe.flow.steps import NoReply, Pull, Push, Reply, Send
@@ -93,12 +93,12 @@ class Watch:
     """What those who wait were told."""
 
     server: Server
-    waiting: Waiting = field(init=False)
+    waiting: WatchList = field(init=False)
     told: dict[str, list[Job | ReframeError]] = field(factory=dict)
     updates: list[Job] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self.waiting = Waiting(self.server.stepper.timing)
+        self.waiting = WatchList(self.server.stepper.timing)
 
     def add(self, *jobs: Job) -> None:
         """Wait for some jobs."""
@@ -208,7 +208,7 @@ def test_what_the_list_does_not_show_is_asked_for(server: Server, watched: Watch
     run = 0
     for request in server.stepper.requests:
         run = 0 if request.path == "/jobs" else run + 1
-        assert run <= ASKED_PER_SWEEP
+        assert run <= READ_PER_SWEEP
 
 
 def test_list_that_fails_for_a_while_is_survived(server: Server, watched: Watch) -> None:

@@ -121,10 +121,10 @@ LEDGERS: list[Case] = [
         ("text.mp4/ledger.db", "cannot be written"),
         ("/proc/nowhere/ledger.db", "cannot be written"),
         ("folder", "cannot be written"),
-        ("corrupt.db", "no ledger, or is damaged"),
+        ("corrupt.db", "not a ledger, or is damaged"),
         ("newer.db", "version 99"),
         ("mysql://user:hidden@127.0.0.1/db", "ledger"),
-        ("sqlite://", "no place"),
+        ("sqlite://", "this kind of URL is not allowed"),
         ("locked.db", "locked"),
     )
 ]

@@ -28,6 +28,7 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UploadError,
 )
+from scenario_reframe.batch.items import Status
 from scenario_reframe.cli import main
 from scenario_reframe.cli.batch_summary import Tally
 from scenario_reframe.cli.exit_codes import command_line
@@ -157,7 +158,7 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
         2: "it has 3 cells, and the header has 4",
         3: "video: it is missing",
         4: "empty.mp4 is empty",
-        5: "9-480p.mp4 is the output of more than one",
+        5: "9-480p.mp4 is the output of several items",
         9: "is not inside the folder",
         11: "num_frames: 300 is not allowed; it takes a whole number (int) from 81 to 241",
     }.items():
@@ -190,7 +191,7 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
         (["clips", "--each", "num-frames=5"], "--each num_frames: 5 is not allowed"),
         (["clips", "--concurrency", "0"], "concurrency: 0 is not allowed"),
         (["clips", "--budget", "nan"], "budget: nan is not allowed"),
-        (["clips", "-o", "taken"], "taken/a-reframed.mp4 is there already"),
+        (["clips", "-o", "taken"], "taken/a-reframed.mp4 exists already"),
         (["empty/ratio.csv", *SHAPES], "ratio.csv:2: aspect_ratio: the row gives it, and --each"),
         ([], "SOURCES"),
     ],
@@ -365,7 +366,7 @@ REFUSED = ApiError("no", status_code=400, reason="", request_id=None, body=None)
     ],
 )
 def test_the_exit_code_is_that_of_what_matters_most(
-    ends: list[tuple[str, ReframeError]], code: int
+    ends: list[tuple[Status, ReframeError]], code: int
 ) -> None:
     """What is uncertain, then the first that failed, then what was skipped."""
     tally = Tally(9, has_ledger=True)

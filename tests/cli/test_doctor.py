@@ -435,7 +435,7 @@ def test_unfinished_and_uncertain_entries_are_counted(
         end(ledger, claim, "uncertain")
         claimed(ledger, 2)
         submitted(ledger, 3)
-        ledger.saved("job_3", [])
+        ledger.record_files("job_3", [])
         ledger.close()
     code, checks = examined()
     assert code == 0

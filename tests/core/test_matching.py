@@ -9,7 +9,7 @@ import pytest
 
 from scenario_reframe import Job, LedgerBusyError, Submission, SubmissionUncertainError
 from scenario_reframe.flow.steps import Blocking, Flow, Pause, Reply, Send
-from scenario_reframe.matching import agreement, contradicts, sort_out, twin_of, verdict_on
+from scenario_reframe.matching import agreement, classify, classify_all, contradicts, twin_key
 from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 from scenes import NOON, Scene
@@ -79,14 +79,14 @@ def test_drawn_seed_is_the_identity(form: Any, changed: dict[str, Any], seconds:
     """However the seed is written and the rest is echoed, and whatever the clocks say."""
     submission = drawn()
     found = job(echo(submission, seed=form(submission.seed), **changed), seconds)
-    assert verdict_on(found, submission) == "match"
+    assert classify(found, submission) == "match"
 
 
 def test_another_seed_than_the_drawn_one_is_another_request() -> None:
     """Though all the rest agrees."""
     submission = drawn()
     other = job(echo(submission, seed=(submission.seed + 2**30) % 2**31))
-    assert verdict_on(other, submission) == "other"
+    assert classify(other, submission) == "other"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_another_seed_than_the_drawn_one_is_another_request() -> None:
 def test_job_without_a_seed_that_can_be_read_is_a_candidate(changed: dict[str, Any]) -> None:
     """It could be it."""
     submission = drawn()
-    assert verdict_on(job(echo(submission, **changed)), submission) == "candidate"
+    assert classify(job(echo(submission, **changed)), submission) == "candidate"
 
 
 CONTRADICTIONS: list[dict[str, Any]] = [
@@ -122,13 +122,13 @@ def test_number_boolean_choice_or_asset_that_differs_is_a_contradiction(
     submission = drawn() if whose == "drawn" else given()
     echoed = echo(submission, **changed, **({"seed": ...} if whose == "drawn" else {}))
     assert contradicts(job(echoed), submission)
-    assert verdict_on(job(echoed), submission) == "other"
+    assert classify(job(echoed), submission) == "other"
 
 
 def test_other_seed_of_a_caller_is_a_contradiction() -> None:
     """Also one that differs in the last place, or is text."""
     for seed in (SEED + 2, str(SEED + 2), 0):
-        assert verdict_on(job(echo(given(), seed=seed)), given()) == "other"
+        assert classify(job(echo(given(), seed=seed)), given()) == "other"
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_other_seed_of_a_caller_is_a_contradiction() -> None:
 )
 def test_job_that_agrees_in_everything_is_that_of_a_caller_s_seed(changed: dict[str, Any]) -> None:
     """In every key that was sent, with the server's defaults for the others."""
-    assert verdict_on(job(echo(given(), **changed)), given()) == "match"
-    assert verdict_on(job(echo(given(), **changed), 0.0), given()) == "match"
+    assert classify(job(echo(given(), **changed)), given()) == "match"
+    assert classify(job(echo(given(), **changed), 0.0), given()) == "match"
 
 
 @pytest.mark.parametrize(
@@ -173,42 +173,42 @@ def test_job_that_agrees_in_part_is_a_candidate_for_a_caller_s_seed(
     changed: dict[str, Any],
 ) -> None:
     """A key that is missing, rewritten, or not asked for: another run's could look like it."""
-    assert verdict_on(job(echo(given(), **changed)), given()) == "candidate"
+    assert classify(job(echo(given(), **changed)), given()) == "candidate"
 
 
 @pytest.mark.parametrize("seconds", [-0.001, -3600.0, None])
 def test_older_job_of_a_caller_s_seed_is_a_candidate(seconds: float | None) -> None:
     """An earlier run may have been the same."""
-    assert verdict_on(job(echo(given()), seconds), given()) == "candidate"
+    assert classify(job(echo(given()), seconds), given()) == "candidate"
 
 
 def test_no_job_is_that_of_a_caller_s_seed_if_the_server_s_time_is_not_known() -> None:
     """Then none is known to be new."""
     timeless = new_submission({"seed": SEED, **SENT}, "t", None, None)
-    assert verdict_on(job(echo(timeless)), timeless) == "candidate"
+    assert classify(job(echo(timeless)), timeless) == "candidate"
 
 
 def test_submission_without_a_video_does_not_take_a_job_that_has_one() -> None:
     """The same with a video of its own may be another's."""
     sent = {"seed": SEED, "numFrames": 100}
     submission = new_submission(sent, "t", None, NOON)
-    assert verdict_on(job(sent), submission) == "match"
-    assert verdict_on(job({**sent, "videoUrl": "asset_in"}), submission) == "candidate"
+    assert classify(job(sent), submission) == "match"
+    assert classify(job({**sent, "videoUrl": "asset_in"}), submission) == "candidate"
 
 
 def test_callers_seed_alone_is_no_match() -> None:
     """A server that shows nothing but the seed would show another's job like this, too."""
     submission = new_submission({"seed": SEED}, "t", None, NOON)
-    assert verdict_on(job({"seed": SEED}), submission) == "candidate"
+    assert classify(job({"seed": SEED}), submission) == "candidate"
 
 
 @pytest.mark.parametrize("kind", ["upload", "assets-download", 5])
 def test_job_of_another_kind_is_another_request(kind: Any) -> None:
     """Only custom jobs count; one without a kind may be custom."""
     for submission in (drawn(), given()):
-        assert verdict_on(job(echo(submission), jobType=kind), submission) == "other"
+        assert classify(job(echo(submission), jobType=kind), submission) == "other"
         for custom in ({"jobType": "custom"}, {"jobType": None}, {}):
-            assert verdict_on(job(echo(submission), **custom), submission) == "match"
+            assert classify(job(echo(submission), **custom), submission) == "match"
 
 
 def test_jobs_are_sorted_out() -> None:
@@ -216,7 +216,7 @@ def test_jobs_are_sorted_out() -> None:
     submission = drawn()
     other = job(echo(submission, seed=-1))
     match, candidate = job(echo(submission)), job(echo(submission, seed=...))
-    found = sort_out([candidate, other, match, candidate], submission)
+    found = classify_all([candidate, other, match, candidate], submission)
     assert found.matches == (match,)
     assert found.candidates == (candidate, candidate)
 
@@ -263,19 +263,19 @@ UNLIKE: list[tuple[dict[str, Any], str | None]] = [
 
 def test_twins_are_requests_that_no_echo_is_sure_to_tell_apart() -> None:
     """Text does not count, and what is not sent has its default."""
-    assert len({twin_of(settings, "asset_a") for settings in SAME}) == 1
-    assert twin_of({"prompt": "a"}, "asset_a") is None
+    assert len({twin_key(settings, "asset_a") for settings in SAME}) == 1
+    assert twin_key({"prompt": "a"}, "asset_a") is None
 
 
 def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
     """Each echoed as it was sent, the other's is no match."""
     for (settings, asset), (others, others_asset) in permutations(UNLIKE, 2):
-        if twin_of(settings, asset) == twin_of(others, others_asset):
+        if twin_key(settings, asset) == twin_key(others, others_asset):
             continue
         body = {**settings, **({VIDEO_FIELD: asset} if asset else {})}
         echoed = {**others, **({VIDEO_FIELD: others_asset} if others_asset else {})}
-        assert verdict_on(job(echoed), new_submission(body, "t", None, NOON)) != "match"
-    assert len({twin_of(*one) for one in UNLIKE}) >= len(UNLIKE) - 2
+        assert classify(job(echoed), new_submission(body, "t", None, NOON)) != "match"
+    assert len({twin_key(*one) for one in UNLIKE}) >= len(UNLIKE) - 2
 
 
 def first_steps(flow: Flow[Any]) -> Any:

@@ -17,7 +17,7 @@ from scenario_reframe import (
 )
 from scenario_reframe.flow.steps import NoReply, Reply
 from scenario_reframe.ledger.interface import Post
-from scenario_reframe.matching import Found
+from scenario_reframe.matching import LookUpResult
 from scenario_reframe.models import Job
 from scenario_reframe.recovery import MOST_PAGES
 from scenario_reframe.resubmitting import Reading, may_post_again
@@ -223,7 +223,7 @@ def test_look_that_fails_does_not_end_the_looking() -> None:
 
 # --- the second POST ------------------------------------------------------------------------------
 
-STILL = Found()
+STILL = LookUpResult()
 LATER = NOON + timedelta(hours=1)
 
 
@@ -269,10 +269,17 @@ def test_second_post_has_one_rule(
     assert may_post_again(posts, reading, permission, USUAL) is may
 
 
-@pytest.mark.parametrize("found", [Found(matches=(Job(id="a", status="queued"),)),
-                                   Found(candidates=(Job(id="a", status="queued"),))])  # fmt: skip
+@pytest.mark.parametrize(
+    "found",
+    [
+        LookUpResult(matches=(Job(id="a", status="queued"),)),
+        LookUpResult(candidates=(Job(id="a", status="queued"),)),
+    ],
+)
 @pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
-def test_second_post_is_not_sent_past_a_job_that_could_be_it(outcome: str, found: Found) -> None:
+def test_second_post_is_not_sent_past_a_job_that_could_be_it(
+    outcome: str, found: LookUpResult
+) -> None:
     """Whatever was permitted."""
     assert not may_post_again([post(outcome)], Reading(found, 1e9, LATER), 0.0, USUAL)
 

@@ -46,14 +46,14 @@ def test_a_rotated_key_keeps_its_rows(make: Make, path: Path) -> None:
     other = make(project_id=None, api_key="new-key")
     assert not new.is_project_known
     claim = posting(new, 2)
-    new.uploaded("sha256:02", "asset_2")
+    new.record_asset("sha256:02", "asset_2")
     new.learn_project("proj_9")
     assert new.is_project_known
     assert other.is_project_known, "another process learns it from the rows"
     for ledger in (old, new, other, make(project_id="proj_9", api_key="third")):
         assert [entry.target for entry in ledger.entries()] == ["/out/2.mp4", "/out/1.mp4"]
         assert ledger.asset_of("sha256:02") == "asset_2"
-    assert other.made(claim.token, job(2))
+    assert other.record_job(claim.token, job(2))
     assert make(project_id=None, api_key="new-key").is_project_known
     new.learn_project("proj_10")
     assert sql(path, "SELECT project FROM accounts") == [("proj_9",)]
@@ -63,7 +63,7 @@ def test_a_project_is_learnt_from_a_job(make: Make) -> None:
     """Its record names it."""
     ledger = make(project_id=None)
     claim = posting(ledger)
-    assert ledger.made(claim.token, job(raw={"ownerId": "proj_9"}))
+    assert ledger.record_job(claim.token, job(raw={"ownerId": "proj_9"}))
     assert ledger.is_project_known
     assert len(make(project_id="proj_9").entries()) == 1
 
@@ -93,7 +93,7 @@ def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(make: Make, path: 
     runs = [ledger.begin_run(["/out/0.mp4"], 5.0) for ledger in (old, new)]
     runs.append(new.begin_run(["/out/1.mp4"], None))
     for ledger in (old, new):
-        ledger.uploaded("sha256:00", f"asset_{ledger.entries()[0].id}")
+        ledger.record_asset("sha256:00", f"asset_{ledger.entries()[0].id}")
     new.learn_project("proj_1")
     assert len(old.entries()) == 10
     now = sql(path, "SELECT id, key FROM entries ORDER BY id")
@@ -109,7 +109,7 @@ def test_a_job_that_both_of_two_accounts_had_stays_with_one(make: Make, path: Pa
     old, new = make(), make(project_id=None, api_key="new")
     submitted(old, 1)
     claim = posting(new, 2)
-    new.made(claim.token, job(1))
+    new.record_job(claim.token, job(1))
     new.learn_project("proj_1")
     rows = sql(path, "SELECT state, job_id FROM entries ORDER BY id")
     assert rows == [("submitted", "job_1"), ("uncertain", None)]

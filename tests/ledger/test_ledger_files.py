@@ -33,7 +33,7 @@ from scenario_reframe import (
     ConfigurationError,
     ReframeError,
 )
-from scenario_reframe.ledger.interface import Claim, Entry, Terms
+from scenario_reframe.ledger.interface import Claim, Entry, SubmitConditions
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.ledger.tables import VERSION
 from waiting import Clock
@@ -47,11 +47,11 @@ HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
 
 def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
     """All that has happened."""
-    ledger.made(claims[0].token, job(1))
+    ledger.record_job(claims[0].token, job(1))
     facts: list[Callable[[], None]] = [
-        lambda: ledger.seen(job(1, "success")),
-        lambda: ledger.uploaded("sha256:01", "asset_1"),
-        lambda: ledger.saved("job_1", []),
+        lambda: ledger.record_status(job(1, "success")),
+        lambda: ledger.record_asset("sha256:01", "asset_1"),
+        lambda: ledger.record_files("job_1", []),
     ]
     for fact in facts:
         with pytest.raises(ConfigurationError, match="is locked by another program"):
@@ -70,13 +70,13 @@ def test_what_cannot_be_written_now_is_written_later(
     claims = [posting(ledger, number) for number in (1, 2, 3)]
     with locked(path):
         write_all(ledger, claims)
-        assert "is tried again" in caplog.text
+        assert "is tried again later" in caplog.text
     ledger.close() if writes == "close" else ledger.entries()
     rows = sql(path, "SELECT state, job_id, owner IS NULL FROM entries ORDER BY id")
     assert rows == [("done", "job_1", 1), ("claimed", None, 0), ("claimed", None, 0)]
     assert outcomes(path) == ["made", "refused"]
     assert make().asset_of("sha256:01") == "asset_1"
-    ledger.made(claims[1].token, job(2))
+    ledger.record_job(claims[1].token, job(2))
     assert state_of(make(), 2) == "submitted", "even after it was closed"
 
 
@@ -85,7 +85,7 @@ def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
     ledger = make(timing=evolve(SLOW, last_check=0.05))
     claim = claimed(ledger)
     with locked(path), pytest.raises(ConfigurationError, match="is locked by another program"):
-        ledger.open_post(claim, submission(), Terms())
+        ledger.open_post(claim, submission(), SubmitConditions())
     inside, done = threading.Event(), threading.Event()
 
     def long_check(_: Entry | None) -> None:
@@ -96,7 +96,7 @@ def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
         slow = pool.submit(ledger.claim, request(2), long_check)
         assert inside.wait(60)
         with pytest.raises(ConfigurationError, match="is locked"):
-            ledger.open_post(claim, submission(), Terms())
+            ledger.open_post(claim, submission(), SubmitConditions())
         done.set()
         assert isinstance(slow.result(60), Claim)
     assert (outcomes(path), claim.posts) == ([], [])
@@ -107,9 +107,9 @@ def test_a_last_check_that_took_too_long_sends_nothing(make: Make, path: Path) -
     clock = Clock()
     ledger = make(timing=evolve(SLOW, clock=clock))
     claim = claimed(ledger)
-    terms = Terms(check_target=lambda: clock.forward(10))
+    conditions = SubmitConditions(check_target=lambda: clock.forward(10))
     with pytest.raises(ConfigurationError, match="took too long: nothing was submitted"):
-        ledger.open_post(claim, submission(), terms)
+        ledger.open_post(claim, submission(), conditions)
     assert (outcomes(path), claim.posts, state_of(ledger)) == ([], [], "claimed")
 
 
@@ -125,8 +125,8 @@ def test_a_ledger_whose_file_was_removed_sends_nothing(
     if is_replaced:
         make()
     attempts: list[Callable[[], None]] = [
-        lambda: ledger.may_post(claim, Terms()),
-        lambda: ledger.open_post(claim, submission(), Terms()),
+        lambda: ledger.may_post(claim, SubmitConditions()),
+        lambda: ledger.open_post(claim, submission(), SubmitConditions()),
     ]
     for attempt in attempts:
         with pytest.raises(ConfigurationError, match="was removed or replaced while it was in use"):
@@ -190,7 +190,7 @@ def test_a_place_that_cannot_be_written_is_refused(make: Make, tmp_path: Path, w
     """Under a file, in a folder that takes nothing, a folder itself."""
     file = tmp_path / "file"
     file.write_text("here")
-    refused(make, where.format(file=file, folder=tmp_path), "choose another place")
+    refused(make, where.format(file=file, folder=tmp_path), "choose another path")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_what_is_no_place_for_a_ledger_is_refused(make: Make, where: str) -> Non
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(make: Make, path: Path) -> None:
     """Text, a page that is not what it was, a newer version; an empty file is a new ledger."""
     path.write_text("Dear diary, " * 1000)
-    refused(make, path, "is no ledger, or is damaged")
+    refused(make, path, "is not a ledger, or is damaged")
     assert path.read_text() == "Dear diary, " * 1000
     path.write_bytes(b"")
     claimed(make())
@@ -218,7 +218,7 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(make: Make, path: Pa
     refused(make, path, "newer scenario-reframe")
     assert sql(path, "SELECT * FROM sqlite_schema") == before
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
-    refused(make, path, "is no ledger, or is damaged")
+    refused(make, path, "is not a ledger, or is damaged")
 
 
 def test_a_ledger_that_another_program_locks_is_told_so(make: Make, path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, 
     if child == 0:
         found: list[str] = []
         for act in (
-            lambda: ledger.open_post(mine, submission(), Terms()),
+            lambda: ledger.open_post(mine, submission(), SubmitConditions()),
             lambda: ledger.claim(request(1)),
             lambda: end(ledger, sent, "uncertain"),
             lambda: ledger.release(mine, ReframeError("no")),
@@ -293,8 +293,8 @@ def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, 
     busy, unusable = "LedgerBusyError", "ConfigurationError"
     assert json.loads(told.read_text()) == [busy, busy, "ok", "ok", unusable, "ok"]
     assert [state_of(ledger, number) for number in (1, 2, 3)] == ["claimed", "uncertain", "claimed"]
-    ledger.open_post(mine, submission(), Terms())
-    ledger.made(mine.token, job())
+    ledger.open_post(mine, submission(), SubmitConditions())
+    ledger.record_job(mine.token, job())
     assert claimed(make(), 3).fence == 2, "the child has ended"
     assert [entry.state for entry in make().entries()] == ["claimed", "uncertain", "submitted"]
 

@@ -12,7 +12,7 @@ import pytest
 from ledger_rows import BASE, PROJECT, Make, job, sql, submission
 from scenario_reframe import LedgerBusyError
 from scenario_reframe.cli.doctor_ledger import Scope, health
-from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, Terms
+from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, SubmitConditions
 from scenario_reframe.ledger.rows import request_key
 from scenario_reframe.ledger.tables import VERSION
 
@@ -170,9 +170,9 @@ def test_every_state_has_its_counterpart_and_can_be_finished(make: Make, path: P
         if number > 1:
             assert claim.posts[0].submission.body == {"n": number, "a": 1, "seed": number}
         if state in ("claimed", "uncertain"):
-            ledger.open_post(claim, submission(), Terms())
-            ledger.made(claim.token, job(number))
-        ledger.saved(f"job_{number}", [])
+            ledger.open_post(claim, submission(), SubmitConditions())
+            ledger.record_job(claim.token, job(number))
+        ledger.record_files(f"job_{number}", [])
         ledger.release(claim)
     assert {entry.state for entry in ledger.entries()} == {"done", "failed"}
     anew = ledger.claim(request(8))

@@ -25,7 +25,7 @@ from scenario_reframe.ledger.interface import (
     BudgetSpentError,
     Claim,
     NoSlotError,
-    Terms,
+    SubmitConditions,
     TwinOpenError,
 )
 from scenario_reframe.ledger.store import SqlLedger
@@ -40,10 +40,10 @@ def test_a_target_that_is_taken_keeps_the_post_back(make: Make, path: Path) -> N
         raise InvalidInputError("taken")
 
     with pytest.raises(InvalidInputError, match="taken"):
-        ledger.may_post(claim, Terms(check_target=taken))
+        ledger.may_post(claim, SubmitConditions(check_target=taken))
     with pytest.raises(InvalidInputError, match="taken"):
-        ledger.open_post(claim, submission(), Terms(check_target=taken))
-    ledger.may_post(claim, Terms())
+        ledger.open_post(claim, submission(), SubmitConditions(check_target=taken))
+    ledger.may_post(claim, SubmitConditions())
     assert (outcomes(path), state_of(ledger)) == ([], "claimed")
 
 
@@ -63,21 +63,21 @@ def test_two_that_could_not_be_told_apart_are_never_open_at_once(
         end(first, claim, outcome)
     other = claimed(second, 2)
     attempts: list[Callable[[], None]] = [
-        lambda: second.may_post(other, Terms(twin="t")),
-        lambda: second.open_post(other, submission(), Terms(twin="t")),
+        lambda: second.may_post(other, SubmitConditions(twin="t")),
+        lambda: second.open_post(other, submission(), SubmitConditions(twin="t")),
     ]
     for attempt in attempts:
         with pytest.raises(TwinOpenError, match=r"/out/1\.mp4") as caught:
             attempt()
         assert caught.value.is_uncertain is is_uncertain
-    for free in (Terms(twin="u"), Terms()):
+    for free in (SubmitConditions(twin="u"), SubmitConditions()):
         second.may_post(other, free)
     posting(make(project_id="proj_2"), 1, twin="t")
     if outcome != "open":
-        first.open_post(claim, submission(), Terms(twin="t"))
+        first.open_post(claim, submission(), SubmitConditions(twin="t"))
     sql(path, "UPDATE entries SET lease_until = 1 WHERE id = 1")
     with pytest.raises(TwinOpenError) as caught:
-        second.open_post(other, submission(), Terms(twin="t"))
+        second.open_post(other, submission(), SubmitConditions(twin="t"))
     assert caught.value.is_uncertain, "its owner is gone: waiting does not help"
 
 
@@ -88,7 +88,7 @@ def test_a_twin_that_is_settled_stands_in_nobodys_way(make: Make, path: Path, ho
     claim = posting(ledger, 1, twin="t")
     end(ledger, claim, "uncertain")
     if how == "made":
-        ledger.made(claim.token, job(1))
+        ledger.record_job(claim.token, job(1))
     elif how == "refused":
         end(ledger, claim, "refused")
     else:
@@ -107,27 +107,27 @@ def test_slots_are_counted_over_all_processes(make: Make) -> None:
     submitted(second, 3)
     claim = claimed(second, 4)
     with pytest.raises(NoSlotError) as caught:
-        second.open_post(claim, submission(), Terms(slots=3))
+        second.open_post(claim, submission(), SubmitConditions(slots=3))
     assert sorted(caught.value.jobs) == ["job_1", "job_3"]
     assert (state_of(second, 4), claim.posts) == ("claimed", [])
-    second.open_post(claim, submission(), Terms(slots=4))
+    second.open_post(claim, submission(), SubmitConditions(slots=4))
     end(second, claim, "uncertain")
-    second.open_post(claim, submission(), Terms(slots=4))
+    second.open_post(claim, submission(), SubmitConditions(slots=4))
 
 
 def success(ledger: SqlLedger, _: Claim) -> None:
     """Somebody sees that it is done."""
-    ledger.seen(job(1, "success"))
+    ledger.record_status(job(1, "success"))
 
 
 def failure(ledger: SqlLedger, _: Claim) -> None:
     """That it failed."""
-    ledger.seen(job(1, "failure"))
+    ledger.record_status(job(1, "failure"))
 
 
 def files(ledger: SqlLedger, _: Claim) -> None:
     """Its results are saved."""
-    ledger.saved("job_1", [])
+    ledger.record_files("job_1", [])
 
 
 @pytest.mark.parametrize("ended", [success, failure, files])
@@ -138,9 +138,9 @@ def test_a_job_that_ended_gives_its_slot_back(
     dead, living = make(), make()
     claim, waiting = submitted(dead, 1), claimed(living, 2)
     with pytest.raises(NoSlotError):
-        living.may_post(waiting, Terms(slots=1))
+        living.may_post(waiting, SubmitConditions(slots=1))
     ended(living, claim)
-    living.open_post(waiting, submission(), Terms(slots=1))
+    living.open_post(waiting, submission(), SubmitConditions(slots=1))
 
 
 @pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
@@ -170,13 +170,13 @@ def test_what_cannot_run_any_more_holds_no_slot(
     ledger = make()
     claim = claimed(ledger, 2)
     if is_free:
-        ledger.open_post(claim, submission(), Terms(slots=1))
+        ledger.open_post(claim, submission(), SubmitConditions(slots=1))
         return
     with pytest.raises(NoSlotError):
-        ledger.may_post(claim, Terms(slots=1))
+        ledger.may_post(claim, SubmitConditions(slots=1))
     sql(path, "UPDATE entries SET state = 'submitted' WHERE id = 1")
     sql(path, "UPDATE posts SET opened_at = opened_at - 3601")
-    ledger.may_post(claim, Terms(slots=1))
+    ledger.may_post(claim, SubmitConditions(slots=1))
 
 
 def test_no_slot_leaves_an_uncertain_entry_uncertain(make: Make) -> None:
@@ -186,7 +186,7 @@ def test_no_slot_leaves_an_uncertain_entry_uncertain(make: Make) -> None:
     end(ledger, claim, "uncertain")
     submitted(ledger, 2)
     with pytest.raises(NoSlotError) as caught:
-        ledger.open_post(claim, submission(), Terms(slots=1))
+        ledger.open_post(claim, submission(), SubmitConditions(slots=1))
     ledger.release(claim, caught.value)
     assert state_of(ledger, 1) == "uncertain"
 
@@ -196,7 +196,7 @@ def test_many_threads_do_not_pass_slots_or_budget(make: Make, path: Path) -> Non
     made = [make() for _ in range(4)]
     run = made[0].begin_run([f"/out/{number}.mp4" for number in range(20)], 0.7)
 
-    def one(number: int, terms: Terms) -> bool:
+    def one(number: int, terms: SubmitConditions) -> bool:
         ledger = made[number % 4]
         claim = claimed(ledger, number, run=run)
         try:
@@ -206,12 +206,14 @@ def test_many_threads_do_not_pass_slots_or_budget(make: Make, path: Path) -> Non
         return True
 
     with ThreadPoolExecutor(20) as pool:
-        assert sum(pool.map(lambda number: one(number, Terms(slots=5)), range(20))) == 5
+        assert sum(pool.map(lambda number: one(number, SubmitConditions(slots=5)), range(20))) == 5
     sql(path, "DELETE FROM posts")
     sql(path, "DELETE FROM entries")
     with ThreadPoolExecutor(20) as pool:
         # 0.1 seven times is a little more than 0.7.
-        assert sum(pool.map(lambda number: one(number, Terms(price=0.1)), range(20))) == 7
+        assert (
+            sum(pool.map(lambda number: one(number, SubmitConditions(price=0.1)), range(20))) == 7
+        )
     ((reserved,),) = sql(path, "SELECT sum(cost) FROM entries WHERE state = 'posting'")
     assert reserved == pytest.approx(0.7)
 
@@ -229,9 +231,11 @@ def test_a_run_is_its_set_of_targets(make: Make, path: Path) -> None:
     assert second.begin_run(["/out/1.mp4"], None) != run
     claim = claimed(second, 2, run=run)
     sql(path, "UPDATE entries SET run = ?", run)
-    with pytest.raises(BudgetSpentError, match="the budget of 5 creative units does not allow it"):
-        second.open_post(claim, submission(), Terms(price=1.5))
-    second.open_post(claim, submission(), Terms(price=1.0))
+    with pytest.raises(
+        BudgetSpentError, match="the budget of 5 creative units does not allow this item"
+    ):
+        second.open_post(claim, submission(), SubmitConditions(price=1.5))
+    second.open_post(claim, submission(), SubmitConditions(price=1.0))
     with pytest.raises(BudgetSpentError, match="the budget of 5 creative units is spent"):
         first.check_budget(run)
     end(second, claim, "refused")
@@ -256,27 +260,27 @@ def test_what_may_have_been_bought_counts(make: Make, how: Any, spent: bool) -> 
     ledger = make()
     run = ledger.begin_run(["/out/1.mp4", "/out/2.mp4"], 6.0)
     claim = claimed(ledger, 1, run=run)
-    ledger.open_post(claim, submission(), Terms(price=4.0))
+    ledger.open_post(claim, submission(), SubmitConditions(price=4.0))
     if how in ("refused", "deferred", "uncertain"):
         end(ledger, claim, how)
     elif how == "withdrawn":
         ledger.withdraw_post(claim)
     elif how != "open":
-        ledger.made(claim.token, job(1))
+        ledger.record_job(claim.token, job(1))
         assert ledger.entries()[0].cost == 4.0
         if how == "failed":
-            ledger.seen(job(1, "failure"))
+            ledger.record_status(job(1, "failure"))
         elif how == "cheaper":
-            ledger.seen(job(1, "success", cost=3.0))
+            ledger.record_status(job(1, "success", cost=3.0))
     second = claimed(ledger, 2, run=run)
     if spent:
         with pytest.raises(BudgetSpentError):
-            ledger.may_post(second, Terms(price=3.0))
+            ledger.may_post(second, SubmitConditions(price=3.0))
     else:
-        ledger.may_post(second, Terms(price=3.0))
-    ledger.may_post(second, Terms(price=2.0))
+        ledger.may_post(second, SubmitConditions(price=3.0))
+    ledger.may_post(second, SubmitConditions(price=2.0))
     if how in ("deferred", "uncertain"):
-        ledger.may_post(claim, Terms(price=6.0))  # its own price is not counted twice
+        ledger.may_post(claim, SubmitConditions(price=6.0))  # its own price is not counted twice
 
 
 def test_a_job_kept_beside_its_entry_counts(make: Make) -> None:
@@ -285,10 +289,10 @@ def test_a_job_kept_beside_its_entry_counts(make: Make) -> None:
     run = ledger.begin_run(["/out/1.mp4"], 6.0)
     found = ledger.claim(request(1), run=run)
     assert isinstance(found, Claim)
-    ledger.open_post(found, submission(), Terms(price=4.0))
-    ledger.made(found.token, job(1))
+    ledger.open_post(found, submission(), SubmitConditions(price=4.0))
+    ledger.record_job(found.token, job(1))
     ledger.check_budget(run)
-    ledger.made(found.token, job(2))
+    ledger.record_job(found.token, job(2))
     with pytest.raises(BudgetSpentError):
         ledger.check_budget(run)
 
@@ -298,5 +302,5 @@ def test_without_a_budget_or_a_price_nothing_is_held_back(make: Make) -> None:
     ledger = make()
     run = ledger.begin_run(["/out/1.mp4"], None)
     ledger.check_budget(run)
-    ledger.may_post(claimed(ledger, 1, run=run), Terms(price=1e9))
-    ledger.may_post(claimed(ledger, 2), Terms(price=1e9))
+    ledger.may_post(claimed(ledger, 1, run=run), SubmitConditions(price=1e9))
+    ledger.may_post(claimed(ledger, 2), SubmitConditions(price=1e9))

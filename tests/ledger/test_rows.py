@@ -37,7 +37,7 @@ from scenario_reframe import (
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.ledger.interface import Claim, Entry, Ledger, Post, Terms
+from scenario_reframe.ledger.interface import Claim, Entry, Ledger, Post, SubmitConditions
 from waiting import Clock, until
 
 # --- entries ---------------------------------------------------------------------------------
@@ -53,19 +53,19 @@ def test_a_request_goes_through_its_states_to_done(make: Make, tmp_path: Path) -
     assert (entry.state, entry.source, entry.content) == ("claimed", "/clips/1.mp4", "sha256:01")
     assert (entry.settings, entry.target, entry.seed) == ({"n": 1}, "/out/1.mp4", None)
     assert abs(entry.created_at - time.time()) < 60
-    ledger.open_post(claim, submission(7), Terms())
+    ledger.open_post(claim, submission(7), SubmitConditions())
     assert (state_of(other), other.entries()[0].seed) == ("posting", 7)
-    assert ledger.made(claim.token, job(cost=4.0))
+    assert ledger.record_job(claim.token, job(cost=4.0))
     assert (state_of(other), other.entries()[0].cost) == ("submitted", 4.0)
-    as_protocol.seen(job(status="in-progress"))
+    as_protocol.record_status(job(status="in-progress"))
     assert state_of(other) == "submitted"
-    ledger.seen(job(status="success", asset_ids=("asset_9",)))
+    ledger.record_status(job(status="success", asset_ids=("asset_9",)))
     assert (state_of(other), other.entries()[0].asset_ids) == ("ready", ("asset_9",))
-    ledger.saved("job_1", [file])
+    ledger.record_files("job_1", [file])
     (entry,) = other.entries()
     assert (entry.state, [*entry.files], entry.cost) == ("done", [str(file)], 4.0)
     assert entry.files[str(file)] == hashlib.sha256(b"video").hexdigest()
-    ledger.seen(job(status="failure"))
+    ledger.record_status(job(status="failure"))
     assert other.entries(unfinished=True) == []
     found = other.claim(request())
     assert found == entry, "a finished request is not bought again"
@@ -78,9 +78,9 @@ def test_a_request_whose_job_failed_is_begun_anew(make: Make, status: str) -> No
     for key in (False, True):
         claim = ledger.claim(request(int(key), is_callers_key=key))
         assert isinstance(claim, Claim)
-        ledger.open_post(claim, submission(), Terms())
-        ledger.made(claim.token, job(int(key)))
-        ledger.seen(job(int(key), status, error="see https://s.test/x?Signature=1"))
+        ledger.open_post(claim, submission(), SubmitConditions())
+        ledger.record_job(claim.token, job(int(key)))
+        ledger.record_status(job(int(key), status, error="see https://s.test/x?Signature=1"))
         ledger.release(claim)
     assert {entry.error for entry in ledger.entries()} == {"see https://s.test/x"}
     assert claimed(ledger, 0).entry.id == 3
@@ -96,21 +96,21 @@ def test_an_unfinished_request_is_claimed_and_not_begun_again(make: Make) -> Non
     sent = submission(7, is_seed_drawn=True, server_time=server)
 
     def refused(claim: Claim) -> None:
-        ledger.open_post(claim, sent, Terms())
+        ledger.open_post(claim, sent, SubmitConditions())
         end(ledger, claim, "refused")
 
     def lost(claim: Claim) -> None:
-        ledger.open_post(claim, sent, Terms())
+        ledger.open_post(claim, sent, SubmitConditions())
         claim.posts[-1].server_ended = server
         end(ledger, claim, "uncertain")
 
     steps: list[tuple[Callable[[Claim], Any], str]] = [
         (lambda _: None, "claimed"),
         (refused, "claimed"),
-        (lambda claim: ledger.open_post(claim, sent, Terms()), "uncertain"),
+        (lambda claim: ledger.open_post(claim, sent, SubmitConditions()), "uncertain"),
         (lost, "uncertain"),
-        (lambda claim: ledger.made(claim.token, job()), "submitted"),
-        (lambda _: ledger.seen(job(status="success")), "ready"),
+        (lambda claim: ledger.record_job(claim.token, job()), "submitted"),
+        (lambda _: ledger.record_status(job(status="success")), "ready"),
     ]
     claim = claimed(ledger)
     for step, state in steps:
@@ -144,7 +144,7 @@ def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
             ledger.claim(request(), check)
         ledger.release(submitted(ledger) if asked == [None, "new"] else claimed(ledger))
         if len(asked) == 2:
-            ledger.saved("job_1", [])
+            ledger.record_files("job_1", [])
             with pytest.raises(InvalidInputError, match="taken"):
                 ledger.claim(request(), check)
             break
@@ -207,7 +207,7 @@ def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
     ledger = make()
     claim = claimed(ledger)
     if outcome is not None:
-        ledger.open_post(claim, submission(), Terms())
+        ledger.open_post(claim, submission(), SubmitConditions())
     if outcome not in (None, "open"):
         end(ledger, claim, outcome)
     ledger.release(claim, error)
@@ -250,8 +250,8 @@ def test_names_that_are_no_utf8_are_kept(make: Make) -> None:
     assert [entry.source for entry in ledger.with_targets(places)] == places
     assert make().begin_run(places[::-1], None) == run
     with pytest.raises(ConfigurationError):
-        ledger.uploaded("sha256:01", "asset_\ud800")
-    ledger.uploaded("sha256:01", "asset_1")
+        ledger.record_asset("sha256:01", "asset_\ud800")
+    ledger.record_asset("sha256:01", "asset_1")
     assert ledger.asset_of("sha256:01") == "asset_1", "it stands in nobody's way"
 
 
@@ -259,12 +259,12 @@ def test_uploads_are_kept_replaced_and_forgotten(make: Make) -> None:
     """By content, and apart for every account."""
     one, other = make(), make(project_id="proj_2")
     assert one.asset_of("sha256:00") is None
-    one.sent("sha256:00", "upload_1")
+    one.record_upload("sha256:00", "upload_1")
     assert (one.asset_of("sha256:00"), one.upload_of("sha256:00")) == (None, "upload_1")
-    one.uploaded("sha256:00", "asset_1")
+    one.record_asset("sha256:00", "asset_1")
     assert (one.asset_of("sha256:00"), one.upload_of("sha256:00")) == ("asset_1", None)
     assert other.asset_of("sha256:00") is None
-    other.uploaded("sha256:00", "asset_3")
+    other.record_asset("sha256:00", "asset_3")
     one.forget_upload("sha256:00")
     assert (one.asset_of("sha256:00"), other.asset_of("sha256:00")) == (None, "asset_3")
 
@@ -327,7 +327,7 @@ def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
     slept = make()
     claim = claimed(slept)
     lapse(path)
-    slept.open_post(claim, submission(), Terms())
+    slept.open_post(claim, submission(), SubmitConditions())
     with pytest.raises(LedgerBusyError):
         make().claim(request())
     end(slept, claim, "refused")
@@ -337,7 +337,7 @@ def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
     before = sql(path, "SELECT * FROM entries")
     for attempt in (slept.open_post, lambda *given: slept.may_post(given[0], given[2])):
         with pytest.raises(LedgerBusyError, match="nothing was submitted"):
-            attempt(claim, submission(), Terms())
+            attempt(claim, submission(), SubmitConditions())
     slept.withdraw_post(claim)
     slept.release(claim, ReframeError("no"))
     assert sql(path, "SELECT * FROM entries") == before
@@ -351,7 +351,7 @@ def test_what_was_submitted_is_not_submitted_again(make: Make, path: Path, state
     claim = submitted(ledger)
     sql(path, "UPDATE entries SET state = ?", state)
     with pytest.raises(LedgerBusyError, match="nothing was submitted again"):
-        ledger.open_post(claim, submission(), Terms())
+        ledger.open_post(claim, submission(), SubmitConditions())
     assert outcomes(path) == ["made"]
 
 
@@ -364,10 +364,10 @@ def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
     claim = claimed(ledger)
     ledger.release(claim)
     sql(path, f"UPDATE entries SET {change}")  # noqa: S608
-    with pytest.raises(ConfigurationError, match="is finished, or of another"):
+    with pytest.raises(ConfigurationError, match="is finished, or belongs to another"):
         ledger.reclaim(claim.entry)
     sql(path, "DELETE FROM entries")
-    with pytest.raises(ConfigurationError, match="is finished, or of another"):
+    with pytest.raises(ConfigurationError, match="is finished, or belongs to another"):
         ledger.reclaim(claim.entry)
     assert renewers() == []
 
@@ -400,10 +400,10 @@ def test_a_later_post_hides_nothing_of_an_earlier_one(make: Make, path: Path) ->
     ledger = make()
     claim = claimed(ledger)
     for outcome in ("uncertain", "refused", "deferred"):
-        ledger.open_post(claim, submission(), Terms())
+        ledger.open_post(claim, submission(), SubmitConditions())
         end(ledger, claim, outcome)
         assert state_of(ledger) == "uncertain"
-    ledger.open_post(claim, submission(), Terms())
+    ledger.open_post(claim, submission(), SubmitConditions())
     ledger.withdraw_post(claim)
     assert state_of(ledger) == "uncertain"
     ledger.release(claim, ReframeError("no"))
@@ -419,7 +419,7 @@ def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make: Make, path: Path
     ledger.withdraw_post(claim)
     ledger.withdraw_post(claim)
     assert (outcomes(path), claim.posts, state_of(ledger)) == ([], [], "claimed")
-    ledger.open_post(claim, submission(), Terms())
+    ledger.open_post(claim, submission(), SubmitConditions())
     assert outcomes(path) == ["open"]
 
 
@@ -465,7 +465,7 @@ def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
     end(slept, claim, outcome)
     assert sql(path, "SELECT outcome, overslept FROM posts") == [(outcome, 1)]
     assert state_of(slept) == ("uncertain" if outcome == "uncertain" else "claimed")
-    slept.open_post(claim, submission(), Terms())
+    slept.open_post(claim, submission(), SubmitConditions())
     lapse(path)
     other = claimed(make())
     slept.end_post(claim, Post(submission=submission(), outcome=outcome), "why")
@@ -482,28 +482,28 @@ def test_a_job_is_kept_whoever_has_its_entry(make: Make, path: Path) -> None:
     lapse(path)
     other = make()
     theirs = claimed(other)
-    assert slept.made(claim.token, job())
-    assert slept.made(claim.token, job()), "the same again"
+    assert slept.record_job(claim.token, job())
+    assert slept.record_job(claim.token, job()), "the same again"
     assert (state_of(slept), outcomes(path)) == ("submitted", ["made"])
     assert sql(path, "SELECT job_id FROM posts") == [("job_1",)]
     with pytest.raises(LedgerBusyError, match="as job job_1"):
-        other.open_post(theirs, submission(), Terms())
+        other.open_post(theirs, submission(), SubmitConditions())
 
 
 def test_a_second_job_of_an_entry_is_kept_beside_it(make: Make, path: Path) -> None:
     """What was paid for is on record, even where it should not have been bought."""
     ledger = make()
     claim = submitted(ledger, 1)
-    ledger.saved("job_1", [])
-    assert ledger.made(claim.token, job(2, cost=4.0))
-    assert ledger.made(claim.token, job(2, cost=4.0)), "the same again"
+    ledger.record_files("job_1", [])
+    assert ledger.record_job(claim.token, job(2, cost=4.0))
+    assert ledger.record_job(claim.token, job(2, cost=4.0)), "the same again"
     beside, first = ledger.entries()
     assert (first.job_id, first.state) == ("job_1", "done")
     assert (beside.job_id, beside.state, beside.cost) == ("job_2", "submitted", 4.0)
     assert beside.key == f"{first.key}:job_2"
     again = ledger.reclaim(beside)
     assert again.token != claim.token
-    ledger.saved("job_2", [])
+    ledger.record_files("job_2", [])
     assert [entry.state for entry in ledger.entries()] == ["done", "done"]
 
 
@@ -514,9 +514,9 @@ def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
     ledger = make()
     claim = posting(ledger)
     end(ledger, claim, "uncertain")
-    ledger.open_post(claim, submission(), Terms())
-    ledger.made(claim.token, job(2, cost=4.0))
-    ledger.seen(job(2, "failure", error="no memory"))
+    ledger.open_post(claim, submission(), SubmitConditions())
+    ledger.record_job(claim.token, job(2, cost=4.0))
+    ledger.record_status(job(2, "failure", error="no memory"))
     ledger.release(claim)
     beside, first = ledger.entries()
     assert (beside.job_id, beside.state, beside.error) == ("job_2", "failed", "no memory")
@@ -525,9 +525,9 @@ def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
     assert again.entry.id == first.id
     assert [post.outcome for post in again.posts] == ["uncertain"]
     assert ledger.owned_by_others(again.token, ["job_1", "job_2"]) == {"job_2"}
-    assert ledger.made(again.token, job(1))
+    assert ledger.record_job(again.token, job(1))
     assert sorted(outcomes(path)) == ["made", "made"]
-    ledger.seen(job(1, "failure"))
+    ledger.record_status(job(1, "failure"))
     assert [entry.state for entry in ledger.entries()] == ["failed", "failed"]
     assert claimed(ledger).entry.id not in {beside.id, first.id}
 
@@ -536,11 +536,11 @@ def test_one_job_answers_one_request(make: Make, path: Path) -> None:
     """The second that takes it for its own is told so; other accounts may have the same id."""
     ledger = make()
     first, second = submitted(ledger, 1), posting(ledger, 2)
-    assert not ledger.made(second.token, job(1))
+    assert not ledger.record_job(second.token, job(1))
     assert state_of(ledger, 2) == "posting"
     assert ledger.owned_by_others(second.token, ["job_1", "job_2"]) == {"job_1"}
     assert ledger.owned_by_others(first.token, ["job_1", "job_2"]) == frozenset()
-    assert not ledger.made("of a request that is not on record", job(1))
-    assert ledger.made("of a request that is not on record", job(3))
+    assert not ledger.record_job("of a request that is not on record", job(1))
+    assert ledger.record_job("of a request that is not on record", job(3))
     assert make(project_id="proj_2").owned_by_others("", ["job_1"]) == frozenset()
     assert submitted(make(project_id="proj_2"), 1).token != first.token

@@ -25,7 +25,7 @@ from scenario_reframe.sandbox.faults import answer
 from timings import SOON
 from waiting import until
 
-MOMENTS = ("claim", "open_post", "made", "seen", "saved", "release")
+MOMENTS = ("claim", "open_post", "record_job", "record_status", "record_files", "release")
 """What the ledger is asked to do for a request, in this order."""
 
 PATIENT = evolve(SOON, last_answers=600.0)
@@ -86,7 +86,7 @@ def test_ctrl_c_at_any_write_costs_no_second_job(
     assert made == (moment not in {"claim", "open_post"})
     assert runs.states()[0] == "done"
     assert to is None or whole(to)
-    if moment in {"saved", "release"}:
+    if moment in {"record_files", "release"}:
         assert fetches(runs) == fetched
 
 
@@ -99,7 +99,11 @@ def fetches(runs: Runs) -> int:
     ("call", "moment"),
     [
         *(("reframe", moment) for moment in MOMENTS),
-        *(("submit", moment) for moment in MOMENTS if moment not in {"seen", "saved"}),
+        *(
+            ("submit", moment)
+            for moment in MOMENTS
+            if moment not in {"record_status", "record_files"}
+        ),
     ],
 )
 def test_a_task_that_is_cancelled_at_any_write_costs_no_second_job(

@@ -17,7 +17,7 @@ import ledger_rows as rows
 from batch_sessions import Batches
 from ledger_sessions import BOTH, GENERATE, JOB, LIST, Runs
 from scenario_reframe import AsyncReframeClient, BatchItem, ReframeClient, errors
-from scenario_reframe.ledger.interface import Terms, TwinOpenError
+from scenario_reframe.ledger.interface import SubmitConditions, TwinOpenError
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.recovery import KnownJobs
 from scenario_reframe.run import Options
@@ -142,7 +142,7 @@ def test_a_job_that_went_to_another_entry_leaves_its_post_uncertain(tmp_path: Pa
         rows.submitted(old, 1)
         claim = rows.posting(new, 2)
         rows.end(new, claim, "made")
-        assert new.made(claim.token, rows.job(1))
+        assert new.record_job(claim.token, rows.job(1))
         new.learn_project("proj_1")
         new.release(claim)
         assert rows.outcomes(tmp_path / "ledger.db") == ["made", "uncertain"]
@@ -208,10 +208,10 @@ def test_others_may_come_and_go_while_a_twin_is_released() -> None:
 
         def __eq__(self, other: object) -> bool:
             known.twins.pop("mine", None)
-            known.take_twin(f"place {len(known.twins)}", "another's")
+            known.reserve_twin(f"place {len(known.twins)}", "another's")
             return str.__eq__(self, other)
 
-    known.take_twin("mine", "mine")
+    known.reserve_twin("mine", "mine")
     known.release_twins(Token("mine"))
     assert list(known.twins.values()) == ["another's"]
 
@@ -221,11 +221,11 @@ def test_a_refusal_of_what_was_made_later_stands_in_no_twins_way(tmp_path: Path)
     with closing(rows.open_ledger(tmp_path / "ledger.db")) as ledger:
         claim = rows.posting(ledger, 1, twin="t")
         rows.end(ledger, claim, "deferred")
-        ledger.open_post(claim, rows.submission(), Terms(twin="t"))
+        ledger.open_post(claim, rows.submission(), SubmitConditions(twin="t"))
         with pytest.raises(TwinOpenError):
-            ledger.may_post(rows.claimed(ledger, 2), Terms(twin="t"))
+            ledger.may_post(rows.claimed(ledger, 2), SubmitConditions(twin="t"))
         rows.end(ledger, claim, "made")
-        assert ledger.made(claim.token, rows.job(1))
+        assert ledger.record_job(claim.token, rows.job(1))
         rows.posting(ledger, 3, twin="t")
 
 

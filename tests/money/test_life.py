@@ -173,7 +173,7 @@ def test_the_lease_of_a_forked_child_is_renewed(stage: Scene, start: Callable[..
     run = start(task="fork", args=[str(stage.clip), str(stage.to)], kwargs=dict(SMALL))
     until(lambda: is_waited_for(stage))
     sql(stage.ledger, "UPDATE entries SET lease_until = lease_until - 2000")
-    left = tables.spelled("SELECT lease_until - CLOCK FROM entries WHERE target IS NOT NULL")
+    left = tables.in_dialect("SELECT lease_until - CLOCK FROM entries WHERE target IS NOT NULL")
     until(lambda: sql(stage.ledger, left)[0][0] > 2000)
     stage.sandbox.hold_jobs = False
     run.outcome()

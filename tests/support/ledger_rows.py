@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scenario_reframe import Job, Submission
-from scenario_reframe.ledger.interface import Claim, ClipRequest, Outcome, Terms
+from scenario_reframe.ledger.interface import Claim, ClipRequest, Outcome, SubmitConditions
 from scenario_reframe.ledger.lease import THREAD
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.timing import Timing
@@ -123,10 +123,10 @@ def claimed(ledger: SqlLedger, number: int = 1, *, run: int | None = None) -> Cl
     return found
 
 
-def posting(ledger: SqlLedger, number: int = 1, **terms: Any) -> Claim:
+def posting(ledger: SqlLedger, number: int = 1, **conditions: Any) -> Claim:
     """One whose POST is on its way."""
     claim = claimed(ledger, number)
-    ledger.open_post(claim, submission(number), Terms(**terms))
+    ledger.open_post(claim, submission(number), SubmitConditions(**conditions))
     return claim
 
 
@@ -136,11 +136,11 @@ def end(ledger: SqlLedger, claim: Claim, outcome: Outcome, reason: str = "why") 
     ledger.end_post(claim, claim.posts[-1], reason)
 
 
-def submitted(ledger: SqlLedger, number: int = 1, **terms: Any) -> Claim:
+def submitted(ledger: SqlLedger, number: int = 1, **conditions: Any) -> Claim:
     """One whose job is known."""
-    claim = posting(ledger, number, **terms)
+    claim = posting(ledger, number, **conditions)
     end(ledger, claim, "made")
-    assert ledger.made(claim.token, job(number))
+    assert ledger.record_job(claim.token, job(number))
     return claim
 
 

@@ -44,8 +44,8 @@ def strict_match(patch: pytest.MonkeyPatch) -> None:
         agrees = all(job.input.get(key, value) == value for key, value in submission.body.items())
         return "match" if agrees else "other"
 
-    patch.setattr(matching, "verdict_on", lenient)
-    patch.setattr(submitting, "twin_of", lambda *_: None)
+    patch.setattr(matching, "classify", lenient)
+    patch.setattr(submitting, "twin_key", lambda *_: None)
 
 
 def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
@@ -67,13 +67,15 @@ def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
     def owned(self: recovery.KnownJobs, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.owners) & frozenset(job_ids)
 
-    true = bookkeeping.Records.owned_by_others
+    true = bookkeeping.Bookkeeping.owned_by_others
 
-    def on_record(self: bookkeeping.Records, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
+    def on_record(
+        self: bookkeeping.Bookkeeping, _token: str, job_ids: Sequence[str]
+    ) -> frozenset[str]:
         return true(self, "", job_ids)
 
     patch.setattr(recovery.KnownJobs, "owned_by_others", owned)
-    patch.setattr(bookkeeping.Records, "owned_by_others", on_record)
+    patch.setattr(bookkeeping.Bookkeeping, "owned_by_others", on_record)
 
 
 def refusal_defers(patch: pytest.MonkeyPatch) -> None:

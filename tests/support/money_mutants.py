@@ -66,11 +66,11 @@ def _by_class(
 
 
 _NEW, _PROVEN_BY = submitting.new_submission, submitting.proven_by
-_VERDICT, _MAY = matching.verdict_on, resubmitting.may_post_again
+_VERDICT, _MAY = matching.classify, resubmitting.may_post_again
 
 MUTANTS: dict[str, Mutant] = {
     "a caller's seed counts as drawn": {"submitting.new_submission": _new},
-    "what could be the job is the job": {"matching.verdict_on": _verdict},
+    "what could be the job is the job": {"matching.classify": _verdict},
     "429 proves that no job was made": {"submitting.proven_by": _settling},
     "a proxy's page proves that no job was made": {"submitting.proven_by": _believing},
     "a candidate is no obstacle to a second POST": {"recovery.may_post_again": _blind},

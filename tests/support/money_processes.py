@@ -13,7 +13,7 @@ from attrs import define, field
 from money_rules import LONGEST_POST, Process, Row, Rules, Walk
 from money_server import BEGIN
 from scenario_reframe.api.operations import Operations
-from scenario_reframe.ledger.lease import Leases
+from scenario_reframe.ledger.lease import LeaseRenewer
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.recovery import KnownJobs
@@ -26,7 +26,7 @@ _UNIX_DAY = 2440587.5
 class DeadDatabase:
     """Where a process that was killed writes."""
 
-    def keep(self, _write: object, otherwise: Any) -> Any:
+    def write_now_or_later(self, _write: object, otherwise: Any) -> Any:
         """Nothing."""
         return otherwise
 
@@ -63,7 +63,7 @@ class Processes(Rules):
             patch("scenario_reframe.recovery.datetime", WallClock),
             patch("scenario_reframe.submitting.datetime", WallClock),
             patch("scenario_reframe.submitting.secrets.randbelow", self._draw),
-            patch.object(Leases, "_run", lambda _: None),  # `tick` renews
+            patch.object(LeaseRenewer, "_run", lambda _: None),  # `tick` renews
         ):
             self._stack.enter_context(patched)
         if self.has_ledger:

@@ -516,14 +516,14 @@ def machine_clock(hours: float) -> Iterator[None]:
         def now(cls, _zone: object = None) -> datetime:  # type: ignore[override]
             return datetime.now(UTC) + timedelta(hours=hours)
 
-    true = tables.SPELLED["CLOCK"]
+    true = tables.DIALECT["CLOCK"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(submitting, "datetime", Wrong)
         patch.setattr(recovery, "datetime", Wrong)
-        patch.setitem(tables.SPELLED, "CLOCK", f"({true} + {hours * 3600})")
-        tables.spelled.cache_clear()
+        patch.setitem(tables.DIALECT, "CLOCK", f"({true} + {hours * 3600})")
+        tables.in_dialect.cache_clear()
         yield
-    tables.spelled.cache_clear()
+    tables.in_dialect.cache_clear()
 
 
 def clock_corrected(scene: Scene, hours: float, settings: Settings, *, keeps: bool) -> Ending:

@@ -30,7 +30,7 @@ from .timing import USUAL, Timing
 from .video import VideoSource
 
 if TYPE_CHECKING:
-    from .batch.engine import BatchOrder
+    from .batch.engine import BatchRequest
     from .batch.items import BatchItem, BatchOutcome, EventCallback
 
 
@@ -243,7 +243,7 @@ class ReframeClient(ClientBase):
             )
         yield from self._in_thread(order)
 
-    def _in_thread(self, order: "BatchOrder") -> "Iterator[BatchOutcome]":
+    def _in_thread(self, order: "BatchRequest") -> "Iterator[BatchOutcome]":
         from .batch.sync_iterator import in_thread  # noqa: PLC0415 - only when it is asked for
 
         @asynccontextmanager

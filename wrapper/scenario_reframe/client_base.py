@@ -26,7 +26,7 @@ from .result_paths import Destination
 from .timing import Timing
 
 if TYPE_CHECKING:
-    from .batch.engine import BatchOrder
+    from .batch.engine import BatchRequest
     from .batch.items import BatchItem, BatchOutcome, EventCallback
 
 T = TypeVar("T")
@@ -72,10 +72,10 @@ class ClientBase:
 
     def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
         """The ledger at this place; None for one in memory."""
-        from .ledger.default_path import usual_place  # noqa: PLC0415 - only when it is asked for
+        from .ledger.default_path import default_ledger_path  # noqa: PLC0415 - only when it is asked for
         from .ledger.store import SqlLedger  # noqa: PLC0415
 
-        place = usual_place() if ledger is True else ledger
+        place = default_ledger_path() if ledger is True else ledger
         if ledger is True and place == "none":
             raise ConfigurationError("ledger=True, but SCENARIO_LEDGER says none: name a path")
         return SqlLedger(
@@ -94,7 +94,7 @@ class ClientBase:
 
     @asynccontextmanager
     async def _outcomes(
-        self, order: "BatchOrder", driver: AsyncDriver
+        self, order: "BatchRequest", driver: AsyncDriver
     ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
         """What a batch yields. Without a ledger it has one in memory."""
         from .batch.engine import BatchEngine  # noqa: PLC0415 - only when it is asked for
@@ -117,10 +117,10 @@ class ClientBase:
         budget: float | None,
         resubmit_after: float | None,
         on_event: "EventCallback | None",
-    ) -> "BatchOrder":
-        from .batch.engine import BatchOrder  # noqa: PLC0415 - only when it is asked for
+    ) -> "BatchRequest":
+        from .batch.engine import BatchRequest  # noqa: PLC0415 - only when it is asked for
 
-        return BatchOrder(
+        return BatchRequest(
             items=items,
             to=to,
             concurrency=concurrency,

@@ -1,7 +1,7 @@
-"""Whose job it is, by what the server echoes of its settings. No I/O.
+"""Whether a job belongs to a submission, judged by the settings that the server echoes. No I/O.
 
-A seed that the client drew is the job's identity. A seed that the caller gave is none: other runs
-may have it, so everything else that was sent must agree as well.
+A seed that the client drew identifies the job. A seed that the caller gave does not: other runs
+may use it, so everything else that was sent must agree as well.
 """
 
 import hashlib
@@ -26,46 +26,47 @@ Verdict = Literal["match", "candidate", "other"]
 
 
 @frozen
-class Found:
-    """What the list of jobs says of a submission: jobs that are it, and jobs that could be it."""
+class LookUpResult:
+    """The jobs on the list that are a submission's (`matches`), or could be (`candidates`)."""
 
     matches: tuple[Job, ...] = ()
     candidates: tuple[Job, ...] = ()
 
 
-def sort_out(jobs: Iterable[Job], submission: Submission) -> Found:
-    """Which of these jobs are the submission's, and which could be."""
-    sorted_out = [(verdict_on(job, submission), job) for job in jobs]
-    return Found(
-        matches=tuple(job for verdict, job in sorted_out if verdict == "match"),
-        candidates=tuple(job for verdict, job in sorted_out if verdict == "candidate"),
+def classify_all(jobs: Iterable[Job], submission: Submission) -> LookUpResult:
+    """Sort these jobs into the submission's matches and candidates."""
+    classified = [(classify(job, submission), job) for job in jobs]
+    return LookUpResult(
+        matches=tuple(job for verdict, job in classified if verdict == "match"),
+        candidates=tuple(job for verdict, job in classified if verdict == "candidate"),
     )
 
 
-def verdict_on(job: Job, submission: Submission) -> Verdict:
-    """Whether a job is a submission's, by what the server echoes of its settings."""
+def classify(job: Job, submission: Submission) -> Verdict:
+    """Whether a job is a submission's, could be, or is not."""
     echoed, body = job.input, submission.body
     if not is_custom(job) or contradicts(job, submission):
         return "other"
     if submission.is_seed_drawn:
-        is_it = "seed" in echoed and agreement("seed", submission.seed, echoed["seed"])
-        return "match" if is_it else "candidate"
-    # An echo of the seed alone says nothing of what else was asked for.
+        has_seed = "seed" in echoed and agreement("seed", submission.seed, echoed["seed"])
+        return "match" if has_seed else "candidate"
+    # A seed that agrees proves nothing about the rest of the request.
     agrees = len(body) > 1 and all(
         key in echoed and agreement(key, body[key], echoed[key]) for key in body
     )
-    is_plain = VIDEO_FIELD in body or VIDEO_FIELD not in echoed
-    is_usual = all(
+    has_no_other_video = VIDEO_FIELD in body or VIDEO_FIELD not in echoed
+    has_only_defaults = all(
         _is_default(key, value) for key, value in echoed.items() if key in _ROWS and key not in body
     )
     server_time = submission.server_time
     is_new = server_time is not None and job.created_at is not None
     is_new = is_new and job.created_at >= server_time  # type: ignore[operator]
-    return "match" if agrees and is_plain and is_usual and is_new else "candidate"
+    is_match = agrees and has_no_other_video and has_only_defaults and is_new
+    return "match" if is_match else "candidate"
 
 
 def contradicts(job: Job, submission: Submission) -> bool:
-    """Whether what the server echoes of a job shows that it is another request's."""
+    """Whether the echoed settings prove that the job is another request's."""
     echoed, body = job.input, submission.body
     by_seed = submission.is_seed_drawn and "seed" in echoed
     keys = ["seed"] if by_seed else [*body]
@@ -73,18 +74,18 @@ def contradicts(job: Job, submission: Submission) -> bool:
 
 
 def agreement(key: str, sent: object, echoed: object) -> bool | None:
-    """Whether an echoed value is what was sent, in whatever form; None if that cannot be told.
+    """Whether an echoed value equals the one sent, in whatever form; None if undecidable.
 
-    Numbers may come as text or float32, the video as a URL, and text may be rewritten (a prompt is
-    expanded or trimmed).
+    The server may echo numbers as text or float32, the video as a URL, and rewritten text (a
+    prompt is expanded or trimmed).
     """
     if echoed == sent and isinstance(echoed, bool) == isinstance(sent, bool):
         return True
     if key == VIDEO_FIELD:
         return _same_video(str(sent), echoed)
     if isinstance(sent, bool):
-        told = {"true": True, "false": False}.get(str(echoed).lower(), echoed)
-        return told == sent if isinstance(told, bool) else None
+        flag = {"true": True, "false": False}.get(str(echoed).lower(), echoed)
+        return flag == sent if isinstance(flag, bool) else None
     if isinstance(sent, int | float):
         number = _number(echoed)
         return None if number is None else number in {_number(sent), _float32(sent)}
@@ -92,30 +93,33 @@ def agreement(key: str, sent: object, echoed: object) -> bool | None:
     return False if row is not None and row.choices and isinstance(echoed, str) else None
 
 
-def twin_of(settings: Mapping[str, Any], asset_id: str | None) -> str | None:
-    """Equal for requests whose jobs no echo is sure to tell apart; None if a drawn seed does.
+def twin_key(settings: Mapping[str, Any], asset_id: str | None) -> str | None:
+    """The key that a request shares with its twins; None if it has none, its seed being drawn.
 
-    Text does not count, since it may be rewritten; what is not sent has its default.
+    Twins are requests whose jobs might be indistinguishable on the server's list: the caller gave
+    the same seed, and they differ at most in text, which the server may rewrite.
     """
     if "seed" not in settings:
         return None
-    told = {key: row.default for key, row in _ROWS.items() if row.kind != "string" or row.choices}
-    told |= {key: value for key, value in settings.items() if key in told}
-    plain = [asset_id, *(_plain(told[key]) for key in sorted(told))]
+    shown = {key: row.default for key, row in _ROWS.items() if row.kind != "string" or row.choices}
+    shown |= {key: value for key, value in settings.items() if key in shown}
+    plain = [asset_id, *(_normalized(shown[key]) for key in sorted(shown))]
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def is_custom(job: Job) -> bool:
-    """Whether it is a job of a model like ours, and no upload's."""
+    """Whether it is a model's job, not an upload's; the server names the kind in `jobType`."""
     return (job.raw.get("jobType") or "custom") == "custom"
 
 
 def _is_default(key: str, echoed: object) -> bool:
+    """Whether an echoed value is the spec's default."""
     default = _ROWS[key].default
     return echoed in (None, "") if default is None else bool(agreement(key, default, echoed))
 
 
 def _same_video(sent: str, echoed: object) -> bool | None:
+    """Whether an echo that differs from our asset id, perhaps a URL, is the same video."""
     if is_asset_id(echoed):
         return False
     try:
@@ -125,8 +129,8 @@ def _same_video(sent: str, echoed: object) -> bool | None:
     return True if sent in re.split(r"[/.]", path) else None
 
 
-def _plain(value: object) -> object:
-    """The same for 1 and 1.0."""
+def _normalized(value: object) -> object:
+    """The value, with 1 and 1.0 made the same."""
     return value if isinstance(value, bool | str) else _number(value)
 
 

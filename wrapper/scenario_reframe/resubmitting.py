@@ -1,4 +1,4 @@
-"""May a request be sent a second time: the one rule. No I/O."""
+"""Whether a request may be submitted a second time: the only rule for it. No I/O."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,21 +7,21 @@ from math import inf
 from attrs import frozen
 
 from .ledger.interface import Post
-from .matching import Found
+from .matching import LookUpResult
 from .run import is_open
 from .timing import Timing
 
-_CLOCK_SLACK = 2.0  # seconds; a `Date` has no fractions
+_CLOCK_SLACK = 2.0  # seconds; a `Date` header has no fractions
 
 
 @frozen
 class Reading:
-    """What a reading of the whole list says of a submission.
+    """The result of reading the whole list of jobs for a submission.
 
-    `began`: when, by this process's clock, in seconds. `server_time`: as it was last named.
+    `began`: when it began, in seconds of `Timing.clock`. `server_time`: the server's latest `Date`.
     """
 
-    found: Found
+    found: LookUpResult
     began: float
     server_time: datetime | None
 
@@ -29,10 +29,10 @@ class Reading:
 def may_post_again(
     posts: Sequence[Post], reading: Reading, resubmit_after: float | None, timing: Timing
 ) -> bool:
-    """Whether a request may be sent once more: the one rule of the second POST.
+    """Whether a request may be submitted again, given all its POSTs and a reading of the list.
 
-    A POST that was refused is no obstacle; one that was deferred (429) is none after a while; any
-    other only with a person's permission, `resubmit_after` seconds after it ended.
+    A refused POST never prevents it; a deferred one (429) only for `Timing.refusal_settled`
+    seconds; any other unless a person permitted it and `resubmit_after` seconds have passed since.
     """
     if reading.found.matches or reading.found.candidates:
         return False
@@ -40,13 +40,14 @@ def may_post_again(
         "deferred": timing.refusal_settled,
         "uncertain": inf if resubmit_after is None else resubmit_after,
     }
+    unresolved = filter(is_open, posts)
     return all(
-        _since(post, reading) >= needed.get(post.outcome, inf) for post in posts if is_open(post)
+        _seconds_since(post, reading) >= needed.get(post.outcome, inf) for post in unresolved
     )
 
 
-def _since(post: Post, reading: Reading) -> float:
-    """Seconds from a POST's end to a reading. The server's clock tells if ours was set forward."""
+def _seconds_since(post: Post, reading: Reading) -> float:
+    """Seconds from a POST's end to a reading; the server's clock guards against a jump of ours."""
     if post.ended is None:
         return -inf
     passed = reading.began - post.ended

@@ -1,4 +1,4 @@
-"""One request on its way through the pipeline, and what its caller may say of it."""
+"""One request on its way through the pipeline, and the options of its caller."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 from .arguments import check_seconds, checked_path
 from .errors import ReframeError, WaitTimeoutError
 from .flow.steps import ProgressCallback
-from .ledger.interface import UNRESOLVED, Claim, Post, Terms
+from .ledger.interface import UNRESOLVED, Claim, Post, SubmitConditions
 from .models import Submission
 from .polling import UpdateCallback
 from .result_paths import Destination
@@ -18,11 +18,11 @@ from .video import Video
 
 @frozen
 class Options:
-    """What a caller may say of a run, besides what is to be made.
+    """How a caller wants a run done, besides the video and its settings.
 
-    `timeout`: seconds from the call on, None for ever. `resubmit_after`: permission to submit what
-    got no clear answer once more, so many seconds after its POST ended; `waits_to_resubmit`: those
-    seconds are waited for. Raises InvalidInputError.
+    `timeout`: seconds from the call on; None for no limit. `resubmit_after`: permission to submit
+    again if a submit got no clear answer, this many seconds after its POST ended;
+    `waits_to_resubmit`: wait for those seconds to pass. Raises InvalidInputError.
     """
 
     to: Destination | None = None
@@ -44,9 +44,9 @@ class Options:
 class Run:
     """One request on its way.
 
-    `settings`: under wire names. `asset_id`: its video on the server. `target`: where its result
-    goes, as it is kept. `fault`: what the reply to its last POST was lost to. `batch`: the run of a
-    batch that it belongs to. `is_repeatable`: the same call later finds it on record.
+    `settings`: under wire names. `asset_id`: its video on the server. `target`: the path of its
+    result, as the ledger stores it. `fault`: the error of its last POST. `batch`: the id of the
+    batch's run that it belongs to. `is_repeatable`: the same call, made later, finds its entry.
     """
 
     settings: Mapping[str, Any]
@@ -57,41 +57,41 @@ class Run:
     asset_id: str | None = None
     target: str | None = None
     claim: Claim | None = None
-    terms: Terms = field(factory=Terms)
+    conditions: SubmitConditions = field(factory=SubmitConditions)
     token: str = field(factory=lambda: secrets.token_hex(16))
     posts: list[Post] = field(factory=list)
     fault: ReframeError | None = None
     batch: int | None = None
     is_repeatable: bool = False
 
-    def claimed(self, claim: Claim, check_target: Callable[[], None] | None) -> None:
-        """Go on from what is on record."""
+    def continue_from(self, claim: Claim, check_target: Callable[[], None] | None) -> None:
+        """Continue from what the ledger has recorded."""
         self.claim, self.token, self.posts = claim, claim.token, claim.posts
-        self.terms = evolve(self.terms, check_target=check_target)
+        self.conditions = evolve(self.conditions, check_target=check_target)
 
     @property
     def has_open_post(self) -> bool:
-        """Whether it is not known of a POST whether it made a job."""
+        """Whether any POST may have made a job that is not known."""
         return any(map(is_open, self.posts))
 
     @property
     def must_repeat(self) -> bool:
-        """Whether what is sent next must be what was sent before; not after refusals for now."""
+        """Whether the next POST must repeat the earlier body; a deferred (429) one need not be."""
         return any(post.outcome in {"open", "uncertain"} for post in self.posts)
 
     @property
     def first_open(self) -> Submission:
-        """The first of those: whatever was sent later, its job was made after it."""
+        """The first such submission: the jobs of all later ones were made after it."""
         return next(post.submission for post in self.posts if is_open(post))
 
-    def check_time(self, now: float) -> None:
-        """Raise WaitTimeoutError if its deadline is over; to be called before its POST."""
-        if self.options.timeout and self.left(now) == 0.0:
+    def check_deadline(self, now: float) -> None:
+        """Raise WaitTimeoutError if its deadline has passed; call this before its POST."""
+        if self.options.timeout and self.seconds_left(now) == 0.0:
             raise WaitTimeoutError(
-                f"it was not submitted within {self.options.timeout:g} s; nothing was submitted"
+                f"the timeout of {self.options.timeout:g} s has passed; nothing was submitted"
             )
 
-    def left(self, now: float) -> float | None:
+    def seconds_left(self, now: float) -> float | None:
         """Seconds until its deadline; None if there is none."""
         timeout = self.options.timeout
         return None if timeout is None else max(timeout - (now - self.started), 0.0)

@@ -1,7 +1,7 @@
 """Many clips: one engine that uploads, submits, watches and downloads side by side.
 
-`items` and `planning` say what is wanted and check all of it; `job_limit` and `watching` decide,
-without I/O; `slots` lets items submit, `item_pipeline` is one item's way, `engine` runs them all,
+`items` and `planning` describe and check the request; `job_limit` and `watching` decide, without
+I/O; `slots` lets items submit, `item_pipeline` is the pipeline of one item, `engine` runs them all,
 and `sync_iterator` is for callers without asyncio. The budget is counted from the ledger's rows.
 """
 

@@ -1,4 +1,4 @@
-"""The engine: runs the items' pipelines side by side, in bounded memory."""
+"""The engine of a batch: runs the items' pipelines side by side, in bounded memory."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
@@ -28,22 +28,22 @@ from scenario_reframe.polling import UpdateCallback
 from scenario_reframe.recovery import read_jobs
 from scenario_reframe.result_paths import Destination
 
-from .item_pipeline import ItemPipeline, Shared
+from .item_pipeline import BatchState, ItemPipeline
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
-from .job_limit import Limit
+from .job_limit import JobLimit
 from .planning import ItemPlan, occupied, plan
 from .slots import Slots
-from .watching import Waiting, watch
+from .watching import WatchList, watch
 
 PREPARING = 8
-"""Items that are uploaded, or wait for a slot, side by side."""
-_ENDING = 16
-"""Items beyond the slots that may be on their way: prepared, or being downloaded."""
+"""How many items may be uploading or waiting for a slot at once."""
+_MORE_ITEMS = 16
+"""How many items may be in work beyond the slots: in preparation, or downloading."""
 
 
 @define(kw_only=True)
-class BatchOrder:
-    """What a caller of `batch` asks for. Raises InvalidInputError."""
+class BatchRequest:
+    """The arguments of `batch`, checked. Raises InvalidInputError."""
 
     items: Iterable[BatchItem]
     to: Destination
@@ -56,53 +56,53 @@ class BatchOrder:
         check_seconds(self.resubmit_after, "resubmit_after")
         if self.budget is not None and not (is_number(self.budget) and self.budget >= 0):
             raise InvalidInputError(
-                f"budget: {self.budget!r:.80} is not allowed; it takes creative units from 0"
+                f"budget: {self.budget!r:.80} is not allowed; it takes creative units, 0 or more"
             )
         number = self.concurrency
         if number is not None and not (is_whole_number(number) and number >= 1):
             raise InvalidInputError(
-                f"concurrency: {number!r:.80} is not allowed; it takes a whole number from 1"
+                f"concurrency: {number!r:.80} is not allowed; it takes a whole number, 1 or more"
             )
 
 
 @define(eq=False)
 class BatchEngine:
-    """One run of a batch over one client's pipeline. Used once."""
+    """One run of a batch with one client's pipeline. It is used once."""
 
     pipeline: Pipeline
     ledger: Ledger
     driver: AsyncDriver
-    order: BatchOrder
-    _waiting: Waiting = field(init=False)
-    _shared: Shared = field(init=False)
+    request: BatchRequest
+    _waiting: WatchList = field(init=False)
+    _shared: BatchState = field(init=False)
     _outcomes: "asyncio.Queue[BatchOutcome | BaseException]" = field(factory=asyncio.Queue)
     _tasks: "set[asyncio.Task[None]]" = field(factory=set)
     _watching: "asyncio.Task[None] | None" = None
     _reading: "asyncio.Task[None] | None" = None
-    _asking: "list[tuple[datetime, asyncio.Future[Mapping[str, Job]]]]" = field(factory=list)
+    _look_ups: "list[tuple[datetime, asyncio.Future[Mapping[str, Job]]]]" = field(factory=list)
     _refusal: ReframeError | None = None
 
     def __attrs_post_init__(self) -> None:
         timing = self.pipeline.timing
-        self._waiting = Waiting(timing)
-        self._shared = Shared(
+        self._waiting = WatchList(timing)
+        self._shared = BatchState(
             ledger=self.ledger,
-            slots=Slots(Limit.of(self.order.concurrency, timing), timing),
-            budget=self.order.budget,
+            slots=Slots(JobLimit.of(self.request.concurrency, timing), timing),
+            budget=self.request.budget,
             wait=self._wait,
             look_up=self._look_up,
-            mind=self._mind,
+            watch_others=self._watch_others,
             emit=self._emit,
-            refuse=self._refuse,
-            resubmit_after=self.order.resubmit_after,
+            stop_starting=self._stop_starting,
+            resubmit_after=self.request.resubmit_after,
             started=timing.clock(),
         )
 
     async def outcomes(self) -> AsyncGenerator[BatchOutcome, None]:
-        """Check everything, then each item's outcome as it comes."""
+        """Check everything, then yield each item's outcome when it is known."""
         try:
-            plans = await self._checked()
-            self._start(self._feed(plans))
+            plans = await self._check_all()
+            self._start(self._start_items(plans))
             for _ in plans:
                 outcome = await self._outcomes.get()
                 if isinstance(outcome, BaseException):
@@ -111,16 +111,16 @@ class BatchEngine:
         finally:
             await self._stop()
 
-    async def _checked(self) -> list[ItemPlan]:
-        """All items, the unfinished ones of an earlier run first: their jobs hold slots."""
-        plans = await asyncio.to_thread(plan, self.order.items, self.order.to)
+    async def _check_all(self) -> list[ItemPlan]:
+        """The checked items; those begun in an earlier run first, since their jobs hold slots."""
+        plans = await asyncio.to_thread(plan, self.request.items, self.request.to)
         await self.driver.run(self.pipeline.learn_project())
         targets = [str(planned.output) for planned in plans]
         entries = await asyncio.to_thread(self.ledger.with_targets, targets)
         if faults := await asyncio.to_thread(occupied, plans, entries):
             raise InvalidBatchError(faults)
         self._shared.run = await asyncio.to_thread(
-            self.ledger.begin_run, targets, self.order.budget
+            self.ledger.begin_run, targets, self.request.budget
         )
         begun = {entry.target for entry in entries if not entry.is_finished}
         plans.sort(key=lambda planned: str(planned.output) not in begun)
@@ -129,18 +129,20 @@ class BatchEngine:
         await self._emit(BatchEvent(kind="checked", detail=detail))
         return plans
 
-    async def _feed(self, plans: Sequence[ItemPlan]) -> None:
+    async def _start_items(self, plans: Sequence[ItemPlan]) -> None:
+        """Start one item after the other, as the limits of preparation and memory allow."""
         preparing = asyncio.Semaphore(PREPARING)
-        under_way = asyncio.Semaphore(self._shared.slots.limit.most + _ENDING)
+        under_way = asyncio.Semaphore(self._shared.slots.limit.most + _MORE_ITEMS)
         for planned in plans:
             await under_way.acquire()
             await preparing.acquire()
-            entered = _Once(preparing.release)
-            task = self._start(self._one(planned, entered))
-            task.add_done_callback(lambda _, entered=entered: entered())  # type: ignore[misc]
+            on_job_known = _CallOnce(preparing.release)
+            task = self._start(self._run_item(planned, on_job_known))
+            task.add_done_callback(lambda _, on_job_known=on_job_known: on_job_known())  # type: ignore[misc]
             task.add_done_callback(lambda _: under_way.release())
 
-    async def _one(self, planned: ItemPlan, entered: "_Once") -> None:
+    async def _run_item(self, planned: ItemPlan, on_job_known: "_CallOnce") -> None:
+        """Run one item, and put its outcome on the queue."""
         if self._refusal is not None:
             self._put_outcome(planned, status="skipped", error=self._refusal)
             return
@@ -151,14 +153,14 @@ class BatchEngine:
             is_project_known=self.pipeline.is_project_known,
             shared=self._shared,
             plan=planned,
-            entered=entered,
+            on_job_known=on_job_known,
         )
         try:
             result: ReframeResult = await self.driver.run(pipeline.run_item())
         except ReframeError as error:
-            self._ended_in(pipeline, error)
+            self._put_error(pipeline, error)
         except OSError as fault:
-            self._ended_in(pipeline, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
+            self._put_error(pipeline, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
         else:
             self._put_outcome(
                 planned,
@@ -168,7 +170,8 @@ class BatchEngine:
                 taken_up=pipeline.taken_up,
             )
 
-    def _ended_in(self, pipeline: ItemPipeline, error: ReframeError) -> None:
+    def _put_error(self, pipeline: ItemPipeline, error: ReframeError) -> None:
+        """Put the outcome of an item that ended with an error on the queue."""
         status, job = "failed", error.job or pipeline.job
         if isinstance(error, SubmissionUncertainError):
             status = "uncertain"
@@ -177,7 +180,7 @@ class BatchEngine:
         elif isinstance(error, AuthenticationError) or (
             isinstance(error, PermissionDeniedError) and job is None
         ):
-            # Every other item would be refused as well, after its upload.
+            # The server would refuse every other item as well, after its upload.
             self._refusal = error
         self._put_outcome(
             pipeline.plan, status=status, job=job, error=error, taken_up=pipeline.taken_up
@@ -189,30 +192,32 @@ class BatchEngine:
         self._outcomes.put_nowait(BatchOutcome(item=planned.item, cost=cost, **facts))
 
     async def _emit(self, event: BatchEvent) -> None:
-        if self.order.on_event is None:
+        if self.request.on_event is None:
             return
         try:
-            await awaited(self.order.on_event(event))
+            await awaited(self.request.on_event(event))
         except Exception as fault:
-            self._outcomes.put_nowait(fault)  # it is the caller's, and ends the batch
+            self._outcomes.put_nowait(fault)  # the caller's own error ends the batch
             raise
 
-    def _refuse(self, error: ReframeError) -> None:
+    def _stop_starting(self, error: ReframeError) -> None:
+        """Skip all items that have not started."""
         self._refusal = error
 
     async def _look_up(self, created_after: datetime) -> Mapping[str, Job]:
-        """The jobs since then. One reading serves all who asked before it began."""
+        """The jobs since then. One reading of the list serves all who asked before it began."""
         read: asyncio.Future[Mapping[str, Job]] = asyncio.get_running_loop().create_future()
-        self._asking.append((created_after, read))
+        self._look_ups.append((created_after, read))
         if self._reading is None or self._reading.done():
-            self._reading = self._start(self._read())
+            self._reading = self._start(self._read_lists())
         return await read
 
-    async def _read(self) -> None:
-        while self._asking:
-            asking, self._asking = self._asking, []
-            created_after = min(one for one, _ in asking)
-            waiting = [read for _, read in asking]
+    async def _read_lists(self) -> None:
+        """Read the list until nobody waits for a look-up."""
+        while self._look_ups:
+            look_ups, self._look_ups = self._look_ups, []
+            created_after = min(since for since, _ in look_ups)
+            waiting = [read for _, read in look_ups]
             try:
                 flow = read_jobs(self.pipeline.operations, created_after)
                 jobs = await self.driver.run(flow)
@@ -226,7 +231,7 @@ class BatchEngine:
                         read.set_result(jobs)
 
     async def _wait(self, job: Job, on_update: UpdateCallback | None) -> Job:
-        """The job when it is done, however it ended. Raises what keeps it from being known."""
+        """The job when it is done, however it ended. Raises ReframeError if it cannot be read."""
         if job.is_done:
             return job
         done: asyncio.Future[Job | ReframeError] = asyncio.get_running_loop().create_future()
@@ -241,45 +246,46 @@ class BatchEngine:
             self._watching = self._start(self.driver.run(flow))
         outcome = await done
         if isinstance(outcome, NotFoundError):
-            self._shared.gone.add(job.id)
+            self._shared.unknown_jobs.add(job.id)
         if isinstance(outcome, ReframeError):
             raise outcome
         return outcome
 
-    def _mind(self, job_ids: Sequence[str]) -> None:
-        """Watch jobs of other processes, dead ones perhaps, so that their slots become free."""
+    def _watch_others(self, job_ids: Sequence[str]) -> None:
+        """Watch jobs of other processes, perhaps dead ones, so that their slots become free."""
         for job_id in job_ids:
-            if job_id not in self._waiting.jobs and job_id not in self._shared.gone:
-                self._start(self._see(job_id))
+            if job_id not in self._waiting.jobs and job_id not in self._shared.unknown_jobs:
+                self._start(self._watch_other(job_id))
 
-    async def _see(self, job_id: str) -> None:
+    async def _watch_other(self, job_id: str) -> None:
+        """Wait for another process's job, and record its end."""
         with suppress(ReframeError):
             job = await self._wait(Job(id=job_id, status="unknown"), None)
-            await asyncio.to_thread(self.ledger.seen, job)
+            await asyncio.to_thread(self.ledger.record_status, job)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._outcomes.put_nowait(error)
 
     async def _stop(self) -> None:
-        """Cancel what is under way; replies to POSTs that were sent are waited for a while."""
+        """Cancel all tasks; each waits `Timing.last_answers` for the reply to its POST, if any."""
         self._shared.slots.close()
-        # Not until `_tasks` is empty: from Python 3.12 on, nothing that is awaited here need let
-        # the loop run the callbacks that empty it.
+        # Not `while self._tasks`: from Python 3.12 on, awaiting finished tasks may never let the
+        # loop run the callbacks that empty it.
         while tasks := [task for task in self._tasks if not task.done()]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
 
 
-class _Once:
+class _CallOnce:
     """Calls a function at most once."""
 
     def __init__(self, function: Callable[[], None]) -> None:

@@ -1,7 +1,7 @@
-"""One item's way: the client's pipeline, with what a batch shares at its narrow places.
+"""The pipeline of one item: the client's, with the steps overridden that a batch shares.
 
 No I/O of its own: uploads wait for those of the same clip, submits for a slot and the budget, jobs
-are watched together, the list is read for all, and downloads wait for their turn.
+are watched together, the list is read once for all, and downloads wait for their turn.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from scenario_reframe.polling import UpdateCallback, outcome
 from scenario_reframe.run import Options, Run
 from scenario_reframe.video import VideoAsset
 
-from .items import BatchEvent
+from .items import BatchEvent, EventKind
 from .planning import ItemPlan
 from .slots import Slots
 
@@ -40,13 +40,13 @@ _ESTIMATES = 4
 
 
 @define
-class Shared:
+class BatchState:
     """What the items of one run share.
 
-    `run`: its row in the ledger. `started`: when it began. `gone`: jobs that are on record and that
-    the server does not know for this key: they hold no slot. `look_up`: the list of jobs, read once
-    for all who ask. `mind`: watch other processes' jobs, which hold slots. `refuse`: let no more
-    items set out.
+    `run`: the id of its row in the ledger. `started`: when it began, in seconds of `Timing.clock`.
+    `unknown_jobs`: recorded jobs that the server does not know for this key; they hold no slot.
+    `look_up`: read the list of jobs, once for all who ask. `watch_others`: watch the jobs of other
+    processes, which hold slots. `stop_starting`: start no more items.
     """
 
     ledger: Ledger
@@ -54,14 +54,14 @@ class Shared:
     budget: float | None
     wait: Callable[[Job, UpdateCallback | None], Awaitable[Job]]
     look_up: Callable[[datetime], Awaitable[Mapping[str, Job]]]
-    mind: Callable[[Sequence[str]], None]
+    watch_others: Callable[[Sequence[str]], None]
     emit: Callable[[BatchEvent], Awaitable[None]]
-    refuse: Callable[[ReframeError], None]
+    stop_starting: Callable[[ReframeError], None]
     resubmit_after: float | None
     started: float
     run: int = 0
-    gone: set[str] = field(factory=set)
-    others_seen: bool = False
+    unknown_jobs: set[str] = field(factory=set)
+    are_others_reported: bool = False
     downloads: asyncio.Semaphore = field(factory=lambda: asyncio.Semaphore(DOWNLOADS))
     uploading: defaultdict[Any, asyncio.Lock] = field(factory=lambda: defaultdict(asyncio.Lock))
     uploaded: dict[Any, str] = field(factory=dict)
@@ -69,17 +69,17 @@ class Shared:
 
 @define(kw_only=True)
 class ItemPipeline(Pipeline):
-    """The pipeline of one item. `entered` is called when its job is known: another may set out."""
+    """The pipeline of one item. `on_job_known`: called once its job is known."""
 
-    shared: Shared
+    shared: BatchState
     plan: ItemPlan
-    entered: Callable[[], None]
+    on_job_known: Callable[[], None]
     job: Job | None = None
     taken_up: bool = False
     _holds_slot: bool = False
 
     def run_item(self) -> Flow[ReframeResult]:
-        """All of it; what an earlier run has finished is only looked at."""
+        """Run the whole pipeline, or collect the result of an earlier run."""
         options = Options(
             to=self.plan.output,
             on_update=self._updated,
@@ -91,14 +91,14 @@ class ItemPipeline(Pipeline):
         run.is_repeatable = True
         entry = yield from self._claim_when_free(run)
         if entry is None:
-            return (yield from self.held(run, self.result(run)))
+            return (yield from self.run_and_release(run, self.result(run)))
         self.taken_up = True
-        self.entered()
+        self.on_job_known()
         files = yield from self.files_of(entry, options)
         return ReframeResult(job=job_of(entry), assets=(), files=tuple(files))
 
     def _claim_when_free(self, run: Run) -> Flow[Entry | None]:
-        """Claim the item's entry. A process that was killed holds it for a while."""
+        """Claim the item's entry, waiting for the lease of a process that was killed."""
         while True:
             try:
                 return (yield from self.claim(run))
@@ -108,7 +108,7 @@ class ItemPipeline(Pipeline):
             yield Pause(self.timing.busy_pause)
 
     def ensure_uploaded(self, run: Run) -> Flow[str]:
-        """Upload the item's clip, once for all items of it."""
+        """Upload the item's clip, once for all items that use it."""
         yield Blocking(partial(self.shared.ledger.check_budget, self.shared.run))
         if isinstance(run.source, VideoAsset):
             return run.source.asset_id
@@ -128,46 +128,47 @@ class ItemPipeline(Pipeline):
             lock.release()
 
     def forget_upload(self, run: Run) -> Flow[bool]:
-        """The server has the clip no more."""
+        """Forget the clip's asset, which the server no longer has."""
         is_forgotten = self.shared.uploaded.pop(run.content, None) is not None
         return (yield from super().forget_upload(run)) or is_forgotten
 
     def submit(self, run: Run) -> Flow[Job]:
         """Submit when a slot is free and the budget allows it."""
         if self.shared.budget is not None:
-            run.terms = evolve(run.terms, price=(yield from self._price_before(run)))
+            run.conditions = evolve(run.conditions, price=(yield from self._price_before(run)))
         slots = self.shared.slots
         while True:
             yield from self._until_settled(run)
-            yield Call(slots.enter, ())
+            yield Call(slots.acquire, ())
             try:
                 job = yield from self._submit_in_slot(run)
             except (RateLimitedError, NoSlotError) as error:
                 yield from self._refused(error)
             except BaseException:
-                slots.leave()
+                slots.release()
                 raise
             else:
-                slots.taken()
+                slots.accepted()
                 self._holds_slot = True
                 yield from self._emit("submitted", job)
                 return job
 
     def _submit_in_slot(self, run: Run) -> Flow[Job]:
-        shared = self.shared.slots.shared + len(self.shared.gone)
-        run.terms = evolve(run.terms, slots=shared)
+        """Submit under the account's limit of jobs and the budget. Raises NoSlotError."""
+        shared = self.shared.slots.account_limit + len(self.shared.unknown_jobs)
+        run.conditions = evolve(run.conditions, slots=shared)
         if run.claim is not None and not run.has_open_post:
-            yield Blocking(partial(self.shared.ledger.may_post, run.claim, run.terms))
-        elif self.shared.budget is not None and run.terms.price is None:
-            # It was sent in a run without a budget. It is looked for whatever is left of this one.
-            job = yield from self.recovered(run)
+            yield Blocking(partial(self.shared.ledger.may_post, run.claim, run.conditions))
+        elif self.shared.budget is not None and run.conditions.price is None:
+            # It was sent in a run without a budget: look it up even if this budget is used up.
+            job = yield from self.recover(run)
             if job is not None:
                 return job
-            run.terms = evolve(run.terms, price=(yield from self._price(run)))
+            run.conditions = evolve(run.conditions, price=(yield from self._price(run)))
         return (yield from super().submit(run))
 
     def _until_settled(self, run: Run) -> Flow[None]:
-        """What was refused for now is looked for after a while: until then it takes no slot."""
+        """After a 429, wait until a look-up is conclusive; meanwhile the item holds no slot."""
         refused = [post.ended or 0.0 for post in run.posts if post.outcome == "deferred"]
         if refused and not run.must_repeat:
             left = max(refused) + self.timing.refusal_settled - self.timing.clock()
@@ -175,32 +176,33 @@ class ItemPipeline(Pipeline):
                 yield Pause(left)
 
     def _refused(self, error: RateLimitedError | NoSlotError) -> Flow[None]:
+        """Release the slot of a refused submit, and report the limit."""
         self.shared.slots.refused(error)
         if isinstance(error, NoSlotError):
-            self.shared.mind(error.jobs)
-            if not self.shared.others_seen:
-                self.shared.others_seen = True
-                detail = f"{len(error.jobs)} jobs on record still run, and leave no slot"
+            self.shared.watch_others(error.jobs)
+            if not self.shared.are_others_reported:
+                self.shared.are_others_reported = True
+                detail = f"{len(error.jobs)} jobs in the ledger still run and leave no slot"
                 yield from self._emit("limited", detail=detail)
         else:
-            now = self.shared.slots.limit.now
+            now = self.shared.slots.limit.current
             yield from self._emit("limited", detail=f"{now} jobs side by side")
 
     def _price_before(self, run: Run) -> Flow[float | None]:
-        """Of what was sent before, the price on record, if any: perhaps it is not sent again."""
+        """The price: estimated, or as recorded if a POST was sent (perhaps no other is needed)."""
         if run.claim is not None and run.has_open_post:
             return run.claim.entry.cost
         return (yield from self._price(run))
 
     def _price(self, run: Run) -> Flow[float]:
-        """Asked again only if nothing was answered to it, or that it came too soon."""
+        """The estimated price; tried again only if it was not sent, or answered with 429."""
         failed = 0
         while True:
             try:
                 return (yield from self.price(run)).creative_units
             except UnexpectedResponseError as error:
-                if error.job is not None:  # the server sells instead of estimating
-                    self.shared.refuse(error)
+                if error.job is not None:  # the server made a paid job instead of an estimate
+                    self.shared.stop_starting(error)
                 raise
             except (RateLimitedError, ConnectionFailedError) as error:
                 failed += 1
@@ -211,28 +213,28 @@ class ItemPipeline(Pipeline):
             yield Pause(min(pause, self.timing.longest_requested_pause))
 
     def look_up(self, created_after: datetime) -> Flow[Mapping[str, Job]]:
-        """Read the list of jobs once for all items that ask."""
+        """The jobs since then, from one reading of the list for all items that ask."""
         jobs: Mapping[str, Job] = yield Call(self.shared.look_up, (created_after,))
         return jobs
 
     def wait(
         self,
         job: Job | str,
-        timeout: float | None,  # noqa: ARG002 - the watch has its own
+        timeout: float | None,  # noqa: ARG002 - `watch` has its own
         on_update: UpdateCallback | None,
         known: Job | None,  # noqa: ARG002
     ) -> Flow[Job]:
-        """Wait among all others; the slot is released when the job is done."""
+        """Wait with all other items; the slot is released when the job is done."""
         job = self.job = job if isinstance(job, Job) else Job(id=job, status="unknown")
         if not self._holds_slot:
             self.taken_up = True
-            self.shared.slots.hold()
+            self.shared.slots.occupy()
             yield from self._emit("taken-up", job)
-        self.entered()
+        self.on_job_known()
         try:
             done = self.job = yield Call(self.shared.wait, (job, on_update))
         finally:
-            self.shared.slots.leave()
+            self.shared.slots.release()
         return outcome(done if done.cost is not None else evolve(done, cost=job.cost))
 
     def download(
@@ -243,7 +245,7 @@ class ItemPipeline(Pipeline):
         keep_whole: bool = False,
         assets: Sequence[Asset] = (),
     ) -> Flow[list[Path]]:
-        """Download, in turn."""
+        """Download when it is this item's turn."""
         yield Call(self.shared.downloads.acquire, ())
         try:
             yield from self._emit("downloading", what if isinstance(what, Job) else None)
@@ -256,6 +258,6 @@ class ItemPipeline(Pipeline):
     async def _updated(self, job: Job) -> None:
         await self.shared.emit(BatchEvent(kind="updated", item=self.plan.item, job=job))
 
-    def _emit(self, kind: str, job: Job | None = None, detail: str = "") -> Flow[None]:
+    def _emit(self, kind: EventKind, job: Job | None = None, detail: str = "") -> Flow[None]:
         event = BatchEvent(kind=kind, item=self.plan.item, job=job, detail=detail)
         yield Call(self.shared.emit, (event,))

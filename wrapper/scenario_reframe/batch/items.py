@@ -1,9 +1,9 @@
-"""What goes into a batch, and what comes out of it."""
+"""The items, outcomes and events of a batch."""
 
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -11,15 +11,20 @@ from scenario_reframe.errors import ReframeError
 from scenario_reframe.models import Job
 from scenario_reframe.video import VideoSource
 
+Status = Literal["done", "failed", "uncertain", "skipped"]
+EventKind = Literal[
+    "checked", "uploading", "submitted", "taken-up", "updated", "downloading", "limited"
+]
+
 
 @frozen
 class BatchItem:
     """One clip in one shape.
 
     `video`: a path, an http(s) URL, an asset id or an Asset. `output`: a path inside the batch's
-    folder; else it is named after the video and the aspect ratio (`clip-9x16.mp4`). `settings` are
-    those of `submit`, in snake_case; `extra` holds what this version does not know, under the
-    API's names.
+    folder; by default it is named after the video and the aspect ratio (`clip-9x16.mp4`).
+    `settings`: those of `submit`, in snake_case. `extra`: settings that this version does not know,
+    under the API's names.
     """
 
     video: VideoSource
@@ -30,22 +35,22 @@ class BatchItem:
 
 @frozen(kw_only=True)
 class BatchOutcome:
-    """What became of one item.
+    """How one item ended.
 
     `status` is one of:
 
-    - `done`: the files are there;
-    - `failed`: `error` says why; if there is a `job`, it was paid for;
+    - `done`: the files are downloaded;
+    - `failed`: `error` gives the reason; if there is a `job`, it was paid for;
     - `uncertain`: it is not known whether a job was made (SubmissionUncertainError);
-    - `skipped`: nothing was sent or paid in this run: the budget is spent, another process is at
+    - `skipped`: this run sent and paid nothing: the budget is used up, another process works on
       this item, or the server refuses this key.
 
-    `cost` is what the job costs in creative units, None where there is none or the server did not
-    say. `taken_up`: an earlier run had bought it, so that this one did not.
+    `cost`: the job's, in creative units; None without a job, or if the server did not name it.
+    `taken_up`: an earlier run had bought the job, so this one did not.
     """
 
     item: BatchItem
-    status: str
+    status: Status
     job: Job | None = None
     files: tuple[Path, ...] = ()
     error: ReframeError | None = None
@@ -55,14 +60,14 @@ class BatchOutcome:
 
 @frozen(kw_only=True)
 class BatchEvent:
-    """Something that happened on the way, for a display or a log.
+    """Something that happened during a batch, for a display or a log.
 
-    `kind` is one of: `checked` (all items are in order, `detail` says how many are taken up),
-    `uploading`, `submitted`, `taken-up`, `updated` (a job's status or progress), `downloading`,
-    `limited` (the server runs no more jobs side by side; `detail` says how many).
+    `kind` is one of: `checked` (all items are valid; `detail`: how many are resumed), `uploading`,
+    `submitted`, `taken-up` (resumed), `updated` (a job's status or progress), `downloading`,
+    `limited` (the limit of parallel jobs is reached; `detail`: how many).
     """
 
-    kind: str
+    kind: EventKind
     item: BatchItem | None = None
     job: Job | None = None
     detail: str = ""

@@ -1,4 +1,4 @@
-"""How many jobs may run side by side: found from the server's refusals. No I/O."""
+"""How many jobs may run side by side, learnt from the server's refusals. No I/O."""
 
 from attrs import define
 
@@ -9,69 +9,69 @@ MOST = 100
 
 
 @define
-class Limit:
+class JobLimit:
     """The number of jobs that may run side by side.
 
-    It begins small, grows by one with every job that is taken, falls to what ran when the server
-    refused one (429), and from there grows by one for as many jobs as it allows. `most`: what the
-    caller allows, None for 100.
+    It starts small and grows by one with every accepted job. When the server refuses one (429), it
+    falls to the number then running; from there it grows by one whenever as many jobs as it allows
+    were accepted. `most`: the caller's limit. `current`: the limit now.
     """
 
     most: int = MOST
-    now: int = FIRST
+    current: int = FIRST
     timing: Timing = USUAL
     _named: int | None = None
     _refused_at: float | None = None
-    _hold_until: float = 0.0
-    _taken: int = 0
-    _in_vain: int = 0
+    _paused_until: float = 0.0
+    _accepted: int = 0
+    _idle_refusals: int = 0
 
     @classmethod
-    def of(cls, concurrency: int | None, timing: Timing = USUAL) -> "Limit":
-        """With a number from the caller, it is begun with: it is his plan's, presumably."""
+    def of(cls, concurrency: int | None, timing: Timing = USUAL) -> "JobLimit":
+        """The limit for a caller's `concurrency`; it starts there, since a plan probably sets it."""
         if concurrency is None:
             return cls(timing=timing)
-        return cls(most=concurrency, now=concurrency, timing=timing)
+        return cls(most=concurrency, current=concurrency, timing=timing)
 
     def pause(self, running: int, clock: float) -> float | None:
-        """Seconds until one more may be tried; None if one of ours has to end first."""
-        if running >= self.now:
+        """Seconds until one more may be submitted; None if one of ours must end first."""
+        if running >= self.current:
             return None
-        return max(self._hold_until - clock, 0.0)
+        return max(self._paused_until - clock, 0.0)
 
-    def taken(self, clock: float) -> None:
-        """The server took a job."""
-        self._in_vain = 0
-        self._taken += 1
-        if self._refused_at is None or self._taken >= self.now:
-            self._taken = 0
-            self.now = max(self.now, min(self.now + 1, self._ceiling(clock)))
+    def accepted(self, clock: float) -> None:
+        """Count a job that the server accepted."""
+        self._idle_refusals = 0
+        self._accepted += 1
+        if self._refused_at is None or self._accepted >= self.current:
+            self._accepted = 0
+            self.current = max(self.current, min(self.current + 1, self._ceiling(clock)))
 
     def refused(
-        self, running: int, clock: float, *, named: int | None, wished: float | None
+        self, running: int, clock: float, *, named: int | None, requested: float | None
     ) -> None:
-        """The server refused one while so many ran.
+        """Count a job that the server refused while `running` others ran.
 
-        `named`: the limit that it named. `wished`: seconds that it asked to wait.
+        `named`: the limit that it named. `requested`: seconds that it asked to wait.
         """
         self._refused_at = clock
-        self._taken = 0
+        self._accepted = 0
         self._named = named or None
-        self.now = max(1, min(running, self._named or running, self.most))
-        pause = wished or 0.0
+        self.current = max(1, min(running, self._named or running, self.most))
+        pause = requested or 0.0
         if running == 0:
             pauses = self.timing.refused_pauses
-            pause = max(pause, pauses[min(self._in_vain, len(pauses) - 1)])
-            self._in_vain += 1
-        self.held(clock + pause)
+            pause = max(pause, pauses[min(self._idle_refusals, len(pauses) - 1)])
+            self._idle_refusals += 1
+        self.pause_until(clock + pause)
 
-    def shared(self, clock: float) -> int:
-        """How many may run when those of other processes are counted too."""
+    def account_limit(self, clock: float) -> int:
+        """How many jobs may run, including those of other processes."""
         return self._ceiling(clock)
 
-    def held(self, until: float) -> None:
-        """Nothing more before then."""
-        self._hold_until = max(self._hold_until, until)
+    def pause_until(self, until: float) -> None:
+        """Submit nothing before then, by the clock."""
+        self._paused_until = max(self._paused_until, until)
 
     def _ceiling(self, clock: float) -> int:
         memory = self.timing.limit_memory

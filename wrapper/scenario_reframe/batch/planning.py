@@ -1,4 +1,4 @@
-"""Check all of a batch before any of it is sent: every fault of every item is told at once."""
+"""Check a whole batch before anything is sent, and report all faults of all items at once."""
 
 import os
 from collections import defaultdict
@@ -18,12 +18,12 @@ from scenario_reframe.video import Video, resolve
 
 from .items import BatchItem
 
-_NOT_KNOWN = "it is not on record as this item's result: move it away, or name another"
+_NOT_KNOWN = "the ledger does not have it as this item's result; move it away, or name another"
 
 
 @frozen
 class ItemPlan:
-    """One item, checked: its video, the body to send, and the file that its result goes to."""
+    """One checked item: its video, the body to send, and the file of its result."""
 
     item: BatchItem
     video: Video
@@ -34,17 +34,17 @@ class ItemPlan:
 def plan(items: Iterable[BatchItem], to: Destination) -> list[ItemPlan]:
     """Check every item. Reads the head of every local file.
 
-    Raises InvalidBatchError that names all that is wrong with each of them.
+    Raises InvalidBatchError with all faults of all items.
     """
     folder = checked_folder(to)
     plans: list[ItemPlan | None] = []
     faults: list[tuple[int, str]] = []
-    for place, item in enumerate(items):
+    for position, item in enumerate(items):
         try:
             plans.append(_planned(item, folder))
         except InvalidInputError as fault:
             plans.append(None)
-            faults += [(place, line) for line in _lines(fault)]
+            faults += [(position, line) for line in _problems_of(fault)]
     faults += _shared_outputs(plans)
     if faults:
         raise InvalidBatchError(sorted(faults, key=lambda fault: fault[0]))
@@ -52,31 +52,32 @@ def plan(items: Iterable[BatchItem], to: Destination) -> list[ItemPlan]:
 
 
 def checked_folder(to: Destination) -> Path:
-    """The folder that results go to, which may have to be made. Raises InvalidInputError."""
+    """The results' folder, which need not exist yet. Raises InvalidInputError if it is a file."""
     text = checked_path(to, "to")
     folder = Path(text).absolute()
     if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"to: {text} is a file; a folder is wanted")
+        raise InvalidInputError(f"to: {text} is a file; it takes a folder")
     return folder
 
 
 def occupied(plans: Sequence[ItemPlan], entries: Iterable[Entry]) -> list[tuple[int, str]]:
-    """Faults of items whose target is there and is no result of theirs, as far as is on record."""
+    """Faults of items whose target exists and is not recorded as their own result."""
     made: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         if entry.target is not None and may_have_files(entry, entry.target):
             made[entry.target].append(entry)
     faults = []
-    for place, planned in enumerate(plans):
+    for position, planned in enumerate(plans):
         known = any(entry.settings == planned.body for entry in made[str(planned.output)])
         if not known and planned.output.exists():
-            faults.append((place, f"output: {planned.output} is there already; {_NOT_KNOWN}"))
+            faults.append((position, f"output: {planned.output} exists already; {_NOT_KNOWN}"))
     return faults
 
 
 def _planned(item: object, folder: Path) -> ItemPlan:
+    """Check one item. Raises InvalidInputError with all its faults."""
     if not isinstance(item, BatchItem):
-        raise InvalidInputError(f"items: takes BatchItem, not {type(item).__name__}")
+        raise InvalidInputError(f"items: it takes BatchItems, not {type(item).__name__}")
     problems: list[str] = []
     body: dict[str, Any] = {}
     video: Video | None = None
@@ -99,6 +100,7 @@ def _planned(item: object, folder: Path) -> ItemPlan:
 
 
 def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
+    """The file of an item's result. Raises InvalidInputError unless it is inside the folder."""
     if item.output is None:
         return folder / default_name(video, item.settings)
     text = checked_path(item.output, "output")
@@ -106,22 +108,23 @@ def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
     if not path.is_relative_to(folder) or path == folder:
         raise InvalidInputError(f"output: {text!r:.80} is not inside the folder {folder}")
     if text.endswith(("/", os.sep)) or path.is_dir():
-        raise InvalidInputError(f"output: {text!r:.80} is a folder; a file is wanted")
+        raise InvalidInputError(f"output: {text!r:.80} is a folder; it takes a file")
     return path
 
 
 def _shared_outputs(plans: Sequence[ItemPlan | None]) -> list[tuple[int, str]]:
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, planned in enumerate(plans):
+    """Faults of items whose output is that of another item, too."""
+    positions: dict[str, list[int]] = defaultdict(list)
+    for position, planned in enumerate(plans):
         if planned is not None:
-            places[os.path.normcase(planned.output)].append(place)
+            positions[os.path.normcase(planned.output)].append(position)
     return [
-        (place, f"output: {Path(output).name} is the output of more than one; name another")
-        for output, several in places.items()
+        (position, f"output: {Path(output).name} is the output of several items; name another")
+        for output, several in positions.items()
         if len(several) > 1
-        for place in several
+        for position in several
     ]
 
 
-def _lines(fault: InvalidInputError) -> Sequence[str]:
+def _problems_of(fault: InvalidInputError) -> Sequence[str]:
     return fault.problems if isinstance(fault, InvalidSettingsError) else (str(fault),)

@@ -1,4 +1,4 @@
-"""Who may submit now: the limit, among the items of one run."""
+"""Which items of a run may submit now, according to the limit."""
 
 import asyncio
 from contextlib import suppress
@@ -6,13 +6,13 @@ from contextlib import suppress
 from scenario_reframe.errors import RateLimitedError, ReframeError
 from scenario_reframe.timing import Timing
 
-from .job_limit import Limit
+from .job_limit import JobLimit
 
 
 class Slots:
-    """Lets so many jobs run side by side as the limit says."""
+    """Lets as many jobs run side by side as the limit allows."""
 
-    def __init__(self, limit: Limit, timing: Timing) -> None:
+    def __init__(self, limit: JobLimit, timing: Timing) -> None:
         self.limit = limit
         self.is_closed = False
         self.running = 0
@@ -20,8 +20,8 @@ class Slots:
         self._slot_pause = timing.slot_pause
         self._changed = asyncio.Event()
 
-    async def enter(self) -> None:
-        """Wait for a slot, and take it."""
+    async def acquire(self) -> None:
+        """Wait for a slot, and reserve it."""
         while (pause := self._pause()) != 0.0:
             changed = self._changed
             with suppress(TimeoutError):
@@ -30,37 +30,37 @@ class Slots:
         self.running += 1
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Let no item acquire a slot any more."""
         self.is_closed = True
 
     @property
-    def shared(self) -> int:
-        """How many jobs may run when those of other processes are counted too."""
-        return self.limit.shared(self._clock())
+    def account_limit(self) -> int:
+        """How many jobs may run, including those of other processes."""
+        return self.limit.account_limit(self._clock())
 
-    def hold(self) -> None:
-        """Take a slot for a job that runs already."""
+    def occupy(self) -> None:
+        """Reserve a slot at once for a job that runs already."""
         self.running += 1
 
-    def leave(self) -> None:
-        """Give a slot back."""
+    def release(self) -> None:
+        """Release a slot."""
         self.running -= 1
         self._wake()
 
-    def taken(self) -> None:
-        """The server took a job."""
-        self.limit.taken(self._clock())
+    def accepted(self) -> None:
+        """Count a job that the server accepted."""
+        self.limit.accepted(self._clock())
         self._wake()
 
     def refused(self, error: ReframeError) -> None:
-        """The server, or the ledger, refused one; its slot is given back."""
+        """Release the slot of a job that the server or the ledger refused."""
         self.running -= 1
         if isinstance(error, RateLimitedError):
             self.limit.refused(
-                self.running, self._clock(), named=error.limit, wished=error.retry_after
+                self.running, self._clock(), named=error.limit, requested=error.retry_after
             )
         else:
-            self.limit.held(self._clock() + self._slot_pause)
+            self.limit.pause_until(self._clock() + self._slot_pause)
         self._wake()
 
     def _pause(self) -> float | None:

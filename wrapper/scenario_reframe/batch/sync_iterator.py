@@ -13,7 +13,7 @@ IteratorSource = Callable[[], AbstractAsyncContextManager[AsyncIterator[T]]]
 
 
 def in_thread(source: IteratorSource[T]) -> Generator[T, None, None]:
-    """What the source yields, as it comes. When the caller stops iterating, it is cancelled."""
+    """Yield what the source yields. If the caller stops iterating, the source is cancelled."""
     runner = _Runner(source)
     runner.thread.start()
     try:
@@ -27,13 +27,15 @@ def in_thread(source: IteratorSource[T]) -> Generator[T, None, None]:
 
 
 class _End:
-    """There is nothing more, for this reason if there is one."""
+    """Marks the end, with the error that caused it, if any."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 class _Runner(Generic[T]):
+    """Iterates over the source in an event loop of its own thread."""
+
     def __init__(self, source: IteratorSource[T]) -> None:
         self.found: queue.SimpleQueue[T | _End] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._run, name="scenario-reframe-batch")
@@ -43,7 +45,7 @@ class _Runner(Generic[T]):
         self._task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
-        """Stop, if it is not at its end."""
+        """Stop the thread if it still runs."""
         self._started.wait()
         if self._loop is not None and self._task is not None and self.thread.is_alive():
             try:

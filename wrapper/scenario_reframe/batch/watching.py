@@ -1,8 +1,8 @@
-"""Watch all waiting jobs together, through the pages of the jobs' list. No I/O.
+"""Watch many jobs together, through the pages of the list of jobs. No I/O.
 
-One sweep reads the list from the oldest waiting job on, whatever the number of waiting jobs; the
-pause after it grows with its pages, so that the requests in a minute do not. A job that the list
-does not show (it lags, it is too long, it is refused) is asked for by its id, a few at a time.
+One sweep reads the list from the oldest watched job on, however many are watched; the pause after
+it grows with its pages, so that the number of requests per minute does not. A job that the list
+does not show (it lags, is too long, or is refused) is read by its id, a few in each sweep.
 """
 
 from collections import deque
@@ -23,14 +23,14 @@ from scenario_reframe.polling import UpdateCallback, timed_out
 from scenario_reframe.timing import Timing
 
 MOST_PAGES = 10
-ASKED_PER_SWEEP = 10
+READ_PER_SWEEP = 10
 
 Settle = Callable[[Job | ReframeError], None]
 
 
 @define
-class Watched:
-    """A job that somebody waits for. Times are the clock's."""
+class WatchedJob:
+    """A watched job. Times are in seconds of `Timing.clock`."""
 
     job: Job
     since: float
@@ -41,71 +41,73 @@ class Watched:
 
 
 @define
-class Waiting:
-    """The jobs that are waited for, by id, and how long such jobs take."""
+class WatchList:
+    """The watched jobs by id, and how many seconds the last finished ones took (`durations`)."""
 
     timing: Timing
-    jobs: dict[str, Watched] = field(factory=dict)
-    took: deque[float] = field(factory=lambda: deque(maxlen=9))
+    jobs: dict[str, WatchedJob] = field(factory=dict)
+    durations: deque[float] = field(factory=lambda: deque(maxlen=9))
 
     def add(self, job: Job, settle: Settle, on_update: UpdateCallback | None) -> None:
-        """Wait for a job; `settle` is called once, with the finished job or an error."""
+        """Watch a job; `settle` is called once, with the finished job or an error."""
         watched = self.jobs.get(job.id)
         if watched is None:
             now = self.timing.clock()
-            # What is not known yet is asked for at once.
+            # A job of which only the id is known is read at once.
             seen_at = now if job.created_at is not None else now - self.timing.unheard
-            self.jobs[job.id] = Watched(job, now, seen_at, [settle], on_update)
+            self.jobs[job.id] = WatchedJob(job, now, seen_at, [settle], on_update)
         else:
             watched.settle.append(settle)
             watched.on_update = watched.on_update or on_update
 
     def drop(self, job_id: str) -> None:
-        """Nobody waits for it any more."""
+        """Stop watching a job."""
         self.jobs.pop(job_id, None)
 
-    def settle(self, watched: Watched, outcome: Job | ReframeError) -> None:
-        """Tell those who wait."""
+    def settle(self, watched: WatchedJob, outcome: Job | ReframeError) -> None:
+        """Stop watching a job, and call back all who wait for it."""
         self.drop(watched.job.id)
         if isinstance(outcome, Job) and watched.was_running:
-            self.took.append(self.timing.clock() - watched.since)
+            self.durations.append(self.timing.clock() - watched.since)
         for settle in watched.settle:
             settle(outcome)
 
-    def usual(self) -> float:
-        """Seconds that a job takes, as far as is known by now."""
-        if self.took:
-            return median(self.took)
+    def typical_seconds(self) -> float:
+        """The seconds that a job typically takes, as far as is known by now."""
+        if self.durations:
+            return median(self.durations)
         now = self.timing.clock()
         return now - min((one.since for one in self.jobs.values()), default=now)
 
-    def unseen(self) -> Iterator[Watched]:
-        """Those of which nothing was heard for a while, the longest silent first."""
+    def silent(self) -> Iterator[WatchedJob]:
+        """Up to READ_PER_SWEEP jobs not read for `Timing.unheard` seconds, the oldest first."""
         before = self.timing.clock() - self.timing.unheard
         silent = [one for one in self.jobs.values() if one.seen_at <= before]
-        yield from sorted(silent, key=lambda one: one.seen_at)[:ASKED_PER_SWEEP]
+        yield from sorted(silent, key=lambda one: one.seen_at)[:READ_PER_SWEEP]
 
 
-def watch(operations: Operations, waiting: Waiting) -> Flow[None]:
-    """Until nobody waits for anything. Errors of a job go to those who wait for it."""
+def watch(operations: Operations, waiting: WatchList) -> Flow[None]:
+    """Watch until no job is left. The error of a job goes to those who wait for it."""
     while waiting.jobs:
         pages, requested = 1, 0.0
         try:
             pages = yield from _sweep(operations, waiting)
         except ReframeError as error:
             requested = retry.requested_pause(error) or 0.0
-        for watched in list(waiting.unseen()):
-            yield from _ask(operations, waiting, watched)
+        for watched in list(waiting.silent()):
+            yield from _read_job(operations, waiting, watched)
         for watched in list(waiting.jobs.values()):
             if waiting.timing.clock() - watched.since >= waiting.timing.longest_wait:
                 late = timed_out(watched.job.id, watched.job, waiting.timing.longest_wait)
                 waiting.settle(watched, late)
         if waiting.jobs:
-            yield Pause(max(waiting.timing.poll_pause(waiting.usual()) * pages, requested))
+            yield Pause(
+                max(waiting.timing.poll_pause(waiting.typical_seconds()) * pages, requested)
+            )
 
 
-def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
-    """Read the list as far back as somebody waits; how many pages that were."""
+def _sweep(operations: Operations, waiting: WatchList) -> Flow[int]:
+    """Read the list back to the oldest watched job. Returns the number of pages read."""
     known = [one.job.created_at for one in waiting.jobs.values() if one.job.created_at is not None]
     if not known:
         return 1
@@ -121,24 +123,28 @@ def _sweep(operations: Operations, waiting: Waiting) -> Flow[int]:
         for job in page.jobs:
             watched = waiting.jobs.get(job.id)
             if watched is not None:
-                yield from _heard(operations, waiting, watched, job)
+                yield from _listed(operations, waiting, watched, job)
         token = next_token(page, tokens)
         unseen = sum(one.seen_at < started for one in waiting.jobs.values())
-        if token is None or unseen <= ASKED_PER_SWEEP:
-            break  # the last few may be old: they are asked for by their ids
+        if token is None or unseen <= READ_PER_SWEEP:
+            break  # the last few may be old: they are read by id
     return pages
 
 
-def _heard(operations: Operations, waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
+def _listed(
+    operations: Operations, waiting: WatchList, watched: WatchedJob, job: Job
+) -> Flow[None]:
+    """Update a watched job from the list."""
     watched.seen_at = waiting.timing.clock()
     if job.is_success and not job.asset_ids:
-        # A list may be abridged, a job's own record is not.
-        yield from _ask(operations, waiting, watched)
+        # The list may leave something out; the job's own JSON object does not.
+        yield from _read_job(operations, waiting, watched)
         return
-    yield from _told(waiting, watched, job)
+    yield from _update(waiting, watched, job)
 
 
-def _ask(operations: Operations, waiting: Waiting, watched: Watched) -> Flow[None]:
+def _read_job(operations: Operations, waiting: WatchList, watched: WatchedJob) -> Flow[None]:
+    """Update a watched job by its id."""
     watched.seen_at = waiting.timing.clock()
     try:
         job = yield from repeat(operations.get_job(watched.job.id), operations.timing)
@@ -148,10 +154,11 @@ def _ask(operations: Operations, waiting: Waiting, watched: Watched) -> Flow[Non
             error.job = watched.job
             waiting.settle(watched, error)
         return
-    yield from _told(waiting, watched, job)
+    yield from _update(waiting, watched, job)
 
 
-def _told(waiting: Waiting, watched: Watched, job: Job) -> Flow[None]:
+def _update(waiting: WatchList, watched: WatchedJob, job: Job) -> Flow[None]:
+    """Store the job's new state, call `on_update` if it changed, and settle it if it is done."""
     changed = (job.status, job.progress) != (watched.job.status, watched.job.progress)
     watched.job = job
     watched.was_running |= not job.is_done

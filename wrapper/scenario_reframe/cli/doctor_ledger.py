@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from scenario_reframe.errors import ConfigurationError
 from scenario_reframe.ledger.accounts import fingerprint_of
-from scenario_reframe.ledger.database import path_of, told
+from scenario_reframe.ledger.database import explain, path_of
 from scenario_reframe.ledger.tables import VERSION
 
 from .doctor_findings import UPGRADE, Finding
@@ -85,7 +85,7 @@ def _file(path: Path, scope: Scope, resume: str) -> Iterator[Finding]:
             with closing(_opened(path, mode)) as connection:
                 finding = look(connection)
         except sqlite3.Error as fault:
-            finding = Finding(name, "fail", f"{path} {told(fault)}")
+            finding = Finding(name, "fail", f"{path} {explain(fault)}")
         yield finding
         if finding.status == "fail":
             return

@@ -9,7 +9,7 @@ from attrs import frozen
 from cyclopts import Group, Parameter, Token
 
 from scenario_reframe.errors import InvalidSettingsError
-from scenario_reframe.ledger.default_path import usual_place
+from scenario_reframe.ledger.default_path import default_ledger_path
 from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 
@@ -97,7 +97,7 @@ class Connection:
 
     def place(self) -> str | None:
         """Where the ledger is."""
-        place = self.ledger or str(usual_place())
+        place = self.ledger or str(default_ledger_path())
         return None if place == "none" else place
 
 

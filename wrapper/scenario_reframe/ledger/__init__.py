@@ -1,1 +1,1 @@
-"""What was asked for and paid for, on disk. Imported when a ledger is asked for."""
+"""The ledger: requests and paid jobs, on disk. Imported only when a ledger is used."""

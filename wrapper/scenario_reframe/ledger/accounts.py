@@ -10,17 +10,17 @@ _OF_KEY = """
     WHERE k.fingerprint = :fingerprint AND a.base_url = :base_url
 """
 _OF_PROJECT = "SELECT id FROM accounts WHERE base_url = :base_url AND project = :project"
-# Rows from before there were fingerprints belong to the first key that asks for them.
-_OF_NOBODY = """
+# Rows older than the fingerprints belong to the first key that asks for them.
+_WITHOUT_KEY = """
     SELECT id FROM accounts WHERE base_url = :base_url AND project IS NULL
     AND NOT EXISTS (SELECT 1 FROM keys WHERE account = accounts.id)
 """
-_BEGIN = "INSERT INTO accounts (base_url, project) VALUES (:base_url, :project) RETURNING id"
+_CREATE = "INSERT INTO accounts (base_url, project) VALUES (:base_url, :project) RETURNING id"
 _NOTE_KEY = """
     INSERT INTO keys (account, fingerprint) VALUES (:account, :fingerprint) ON CONFLICT DO NOTHING
 """
-# Of two entries of one request, the one that is done keeps the key, else the older one: what
-# is bought or begun is found by it, and nothing is bought again.
+# Of two entries of one request, the one that is done keeps the key, else the older one: a
+# request that was bought or begun is found by its key, so nothing is bought again.
 _RENAME = """
     UPDATE entries SET key = key || ':' || token
     WHERE account IN (:mine, :theirs) AND state <> 'failed' AND EXISTS (
@@ -31,7 +31,7 @@ _RENAME = """
         )
     )
 """
-# One job that two entries took for theirs stays with the one that is done, else the older one.
+# A job that two entries claim stays with the one that is done, else with the older one.
 _DROP_JOB = """
     UPDATE entries SET job_id = NULL,
         state = CASE WHEN state IN ('submitted', 'ready') THEN 'uncertain' ELSE state END
@@ -76,7 +76,7 @@ _MERGE = (
 
 
 class Account:
-    """One server and one project; while that is not known, one key."""
+    """One server and one project; until the project is known, one server and one key."""
 
     def __init__(
         self, transaction: Transaction, base_url: str, project_id: str | None, api_key: str
@@ -85,64 +85,64 @@ class Account:
         self._fingerprint = fingerprint_of(transaction.one("SELECT salt FROM salt")[0], api_key)
         self._id: int | None = None
         if project_id is not None:
-            self._id = self._of_project(transaction, project_id)
+            self._id = self._find_or_create(transaction, project_id)
 
     @property
     def is_known(self) -> bool:
-        """Whether its project is."""
+        """Whether its project is known."""
         return self._id is not None
 
-    def settle(self, account: int) -> None:
-        """Its project is known from now on."""
+    def use(self, account: int) -> None:
+        """Use this account's row from now on, since its project is known."""
         self._id = account
 
     def id_in(self, transaction: Transaction) -> int:
-        """Its row, found again each time as long as another process may learn the project."""
+        """The id of its row, looked up each time until the project is known in this process."""
         if self._id is not None:
             return self._id
-        place = {"base_url": self._base_url, "fingerprint": self._fingerprint}
-        found = transaction.rows(_OF_KEY, **place)
+        values = {"base_url": self._base_url, "fingerprint": self._fingerprint}
+        found = transaction.rows(_OF_KEY, **values)
         unnamed = [int(row["id"]) for row in found if row["project"] is None]
         if unnamed:
             return unnamed[0]
-        # Learnt from a record. That the key was used with a project that the caller named says
-        # nothing: what is sent without a name may go to another one.
+        # The server named this project. That the key was used with a project that the caller named
+        # proves nothing: a request without one may belong to another one.
         if found:
             self._id = int(found[0]["id"])
             return self._id
-        (account,) = transaction.row(_OF_NOBODY, **place) or transaction.one(
-            _BEGIN, **place, project=None
+        (account,) = transaction.row(_WITHOUT_KEY, **values) or transaction.one(
+            _CREATE, **values, project=None
         )
-        transaction.run(_NOTE_KEY, account=account, **place)
+        transaction.run(_NOTE_KEY, account=account, **values)
         return int(account)
 
     def learn(self, transaction: Transaction, project: str) -> int:
-        """Give it this project; its rows join those that the project has already."""
+        """Merge its rows with those of this project. Returns the id of the row."""
         mine = self.id_in(transaction)
         if self._id is not None:
             return mine
-        place = {"base_url": self._base_url, "project": project}
-        known = transaction.row(_OF_PROJECT, **place)
+        values = {"base_url": self._base_url, "project": project}
+        known = transaction.row(_OF_PROJECT, **values)
         if known is None:
             transaction.run(
-                "UPDATE accounts SET project = :project WHERE id = :id", id=mine, **place
+                "UPDATE accounts SET project = :project WHERE id = :id", id=mine, **values
             )
             return mine
         for statement in _MERGE:
             transaction.run(statement, mine=mine, theirs=known["id"])
         return int(known["id"])
 
-    def _of_project(self, transaction: Transaction, project: str) -> int:
-        place = {"base_url": self._base_url, "project": project}
-        (account,) = transaction.row(_OF_PROJECT, **place) or transaction.one(_BEGIN, **place)
+    def _find_or_create(self, transaction: Transaction, project: str) -> int:
+        values = {"base_url": self._base_url, "project": project}
+        (account,) = transaction.row(_OF_PROJECT, **values) or transaction.one(_CREATE, **values)
         return int(account)
 
 
 def fingerprint_of(salt: str, api_key: str) -> str:
-    """What tells one key from others in this ledger, and says nothing of it elsewhere."""
+    """A hash that distinguishes keys in this ledger, and reveals nothing outside it."""
     return hashlib.sha256((salt + api_key).encode()).hexdigest()
 
 
 def new_salt(transaction: Transaction) -> None:
-    """Give a new ledger its own."""
+    """Give a new ledger a salt of its own."""
     transaction.run("INSERT INTO salt (salt) VALUES (:salt)", salt=secrets.token_hex(16))

@@ -1,4 +1,4 @@
-"""What is on record, whoever works on it: entries, jobs, runs, uploads and the account."""
+"""The part of the ledger that needs no claim: jobs, entries, runs, uploads and the account."""
 
 import hashlib
 import json
@@ -11,8 +11,8 @@ from .accounts import Account
 from .database import Database, Row, Transaction
 from .interface import Entry, digest_of
 from .post_checks import check_budget
-from .posts import set_aside
-from .rows import ENTRY, entry_of, packed, shown
+from .posts import move_job_aside
+from .rows import ENTRY, cleaned, encode_name, entry_of
 
 _BEGIN_RUN = """
     INSERT INTO runs (account, targets, budget, created_at)
@@ -25,7 +25,7 @@ _SEEN = """
         updated_at = CLOCK WHERE id = :id
 """
 _SAVED = "UPDATE entries SET state = 'done', files = :files, updated_at = CLOCK WHERE id = :id"
-_KEEP_UPLOAD = """
+_RECORD_UPLOAD = """
     INSERT INTO uploads (account, content, upload_id, asset_id)
     VALUES (:account, :content, :upload_id, :asset_id)
     ON CONFLICT (account, content) DO UPDATE
@@ -33,34 +33,34 @@ _KEEP_UPLOAD = """
 """
 
 
-class Records:
-    """The part of the ledger that needs no claim."""
+class Bookkeeping:
+    """The methods of the ledger that need no claim. See `Ledger`."""
 
     database: Database
     account: Account
 
     @property
     def is_project_known(self) -> bool:
-        """Whether the key's project is on record, or was named by the caller."""
+        """Whether the key's project is recorded, or was given by the caller."""
         if not self.account.is_known:  # another process may have learnt it
             with self.database.transaction() as transaction:
                 self.account.id_in(transaction)
         return self.account.is_known
 
     def learn_project(self, project_id: str) -> None:
-        """Keep the project that this key's records name: other keys of it have the same rows."""
+        """Record the project that the server names for this key."""
 
         def learn(transaction: Transaction) -> int:
             return self.account.learn(transaction, project_id)
 
-        self.account.settle(self.database.keep_or_raise(learn))
+        self.account.use(self.database.write_or_raise(learn))
 
-    # --- jobs and what is on record ---------------------------------------------------------------
+    # --- jobs and entries -------------------------------------------------------------------------
 
     def owned_by_others(self, token: str, job_ids: Collection[str]) -> frozenset[str]:
-        """Which of these jobs belong to other requests than this one."""
-        # What is kept beside an entry (see `made`) is its own, unless it was set aside as failed:
-        # then another job is looked for.
+        """Which of these jobs belong to other requests."""
+        # An entry's further jobs (see `record_job`) are its own, except those moved aside (failed):
+        # then another job is looked up.
         query = """SELECT e.job_id FROM entries e
             WHERE e.account = :account AND e.job_id IN ITEMS AND e.token <> :token
             AND NOT (e.state <> 'failed' AND EXISTS (SELECT 1 FROM entries o
@@ -70,8 +70,8 @@ class Records:
             rows = transaction.rows(query, account=account, items=items, token=token)
         return frozenset(row["job_id"] for row in rows)
 
-    def seen(self, job: Job) -> None:
-        """Keep what the server says of a job."""
+    def record_status(self, job: Job) -> None:
+        """Record the status of a job."""
         state = "ready" if job.is_success else "failed" if job.is_done else "submitted"
 
         def write(transaction: Transaction) -> None:
@@ -82,16 +82,16 @@ class Records:
                 "state": state,
                 "asset_ids": json.dumps(job.asset_ids) if job.asset_ids else row["asset_ids"],
                 "cost": row["cost"] if job.cost is None else job.cost,
-                "error": shown(job.error),
+                "error": cleaned(job.error),
             }
-            if any(row[name] != value for name, value in new.items()):  # else nothing is written
-                entry = set_aside(transaction, row) if state == "failed" else row["id"]
+            if any(row[name] != value for name, value in new.items()):  # no write without a change
+                entry = move_job_aside(transaction, row) if state == "failed" else row["id"]
                 transaction.run(_SEEN, id=entry, **new)
 
-        self.database.keep_or_raise(write)
+        self.database.write_or_raise(write)
 
-    def saved(self, job_id: str, files: Sequence[Path]) -> None:
-        """A job's results are in these files: its entry is done."""
+    def record_files(self, job_id: str, files: Sequence[Path]) -> None:
+        """Record the files of a job's results: its entry is done."""
         digests = {str(path.absolute()): digest_of(path) for path in files}
 
         def write(transaction: Transaction) -> None:
@@ -100,10 +100,10 @@ class Records:
                 known = json.loads(row["files"]) | digests
                 transaction.run(_SAVED, id=row["id"], files=json.dumps(known))
 
-        self.database.keep_or_raise(write)
+        self.database.write_or_raise(write)
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
-        """What is on record of this account, newest first."""
+        """The entries of this account, newest first."""
         only = "AND state IN UNFINISHED" if unfinished else ""
         query = f"{ENTRY} WHERE account = :account {only} ORDER BY id DESC"
         with self.database.transaction() as transaction:
@@ -111,9 +111,9 @@ class Records:
         return [entry_of(row) for row in rows]
 
     def with_targets(self, targets: Sequence[str]) -> list[Entry]:
-        """The entries whose results go to these places, oldest first."""
+        """The entries with these targets, oldest first."""
         query = f"{ENTRY} WHERE account = :account AND target IN ITEMS ORDER BY id"
-        items = json.dumps([packed(target) for target in targets])
+        items = json.dumps([encode_name(target) for target in targets])
         with self.database.transaction() as transaction:
             account = self.account.id_in(transaction)
             rows = transaction.rows(query, account=account, items=items)
@@ -122,8 +122,8 @@ class Records:
     # --- runs -------------------------------------------------------------------------------------
 
     def begin_run(self, targets: Sequence[str], budget: float | None) -> int:
-        """The run of these targets, which may be another process's as well."""
-        items = json.dumps(sorted({packed(target) or "" for target in targets}))
+        """The id of the run of these targets, which other processes may share."""
+        items = json.dumps(sorted({encode_name(target) or "" for target in targets}))
         digest = hashlib.sha256(items.encode()).hexdigest()
         with self.database.transaction() as transaction:
             account = self.account.id_in(transaction)
@@ -132,31 +132,31 @@ class Records:
         return int(row["id"])
 
     def check_budget(self, run: int) -> None:
-        """Raise BudgetSpentError if nothing of a run's budget is left."""
+        """Raise BudgetSpentError if a run's budget is used up."""
         with self.database.transaction() as transaction:
             check_budget(transaction, run)
 
     # --- uploads ----------------------------------------------------------------------------------
 
     def asset_of(self, content: str) -> str | None:
-        """The asset that this content was uploaded as."""
+        """The asset id that this content was uploaded as."""
         return self._upload(content)[1]
 
     def upload_of(self, content: str) -> str | None:
-        """The upload that this content was sent in, if it is not known what became of it."""
+        """The id of the upload that sent this content and whose end is not known."""
         return self._upload(content)[0]
 
-    def sent(self, content: str, upload_id: str) -> None:
-        """All of this content was sent in that upload."""
-        self._keep_upload(content, upload_id=upload_id, asset_id=None)
+    def record_upload(self, content: str, upload_id: str) -> None:
+        """Record that an upload has sent all of this content."""
+        self._write_upload(content, upload_id=upload_id, asset_id=None)
 
-    def uploaded(self, content: str, asset_id: str) -> None:
-        """This content is on the server as that asset."""
-        self._keep_upload(content, upload_id=None, asset_id=asset_id)
+    def record_asset(self, content: str, asset_id: str) -> None:
+        """Record the asset that this content is on the server."""
+        self._write_upload(content, upload_id=None, asset_id=asset_id)
 
     def forget_upload(self, content: str) -> None:
-        """The server has it no more."""
-        self._keep_upload(content, upload_id=None, asset_id=None)
+        """Forget that this content is on the server."""
+        self._write_upload(content, upload_id=None, asset_id=None)
 
     def _upload(self, content: str) -> tuple[str | None, str | None]:
         query = """SELECT upload_id, asset_id FROM uploads
@@ -166,12 +166,12 @@ class Records:
             row = transaction.row(query, account=account, content=content)
         return (None, None) if row is None else (row["upload_id"], row["asset_id"])
 
-    def _keep_upload(self, content: str, **ids: str | None) -> None:
+    def _write_upload(self, content: str, **ids: str | None) -> None:
         def write(transaction: Transaction) -> None:
             account = self.account.id_in(transaction)
-            transaction.run(_KEEP_UPLOAD, account=account, content=content, **ids)
+            transaction.run(_RECORD_UPLOAD, account=account, content=content, **ids)
 
-        self.database.keep_or_raise(write)
+        self.database.write_or_raise(write)
 
     def _of_job(self, transaction: Transaction, job_id: str) -> Row | None:
         query = "SELECT * FROM entries WHERE account = :account AND job_id = :job_id"

@@ -1,6 +1,6 @@
-"""The connection to the ledger's database: all threads take turns, and a child gets another.
+"""The connection to the ledger's database, shared by all threads; a forked child opens its own.
 
-What could not be written is kept here until it can be.
+A write that fails is kept here, and repeated with the next transaction.
 """
 
 import logging
@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 from scenario_reframe.errors import ConfigurationError, LedgerBusyError
 from scenario_reframe.timing import Timing
 
-from .tables import spelled
+from .tables import in_dialect
 
 _LOG = logging.getLogger("scenario_reframe")
-_MOMENT = 0.01
-# What only a value can be at fault for: the same write would fail for ever.
+_WAL_RETRY_SECONDS = 0.01
+# Errors that only a bad value causes: the same write would always fail.
 _BAD_VALUES = (
     sqlite3.IntegrityError,
     sqlite3.InterfaceError,
@@ -35,43 +35,43 @@ T = TypeVar("T")
 
 
 class Transaction:
-    """Runs statements; their values have names."""
+    """Runs statements with named values."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def rows(self, sql: str, **values: Any) -> list[Row]:
-        """All rows of the answer."""
-        return self._connection.execute(spelled(sql), values).fetchall()
+        """All rows of the result."""
+        return self._connection.execute(in_dialect(sql), values).fetchall()
 
     def row(self, sql: str, **values: Any) -> Row | None:
-        """The first row."""
+        """The first row, if any."""
         return next(iter(self.rows(sql, **values)), None)
 
     def one(self, sql: str, **values: Any) -> Row:
-        """The first row, of which it is known that it is there."""
+        """The first row, which must exist."""
         return self.rows(sql, **values)[0]
 
     def run(self, sql: str, **values: Any) -> int:
-        """How many rows were changed."""
-        return self._connection.execute(spelled(sql), values).rowcount
+        """Run a statement; returns the number of changed rows."""
+        return self._connection.execute(in_dialect(sql), values).rowcount
 
 
 Write = Callable[[Transaction], Any]
 
 
 class Database:
-    """A file, or a database in memory that ends with this object."""
+    """A database in a file, or in memory for as long as this object lives."""
 
     def __init__(self, where: str | os.PathLike[str] | None, timing: Timing) -> None:
         self._path = None if where is None else path_of(os.fspath(where))
-        self.shown = "in memory" if self._path is None else str(self._path)
+        self.label = "in memory" if self._path is None else str(self._path)
         self._timing = timing
         self._lock = threading.Lock()
-        self._late: list[Write] = []
+        self._postponed: list[Write] = []
         self._identity: tuple[int, int] | None = None
         self._is_closed = False
-        self._is_held = False  # by a fork that is going on
+        self._is_locked_for_fork = False
         with self._translated():
             self._connection: sqlite3.Connection | None = self._connect()
         if self._path is not None:
@@ -79,86 +79,89 @@ class Database:
         _OPEN.add(self)
 
     @contextmanager
-    def transaction(self, patience: float | None = None) -> Iterator[Transaction]:
-        """What was put off, and then a transaction.
+    def transaction(self, lock_timeout: float | None = None) -> Iterator[Transaction]:
+        """Run the postponed writes, then a transaction.
 
-        `patience`: seconds for which others may hold the database. Raises ConfigurationError when
-        it cannot be used, LedgerBusyError when somebody else was quicker.
+        `lock_timeout`: seconds to wait for a locked database. Raises ConfigurationError if it
+        cannot be used, LedgerBusyError if another process wrote the same row first.
         """
-        with self._translated(), self._turn(patience) as connection:
-            self._write_late(connection)
+        with self._translated(), self._locked(lock_timeout) as connection:
+            self._write_postponed(connection)
             with _begun(connection) as transaction:
                 yield transaction
 
-    def keep(self, write: Callable[[Transaction], T], otherwise: T) -> T:
-        """Write what has happened. If it cannot be written now, it is written later."""
+    def write_now_or_later(self, write: Callable[[Transaction], T], otherwise: T) -> T:
+        """Write a fact, or postpone the write and return `otherwise` if it fails now."""
         try:
-            return self.keep_or_raise(write)
+            return self.write_or_raise(write)
         except (ConfigurationError, LedgerBusyError) as fault:
-            _LOG.warning("%s; it is tried again", fault)
+            _LOG.warning("%s; the write is tried again later", fault)
             return otherwise
 
-    def keep_or_raise(self, write: Callable[[Transaction], T]) -> T:
-        """The same; but whoever asked for it is told that it is written later."""
+    def write_or_raise(self, write: Callable[[Transaction], T]) -> T:
+        """The same, but if the write is postponed, raise why."""
         try:
             with self.transaction() as transaction:
                 return write(transaction)
         except (ConfigurationError, LedgerBusyError):
-            self._late.append(write)
+            self._postponed.append(write)
             raise
 
-    def check_in_place(self) -> None:
-        """Raise ConfigurationError unless the file is still the one that was opened."""
+    def check_file(self) -> None:
+        """Raise ConfigurationError if the file is no longer the one that was opened."""
         if self._path is not None and _identity(self._path) != self._identity:
             raise ConfigurationError(
-                f"the ledger {self.shown} was removed or replaced while it was in use: "
+                f"the ledger {self.label} was removed or replaced while it was in use: "
                 "nothing was submitted"
             )
 
     def close(self) -> None:
-        """Write what was put off, and close the connection.
+        """Run the postponed writes, and close the connection.
 
-        What comes later opens the file for as long as it takes: a job's id is never lost.
+        A later write opens the file again for a moment: a job's id is never lost.
         """
-        if self._late:
+        if self._postponed:
             with suppress(ConfigurationError), self.transaction():
                 pass
-        if self._late:
-            _LOG.warning("the ledger %s lacks the last %d changes", self.shown, len(self._late))
+        if self._postponed:
+            _LOG.warning(
+                "the ledger %s lacks the last %d changes", self.label, len(self._postponed)
+            )
         self._is_closed = True
         with self._lock:
             self._disconnect()
 
     def before_fork(self) -> None:
-        """Let no child have a handle of SQLite: it would break the locks of its parent."""
-        self._is_held = self._lock.acquire(timeout=self._timing.last_check)
-        if self._is_held and self._path is not None:
+        """Close the handle: a child that inherited it would break its parent's locks."""
+        self._is_locked_for_fork = self._lock.acquire(timeout=self._timing.last_check)
+        if self._is_locked_for_fork and self._path is not None:
             self._disconnect()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
-        if self._is_held:
+        """Unlock."""
+        if self._is_locked_for_fork:
             self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin anew. A handle that is here all the same must be neither used nor closed."""
+        """Start afresh. An inherited handle must be neither used nor closed."""
         self._lock = threading.Lock()
-        self._late = []
+        self._postponed = []
         if self._connection is not None:
-            _PARENTS.append(self._connection)
+            _INHERITED.append(self._connection)
             self._connection = None
 
     @contextmanager
-    def _turn(self, patience: float | None) -> Iterator[sqlite3.Connection]:
-        patience = self._timing.database_lock if patience is None else patience
-        deadline = time.monotonic() + patience
+    def _locked(self, lock_timeout: float | None) -> Iterator[sqlite3.Connection]:
+        """The connection, which no other thread of this program uses meanwhile."""
+        lock_timeout = self._timing.database_lock if lock_timeout is None else lock_timeout
+        deadline = time.monotonic() + lock_timeout
         lock = self._lock
-        if not lock.acquire(timeout=patience):
-            raise sqlite3.OperationalError("database is locked by a thread of this program")
+        if not lock.acquire(timeout=lock_timeout):
+            raise sqlite3.OperationalError("database is locked by another thread of this program")
         try:
             connection = self._connected()
             left = max(0.0, deadline - time.monotonic())
-            # Rounded: each other text would be a statement of its own in the connection's cache.
+            # Rounded, because the connection caches every distinct text as a statement.
             connection.execute(f"PRAGMA busy_timeout = {round(left * 100) * 10}")
             yield connection
         finally:
@@ -169,8 +172,8 @@ class Database:
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             if self._path is None:
-                raise ConfigurationError("what was in memory is not there any more")
-            self.check_in_place()
+                raise ConfigurationError("the ledger in memory ended with its connection")
+            self.check_file()
             self._connection = self._connect()
         return self._connection
 
@@ -196,14 +199,14 @@ class Database:
             self._connection.close()
             self._connection = None
 
-    def _write_late(self, connection: sqlite3.Connection) -> None:
-        while self._late:
+    def _write_postponed(self, connection: sqlite3.Connection) -> None:
+        while self._postponed:
             try:
                 with _begun(connection) as transaction:
-                    self._late[0](transaction)
+                    self._postponed[0](transaction)
             except _BAD_VALUES as fault:
-                _LOG.warning("the ledger %s cannot keep one change (%s)", self.shown, fault)
-            del self._late[0]
+                _LOG.warning("the ledger %s cannot store one change (%s)", self.label, fault)
+            del self._postponed[0]
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -211,10 +214,10 @@ class Database:
             yield
         except sqlite3.IntegrityError as fault:
             raise LedgerBusyError(
-                "another process did the same at the same moment: nothing was submitted. Try again"
+                "another process did the same at the same moment: nothing was submitted; try again"
             ) from fault
         except (sqlite3.Error, UnicodeEncodeError, OverflowError) as fault:
-            raise ConfigurationError(f"the ledger {self.shown} {told(fault)}") from fault
+            raise ConfigurationError(f"the ledger {self.label} {explain(fault)}") from fault
 
 
 @contextmanager
@@ -229,36 +232,38 @@ def _begun(connection: sqlite3.Connection) -> Iterator[Transaction]:
         raise
 
 
-def told(fault: Exception) -> str:
-    """What a fault of the database means, in words that follow the name of the ledger."""
+def explain(fault: Exception) -> str:
+    """What an error of the database means and how to fix it, to follow the ledger's name."""
     cause = str(fault)
     if "locked" in cause:
-        return f"is locked by another program ({cause}); end it, or choose another place"
+        return f"is locked by another program ({cause}); end it, or choose another path"
     if "not a database" in cause or "malformed" in cause:
-        return f"is no ledger, or is damaged ({cause}); move it away, or choose another place"
+        return f"is not a ledger, or is damaged ({cause}); move it away, or choose another path"
     if "readonly" in cause or "read-only" in cause or "unable to open" in cause:
-        return f"cannot be written ({cause}); choose another place"
+        return f"cannot be written ({cause}); choose another path"
     return f"cannot be used ({cause})"
 
 
-def path_of(place: str) -> Path:
-    """The file of a ledger. Raises ConfigurationError if it would be in none."""
-    if "://" in place and not place.startswith("sqlite:///"):
-        if place.startswith("postgresql"):
-            raise ConfigurationError("the ledger: PostgreSQL is not supported yet; give a path")
-        raise ConfigurationError("the ledger is at no place that can be used: give a path")
-    path = place.removeprefix("sqlite:///")
+def path_of(location: str) -> Path:
+    """The file of a ledger. Raises ConfigurationError unless it is a path or `sqlite:///PATH`."""
+    if "://" in location and not location.startswith("sqlite:///"):
+        if location.startswith("postgresql"):
+            raise ConfigurationError("ledger: PostgreSQL is not supported yet; pass a path")
+        raise ConfigurationError(
+            "ledger: this kind of URL is not allowed; it takes a path or sqlite:///PATH"
+        )
+    path = location.removeprefix("sqlite:///")
     if path in {"", ":memory:"}:
-        raise ConfigurationError("the ledger needs a file: what is in memory would be lost")
+        raise ConfigurationError("ledger: it takes a path, since a ledger in memory would be lost")
     if "\0" in path:
-        raise ConfigurationError("the ledger is at no place that can be used: a NUL is in its path")
+        raise ConfigurationError("ledger: a path with a NUL character is not allowed")
     return Path(path).absolute()
 
 
 def _make_file(path: Path) -> None:
-    """Make the file and its folder, for their owner alone, if they are not there.
+    """Make the file and its folder if missing, readable by their owner only.
 
-    A file that is there is not opened: closing it would end the locks that SQLite has on it.
+    An existing file is not opened, since closing it would drop the locks that SQLite has on it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -268,23 +273,23 @@ def _make_file(path: Path) -> None:
     except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise ConfigurationError(
-            f"the ledger {path} cannot be written: {why}; choose another place"
+            f"the ledger {path} cannot be written: {why}; choose another path"
         ) from fault
 
 
 def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:
-    """Set the journal's mode, for which SQLite does not wait when others open the new file too."""
+    """Set WAL mode; SQLite does not wait by itself while others open the new file, too."""
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_MOMENT)
+            time.sleep(_WAL_RETRY_SECONDS)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another that has its name; nothing on Windows, which keeps it."""
+    """Device and inode of a file; None on Windows, where an open file cannot be replaced."""
     if os.name == "nt":
         return None
     try:
@@ -295,8 +300,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 _OPEN: "weakref.WeakSet[Database]" = weakref.WeakSet()
-_PARENTS: list[sqlite3.Connection] = []
-"""Handles that a child process has of its parent, kept from being closed."""
+_INHERITED: list[sqlite3.Connection] = []
+"""Handles that a child process inherited, kept so that nothing closes them."""
 
 
 def _each(act: Callable[[Database], None]) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Where the ledger is kept when nobody names a place."""
+"""The ledger's default path."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,6 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 
-def usual_place() -> Path | str:
-    """SCENARIO_LEDGER, else `ledger.db` in the user's state folder."""
+def default_ledger_path() -> Path | str:
+    """The value of SCENARIO_LEDGER, else `ledger.db` in the user's state folder."""
     return os.environ.get("SCENARIO_LEDGER") or user_state_path("scenario-reframe") / "ledger.db"

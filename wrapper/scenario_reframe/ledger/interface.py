@@ -1,7 +1,7 @@
-"""What the ledger holds, and what is asked of it. Imports no database.
+"""The ledger's interface and the types of its contents. Imports no database.
 
-An entry is one result that somebody asked for. Each POST that was sent for it is a row of its own,
-so that a later one hides nothing of an earlier one.
+An entry is one requested result. Each POST that was sent for it is a row of its own, so that a
+later one never hides an earlier one.
 """
 
 import hashlib
@@ -17,45 +17,45 @@ from scenario_reframe.models import Job, Submission
 from scenario_reframe.video import Video, VideoAsset, VideoFile, VideoUrl
 
 State = Literal[
-    "new",  # nobody is at it
-    "claimed",  # somebody prepares its submit
+    "new",  # nobody works on it
+    "claimed",  # its submit is being prepared
     "posting",  # its POST is on its way
     "uncertain",  # a POST got no clear answer: a job may have been made
     "submitted",  # its job's id is known
     "ready",  # its job has succeeded
-    "done",  # its files are there
-    "failed",  # its job failed, or it is proven that none was made
+    "done",  # its files are downloaded
+    "failed",  # its job failed, or provably none was made
 ]
 UNFINISHED: tuple[State, ...] = ("new", "claimed", "posting", "uncertain", "submitted", "ready")
 
 Outcome = Literal[
     "open",  # no reply yet
     "made",  # the reply named its job
-    "refused",  # proven to have made no job
-    "deferred",  # 429: it may go again once the list of jobs shows none of it
+    "refused",  # it provably made no job
+    "deferred",  # 429: it may be sent again once the list of jobs shows no job of it
     "uncertain",  # anything else
 ]
 UNRESOLVED: tuple[Outcome, ...] = ("open", "deferred", "uncertain")
-"""Such a POST may have made a job that is not known."""
+"""The outcomes of POSTs that may have made a job that is not known."""
 
 
 class NoSlotError(ReframeError):
-    """As many jobs as may run side by side are on their way. `jobs`: the ids that are known."""
+    """The limit of parallel jobs is reached. `jobs`: the ids of those that run, as far as known."""
 
     def __init__(self, slots: int, jobs: Sequence[str]) -> None:
-        super().__init__(f"{slots} jobs are on their way, which is as many as may be")
+        super().__init__(f"{slots} jobs run already, which is the limit")
         self.jobs = tuple(jobs)
 
 
 class BudgetSpentError(ReframeError):
-    """The next job would cost more than is left of the budget. Nothing was paid for it."""
+    """The next job would cost more than the budget has left. Nothing was paid for it."""
 
 
 class TwinOpenError(LedgerBusyError):
-    """A submission of the same seed, given by the caller, could not be told from this one.
+    """A twin of this submission (see `twin_key`) is on its way, or its outcome is uncertain.
 
-    Its POST is on its way, deferred or uncertain (`is_uncertain`). `is_in_process`: another call of
-    this process is at it.
+    `is_uncertain`: its POST got no clear answer. `is_in_process`: another call of this process is
+    working on it.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class TwinOpenError(LedgerBusyError):
 
 @frozen(kw_only=True)
 class ClipRequest:
-    """One result that somebody asks for.
+    """One requested result.
 
     `key`: what makes two calls the same request; `is_callers_key`: the caller chose it, and it
-    binds `content` and `settings`, but not the target. `content`: see `content_of`. `source`: what
-    to call the video when it is shown. `settings`: under wire names. `target`: an absolute path.
+    binds `content` and `settings`, but not the target. `content`: see `content_of`. `source`: the
+    video's name for display. `settings`: under wire names. `target`: an absolute path.
     """
 
     key: str
@@ -85,10 +85,10 @@ class ClipRequest:
 
 @frozen(kw_only=True)
 class Entry:
-    """One row of the ledger. Times in seconds since 1970 by the ledger's clock.
+    """One row of the ledger. Times are seconds since 1970 by the database's clock.
 
-    `key`: the request key. `seed`: its newest POST's. `files`: each result's path and its SHA-256
-    in hex. `cost`: in creative units, an estimate until the server names it.
+    `key`: the request key. `seed`: that of its newest POST. `files`: each result's path and its
+    SHA-256 in hex. `cost`: in creative units, an estimate until the server names it.
     """
 
     id: int
@@ -109,7 +109,7 @@ class Entry:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether it is done or failed."""
         return self.state not in UNFINISHED
 
 
@@ -117,9 +117,9 @@ class Entry:
 class Post:
     """One POST.
 
-    `ended`: when its reply, or its connection's end, was seen, in seconds of `Timing.clock`; of one
-    whose owner did not see it, the latest moment that it can have been. `server_ended`: the
-    server's time then, if it was named.
+    `ended`: when its reply or the end of its connection was seen, in seconds of `Timing.clock`; if
+    its owner did not see it, the latest possible moment. `server_ended`: the server's time then, if
+    a reply named it.
     """
 
     submission: Submission
@@ -130,10 +130,10 @@ class Post:
 
 @define(eq=False, kw_only=True)
 class Claim:
-    """An entry that is this process's to work on, for as long as its lease is renewed.
+    """The right of this process to work on an entry, for as long as its lease is renewed.
 
-    `entry` is as it was when it was claimed. `token` tells its submissions from all others'.
-    `posts`: all of it, oldest first.
+    `entry`: as it was when it was claimed. `fence`: grows with every owner. `token`: identifies the
+    entry's submissions. `posts`: all its POSTs, oldest first.
     """
 
     entry: Entry
@@ -143,13 +143,12 @@ class Claim:
 
 
 @frozen(kw_only=True)
-class Terms:
-    """What must hold in the moment of a POST, besides the claim itself.
+class SubmitConditions:
+    """What must hold at the moment of a POST, besides the claim itself.
 
     `check_target` raises InvalidInputError if the target is taken. `slots`: how many jobs of the
-    account may run side by side, those of other processes counted. `price`: what it costs, in
-    creative units, counted against the budget of the entry's run. `twin`: equal for submissions
-    that the server's list of jobs could not tell apart; None if there can be no other.
+    account may run side by side, including those of other processes. `price`: in creative units,
+    counted against the budget of the entry's run. `twin`: see `twin_key`.
     """
 
     check_target: Callable[[], None] | None = None
@@ -159,27 +158,27 @@ class Terms:
 
 
 Check = Callable[[Entry | None], None]
-"""What must hold when an entry is claimed. Raises what says that it does not."""
+"""A check of the entry to be claimed; it raises an error to prevent that."""
 
 
 def accept(_entry: Entry | None) -> None:
-    """Claim the entry whatever it is."""
+    """Allow every claim."""
 
 
 class Ledger(Protocol):
-    """Where requests, their POSTs, jobs and files, and uploads are on record.
+    """Records requests, their POSTs, jobs and files, and uploads.
 
     Every method is one short transaction, for one account: a server and a project. Methods that
-    write for a claim do nothing once somebody else has claimed its entry, unless they say so. All
-    raise ConfigurationError when the database cannot be used.
+    write for a claim do nothing once another owner has claimed its entry, unless stated otherwise.
+    All raise ConfigurationError if the database cannot be used.
     """
 
     @property
     def is_project_known(self) -> bool:
-        """Whether the key's project is on record, or was named by the caller."""
+        """Whether the key's project is recorded, or was given by the caller."""
 
     def learn_project(self, project_id: str) -> None:
-        """Keep the project that this key's records name: other keys of it have the same rows."""
+        """Record the project that the server names for this key; its keys share their rows."""
 
     def claim(
         self, request: ClipRequest, check: Check = accept, *, run: int | None = None
@@ -188,101 +187,101 @@ class Ledger(Protocol):
 
         An entry that is done is returned unclaimed; so is one whose job failed, if its key is a
         caller's. `check` gets the unfinished or done entry, or None, in the transaction that
-        claims it; what it raises leaves the ledger as it was. Raises LedgerBusyError if a living
-        process has it, InvalidInputError if a caller's key is that of other content or settings.
+        claims it; if it raises, the ledger is unchanged. Raises LedgerBusyError if a live process
+        has claimed it, InvalidInputError if a caller's key belongs to other content or settings.
         """
 
     def reclaim(self, entry: Entry) -> Claim:
         """Claim an unfinished entry.
 
-        Raises LedgerBusyError if a living process has it, ConfigurationError if it is finished, or
-        of another ledger or account.
+        Raises LedgerBusyError if a live process has claimed it, ConfigurationError if it is
+        finished, or belongs to another ledger or account.
         """
 
     def release(self, claim: Claim, error: BaseException | None = None) -> None:
-        """Let others claim it.
+        """Let others claim the entry.
 
-        After an error, an entry is closed as failed if every POST of it is proven to have made no
-        job: who has read that nothing was paid does not want a later run to pay. A deferred one
-        stays open. Raises nothing.
+        After an error, the entry is closed as failed if every POST of it provably made no job: the
+        caller has read that nothing was paid, so a later run must not pay. An entry with a deferred
+        POST stays open. Raises nothing.
         """
 
-    def may_post(self, claim: Claim, terms: Terms) -> None:
-        """Raise what keeps its POST from going out now, as `open_post` would."""
+    def may_post(self, claim: Claim, conditions: SubmitConditions) -> None:
+        """Raise the error with which `open_post` would refuse a POST now."""
 
-    def open_post(self, claim: Claim, submission: Submission, terms: Terms) -> None:
-        """The last check before the wire, and the POST's row, in one transaction.
+    def open_post(self, claim: Claim, submission: Submission, conditions: SubmitConditions) -> None:
+        """Make the last check before the wire and write the POST's row, in one transaction.
 
-        Takes the lease again if it has ended and nobody else has claimed the entry. Raises
+        Takes the lease again if it has lapsed and nobody else has claimed the entry. Raises
         LedgerBusyError if somebody has, NoSlotError, BudgetSpentError, TwinOpenError, what
-        `terms.check_target` raises, and ConfigurationError, also when the database is locked for
-        longer than `Timing.last_check` or its file is gone: then nothing may be sent.
+        `conditions.check_target` raises, and ConfigurationError, also if the database is locked for
+        longer than `Timing.last_check` or its file is missing: then nothing may be sent.
         """
 
     def withdraw_post(self, claim: Claim) -> None:
-        """Nothing of the POST that was opened last was sent. Raises nothing."""
+        """Delete the POST that was opened last: nothing of it was sent. Raises nothing."""
 
     def end_post(self, claim: Claim, post: Post, reason: str) -> None:
-        """Keep how the POST that was opened last ended, whoever has its entry by now.
+        """Record how the POST that was opened last ended, whoever has claimed its entry by now.
 
-        `reason`: what the server said, without anything that it echoed of credentials or URLs.
-        Raises nothing: what cannot be written now is written with the next transaction.
+        `reason`: the error's message, without any echo of credentials or URLs. Raises nothing: a
+        write that fails now is repeated with the next transaction.
         """
 
-    def made(self, token: str, job: Job) -> bool:
-        """Keep the job of a request, whoever has its entry by now; False if it is another entry's.
+    def record_job(self, token: str, job: Job) -> bool:
+        """Record a request's job, whoever has claimed its entry; False if it is another entry's.
 
-        If the entry has another job by now, this one is kept in an entry beside it. What cannot be
-        written now is written with the next transaction, and the answer is True.
+        If the entry has another job by now, this one is stored in an entry beside it. A write that
+        fails now is repeated with the next transaction, and the result is True.
         """
 
     def owned_by_others(self, token: str, job_ids: Collection[str]) -> frozenset[str]:
-        """Which of these jobs belong to other requests than this one."""
+        """Which of these jobs belong to other requests."""
 
-    def seen(self, job: Job) -> None:
-        """Keep what the server says of a job."""
+    def record_status(self, job: Job) -> None:
+        """Record the status of a job."""
 
-    def saved(self, job_id: str, files: Sequence[Path]) -> None:
-        """A job's results are in these files: its entry is done."""
+    def record_files(self, job_id: str, files: Sequence[Path]) -> None:
+        """Record the files of a job's results: its entry is done."""
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
-        """What is on record of this account, newest first."""
+        """The entries of this account, newest first."""
 
     def with_targets(self, targets: Sequence[str]) -> list[Entry]:
-        """The entries whose results go to these places, oldest first."""
+        """The entries with these targets, oldest first."""
 
     def begin_run(self, targets: Sequence[str], budget: float | None) -> int:
-        """The run of these targets, which may be another process's as well; its budget is this.
+        """The id of the run of these targets, which other processes may share; set its budget.
 
-        Entries of these targets that are on record already belong to it from now on.
+        Existing entries with these targets belong to it from now on.
         """
 
     def check_budget(self, run: int) -> None:
-        """Raise BudgetSpentError if nothing of a run's budget is left."""
+        """Raise BudgetSpentError if a run's budget is used up."""
 
     def asset_of(self, content: str) -> str | None:
-        """The asset that this content was uploaded as."""
+        """The asset id that this content was uploaded as."""
 
     def upload_of(self, content: str) -> str | None:
-        """The upload that this content was sent in, if it is not known what became of it."""
+        """The id of the upload that sent this content and whose end is not known."""
 
-    def sent(self, content: str, upload_id: str) -> None:
-        """All of this content was sent in that upload."""
+    def record_upload(self, content: str, upload_id: str) -> None:
+        """Record that an upload has sent all of this content."""
 
-    def uploaded(self, content: str, asset_id: str) -> None:
-        """This content is on the server as that asset."""
+    def record_asset(self, content: str, asset_id: str) -> None:
+        """Record the asset that this content is on the server."""
 
     def forget_upload(self, content: str) -> None:
-        """The server has it no more."""
+        """Forget that this content is on the server."""
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Stop renewing leases, and close the database."""
 
 
 def content_of(video: Video | None) -> str | None:
-    """What tells one video from another: a file's SHA-256, an asset's id, a URL's SHA-256.
+    """What identifies a video: a file's SHA-256, an asset's id, a URL's SHA-256.
 
-    A URL may carry secrets, so it is not kept itself.
+    A URL may carry secrets, so it is not stored itself.
     """
     match video:
         case VideoAsset(asset_id):
@@ -302,7 +301,7 @@ def digest_of(path: Path) -> str:
 
 
 def source_of(video: Video | None) -> str | None:
-    """What to call a video when it is shown."""
+    """A video's name for display."""
     match video:
         case VideoAsset(asset_id):
             return asset_id

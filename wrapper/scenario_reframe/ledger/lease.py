@@ -1,4 +1,4 @@
-"""Who works on an entry, and the thread that renews the leases."""
+"""Who works on an entry and until when, and the thread that renews the leases."""
 
 import os
 import secrets
@@ -24,7 +24,7 @@ _LEASE = """
         lease_until = CLOCK + :lease, run = coalesce(:run, run)
     WHERE id = :id AND fence = :fence
 """
-# A POST whose lease has ended is not covered up by a new lease: `end_post` sees it.
+# The lapsed lease of a POST is not renewed, so that `end_post` notices it.
 _RENEW = """
     UPDATE entries SET lease_until = CLOCK + :lease
     WHERE token IN ITEMS AND owner = :owner AND state IN UNFINISHED
@@ -32,17 +32,17 @@ _RENEW = """
 """
 
 
-class Leases:
-    """Renews the leases of all claims that somebody has, in one thread and one statement."""
+class LeaseRenewer:
+    """Renews the leases of all claims of this process, in one thread and one statement."""
 
     def __init__(self, renew: Callable[[Sequence[str]], None], seconds: float) -> None:
         self._renew = renew
         self._seconds = seconds
-        _LEASES.add(self)
-        self.begin_anew()
+        _RENEWERS.add(self)
+        self.reset()
 
-    def begin_anew(self) -> None:
-        """Be another owner, without claims, as a child process is."""
+    def reset(self) -> None:
+        """Become a new owner without claims, as in a forked child."""
         self.owner = f"{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._claims: weakref.WeakSet[Claim] = weakref.WeakSet()
         self._lock = threading.Lock()
@@ -50,7 +50,7 @@ class Leases:
         self._thread: threading.Thread | None = None
 
     def add(self, claim: Claim) -> None:
-        """Renew this one too."""
+        """Renew this claim, too."""
         with self._lock:
             self._claims.add(claim)
             if self._thread is None:
@@ -58,14 +58,14 @@ class Leases:
                 self._thread.start()
 
     def remove(self, claim: Claim) -> None:
-        """Renew this one no more."""
+        """Stop renewing this claim."""
         with self._lock:
             self._claims.discard(claim)
             if not self._claims:
                 self._changed.set()
 
     def close(self) -> None:
-        """Renew none any more; those that were not released end by themselves."""
+        """Stop renewing all claims; leases that were not released lapse."""
         with self._lock:
             thread = self._thread
             self._claims.clear()
@@ -82,18 +82,22 @@ class Leases:
                 if not tokens:
                     self._thread = None
                     return
-            # A database that is locked for a while may answer the next time.
+            # A locked database may be free the next time.
             with suppress(ReframeError):
                 self._renew(tokens)
 
 
-def lease_out(
+def take_lease(
     transaction: Transaction, row: Row, owner: str, seconds: float, run: int | None = None
 ) -> None:
-    """Make an entry this owner's. Raises LedgerBusyError if a living process has it."""
-    if row["owner"] is not None and row["lease_until"] > row["now"] and not is_gone(row["owner"]):
+    """Lease an entry to this owner. Raises LedgerBusyError if a live process has it."""
+    if (
+        row["owner"] is not None
+        and row["lease_until"] > row["now"]
+        and not has_exited(row["owner"])
+    ):
         raise _busy(row)
-    # A POST whose owner is gone was sent or was not: nobody knows.
+    # Whether the open POST of a lapsed lease was sent is not known.
     lease_end = min(row["lease_until"], row["now"])
     transaction.run(_SET_UNCERTAIN, id=row["id"], lease_end=lease_end)
     state = {"new": "claimed", "posting": "uncertain"}.get(row["state"], row["state"])
@@ -111,14 +115,14 @@ def lease_out(
 
 
 def renew(transaction: Transaction, items: str, owner: str, seconds: float) -> None:
-    """Prolong the leases of these entries (tokens in JSON), as far as they are still ours."""
+    """Renew the leases of these entries (tokens in JSON), as far as they are still ours."""
     transaction.run(_RENEW, items=items, owner=owner, lease=seconds)
 
 
-def is_gone(owner: str) -> bool:
-    """Whether an owner was a process of this machine that has ended: no need to wait for its lease.
+def has_exited(owner: str) -> bool:
+    """Whether an owner was a process of this machine that has ended: its lease is not waited for.
 
-    The fence keeps things right even where this errs.
+    The fence protects the entry even if this is wrong.
     """
     machine, _, pid = owner.rpartition(":")[0].rpartition(":")
     if os.name != "posix" or machine != _machine() or not pid.isdigit():
@@ -133,7 +137,7 @@ def is_gone(owner: str) -> bool:
 
 
 def _is_zombie(pid: str) -> bool:
-    """Whether it has ended and nobody has asked how, as in a container without an init."""
+    """Whether a process has ended but was not reaped, as in a container without an init."""
     try:
         state = Path("/proc", pid, "stat").read_text("utf-8", "replace").rpartition(") ")[2]
     except OSError:
@@ -142,27 +146,28 @@ def _is_zombie(pid: str) -> bool:
 
 
 def _machine() -> str:
-    """Where a process id means something: containers may share a host's name, not its ids."""
+    """The host and its namespace of process ids: containers may share a host's name."""
     with suppress(OSError):
         return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').stat().st_ino}"
     return socket.gethostname()
 
 
 def _busy(row: Row) -> LedgerBusyError:
+    """The error for an entry that a live process has claimed."""
     job = f", job {row['job_id']}" if row["job_id"] else ""
     return LedgerBusyError(
-        f"a running process ({row['owner']}) is at this already{job}: nothing was submitted. "
+        f"a running process ({row['owner']}) works on this already{job}: nothing was submitted. "
         "Let it end, or end it, and try again"
     )
 
 
-_LEASES: "weakref.WeakSet[Leases]" = weakref.WeakSet()
+_RENEWERS: "weakref.WeakSet[LeaseRenewer]" = weakref.WeakSet()
 
 
-def _begin_anew() -> None:
-    for leases in list(_LEASES):
-        leases.begin_anew()
+def _reset_in_child() -> None:
+    for leases in list(_RENEWERS):
+        leases.reset()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_in_child)

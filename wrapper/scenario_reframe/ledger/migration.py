@@ -1,4 +1,4 @@
-"""Makes the tables of a new ledger, and brings those of an older one up to date."""
+"""Creates the tables of a new ledger, and migrates those of an older version."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _POST = """
         :reason
     )
 """
-# A request has one entry that is not failed: the newest of those that are done, else the other.
+# A request keeps one entry that is not failed: the newest that is done, else the only other one.
 _RENAME = """
     UPDATE entries_1 SET key = key || ':' || id WHERE state <> 'failed' AND EXISTS (
         SELECT 1 FROM entries_1 o WHERE o.key = entries_1.key AND o.id <> entries_1.id
@@ -51,21 +51,21 @@ _OLD_ENTRIES = """
     ON a.base_url = e.base_url AND coalesce(a.project, '') = coalesce(e.project_id, '')
     ORDER BY e.id
 """
-# States and the outcome of the last POST, of which alone version 1 knew.
+# What the states of version 1 mean now; it recorded the outcome of the last POST only.
 _STATES = {"leased": "new", "intent": "posting"}
 _OUTCOMES = {"leased": "deferred", "intent": "open", "uncertain": "uncertain"}
 _LONGEST = 60.0
 
 
-def prepare(transaction: Transaction, shown: str) -> None:
-    """Bring the tables up to VERSION. Raises ConfigurationError if they are newer."""
+def prepare(transaction: Transaction, label: str) -> None:
+    """Create the tables, or migrate them to VERSION. Raises ConfigurationError if newer."""
     transaction.run("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY)")
     (version,) = transaction.one("SELECT coalesce(max(version), 0) FROM schema_version")
     if version == VERSION:
         return
     if version > VERSION:
         raise ConfigurationError(
-            f"the ledger {shown} is of version {version}, this program knows {VERSION}: "
+            f"the ledger {label} has version {version}, this program supports {VERSION}: "
             "use a newer scenario-reframe"
         )
     if version == 1:
@@ -80,7 +80,7 @@ def prepare(transaction: Transaction, shown: str) -> None:
 
 
 def _copy(transaction: Transaction) -> None:
-    """From version 1, which had one row for a request and its last POST."""
+    """Copy from version 1, which had one row for a request and its last POST."""
     transaction.run(_ACCOUNTS)
     transaction.run(_UPLOADS)
     for row in transaction.rows("SELECT * FROM entries_1"):
@@ -95,7 +95,7 @@ def _copy(transaction: Transaction) -> None:
 
 def _copy_entry(transaction: Transaction, row: Row) -> None:
     values = dict(row)
-    if row["state"] == "leased":  # a program of version 1 that has it can do no more with it
+    if row["state"] == "leased":  # its owner, a program of version 1, can no longer use it
         values |= {"owner": None, "lease_until": 0.0}
     values |= {
         "state": _STATES.get(row["state"], row["state"]),
@@ -128,7 +128,7 @@ def _copy_post(transaction: Transaction, row: Row) -> None:
 
 
 def _key(row: Row) -> str:
-    """The request key as it is made today, of one that came from the request's content."""
+    """The request key in today's form, if it was derived from the request's content."""
     settings = dict(sorted(json.loads(row["settings"]).items()))
     text = json.dumps([row["content"], settings, row["output"]])
     old = json.dumps([row["base_url"], row["project_id"], text])

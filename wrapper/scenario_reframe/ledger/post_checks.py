@@ -1,13 +1,13 @@
-"""What must hold in the moment of a POST: twins, slots and the budget, counted from the rows."""
+"""The conditions of a POST, checked against the rows: claim, twins, slots and budget."""
 
 from scenario_reframe.errors import LedgerBusyError
 
 from .database import Row, Transaction
-from .interface import BudgetSpentError, Claim, NoSlotError, Terms, TwinOpenError
-from .rows import unpacked
+from .interface import BudgetSpentError, Claim, NoSlotError, SubmitConditions, TwinOpenError
+from .rows import decode_name
 
 _ROUNDING = 1e-9
-# One whose lease has ended is not waited for: whoever claims it makes it uncertain.
+# An open POST whose lease has lapsed counts as uncertain: its next owner will mark it so.
 _TWINS = """
     SELECT e.source, e.target,
         CASE WHEN p.outcome = 'uncertain' OR (p.outcome = 'open' AND e.lease_until <= CLOCK)
@@ -26,7 +26,7 @@ _RUNNING = """
         OR (e.state = 'submitted' AND CLOCK - :slot < coalesce(
             (SELECT max(p.opened_at) FROM posts p WHERE p.entry = e.id), e.created_at)))
 """
-# Of an entry that had to be kept beside another, too: it is in the same run.
+# Entries stored beside another one count, too: they belong to the same run.
 _SPENT = """
     SELECT r.budget, coalesce((
         SELECT sum(e.cost) FROM entries e WHERE e.run = r.id AND e.id <> :id AND (
@@ -37,12 +37,12 @@ _SPENT = """
 """
 
 
-def owned(transaction: Transaction, claim: Claim, owner: str) -> Row:
-    """The entry, if its POST may go out as far as its owner and state go."""
+def owned_entry(transaction: Transaction, claim: Claim, owner: str) -> Row:
+    """The claimed entry. Raises LedgerBusyError unless its owner and state allow a POST."""
     row = transaction.row("SELECT * FROM entries WHERE token = :token", token=claim.token)
     if row is None or (row["fence"], row["owner"]) != (claim.fence, owner):
         raise LedgerBusyError(
-            "this was claimed by another process while this one slept; nothing was submitted"
+            "another process claimed this while this one was suspended; nothing was submitted"
         )
     if row["state"] not in ("claimed", "uncertain"):
         job = f", as job {row['job_id']}" if row["job_id"] else ""
@@ -50,29 +50,31 @@ def owned(transaction: Transaction, claim: Claim, owner: str) -> Row:
     return row
 
 
-def check_terms(transaction: Transaction, row: Row, terms: Terms, slot: float) -> None:
-    """Raise what keeps this entry's POST from going out now.
+def check_conditions(
+    transaction: Transaction, row: Row, conditions: SubmitConditions, slot: float
+) -> None:
+    """Raise an error if a condition of this entry's POST does not hold now.
 
-    `slot`: seconds for which a job that nobody has seen to end counts as running.
+    `slot`: seconds for which a job counts as running although nobody has seen it end.
     """
-    _check_twin(transaction, row, terms.twin)
-    if terms.slots is not None:
+    _check_twin(transaction, row, conditions.twin)
+    if conditions.slots is not None:
         running = transaction.rows(_RUNNING, account=row["account"], id=row["id"], slot=slot)
-        if len(running) >= terms.slots:
-            raise NoSlotError(terms.slots, [one["job_id"] for one in running if one["job_id"]])
-    _check_price(transaction, row, terms.price)
-    if terms.check_target is not None:
-        terms.check_target()
+        if len(running) >= conditions.slots:
+            raise NoSlotError(conditions.slots, [one["job_id"] for one in running if one["job_id"]])
+    _check_price(transaction, row, conditions.price)
+    if conditions.check_target is not None:
+        conditions.check_target()
 
 
 def check_budget(transaction: Transaction, run: int) -> None:
-    """Raise BudgetSpentError if nothing of a run's budget is left."""
+    """Raise BudgetSpentError if a run's budget is used up."""
     row = transaction.row(_SPENT, run=run, id=0)
     if row is None or row["budget"] is None:
         return
     if row["spent"] + _ROUNDING >= row["budget"]:
         raise BudgetSpentError(
-            f"the budget of {row['budget']:g} creative units is spent. Nothing was paid for it"
+            f"the budget of {row['budget']:g} creative units is spent; nothing was paid for it"
         )
 
 
@@ -82,11 +84,11 @@ def _check_twin(transaction: Transaction, row: Row, twin: str | None) -> None:
     other = transaction.row(_TWINS, twin=twin, account=row["account"], id=row["id"])
     if other is None:
         return
-    place = unpacked(other["target"]) or unpacked(other["source"]) or "another request"
+    name = decode_name(other["target"]) or decode_name(other["source"]) or "another request"
     how = "is uncertain" if other["is_uncertain"] else "is on its way"
     raise TwinOpenError(
-        f"the same with the same seed {how} ({place}): its job could not be told from this one's. "
-        "Nothing was submitted",
+        f"a submit of the same settings with the same seed {how} ({name}), so the two jobs would "
+        "be indistinguishable: nothing was submitted. Wait, or change the seed",
         is_uncertain=bool(other["is_uncertain"]),
     )
 
@@ -97,6 +99,6 @@ def _check_price(transaction: Transaction, row: Row, price: float | None) -> Non
     budget, spent = transaction.one(_SPENT, run=row["run"], id=row["id"])
     if budget is not None and spent + price > budget + _ROUNDING:
         raise BudgetSpentError(
-            f"the budget of {budget:g} creative units does not allow it: {spent:g} are spent, "
-            f"this one costs {price:g}. Nothing was paid for it"
+            f"the budget of {budget:g} creative units does not allow this item: {spent:g} are "
+            f"spent, it costs {price:g}; nothing was paid for it"
         )

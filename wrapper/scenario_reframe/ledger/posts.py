@@ -1,4 +1,4 @@
-"""The rows of POSTs, and what their ends make of an entry."""
+"""The rows of POSTs, and how the end of a POST changes its entry."""
 
 import json
 import secrets
@@ -7,8 +7,8 @@ from typing import Any
 from scenario_reframe.models import Job, Submission
 
 from .database import Row, Transaction
-from .interface import UNFINISHED, Claim, Post, Terms
-from .rows import PostRow, seconds_of, shown
+from .interface import UNFINISHED, Claim, Post, SubmitConditions
+from .rows import PostRow, cleaned, seconds_of
 
 _OPEN = """
     INSERT INTO posts (
@@ -21,7 +21,7 @@ _SET_POSTING = """
     UPDATE entries SET state = 'posting', cost = coalesce(:price, cost),
         lease_until = CLOCK + :lease, updated_at = CLOCK WHERE id = :id
 """
-# What is made stays made: its reply named a job.
+# The outcome `made` is final: the reply named a job.
 _END = """
     UPDATE posts SET ended_at = :ended, server_ended = :server_ended, reason = :reason,
         overslept = :overslept,
@@ -42,7 +42,7 @@ _SET_JOB = """
     UPDATE entries SET state = 'submitted', job_id = :job_id, cost = coalesce(:cost, cost),
         updated_at = CLOCK WHERE id = :id
 """
-# The job is that of the POST that was sent last, as far as anybody can know.
+# The job is assigned to the POST that was sent last, as far as that can be known.
 _MADE = """
     UPDATE posts SET outcome = 'made', job_id = :job_id, entry = :entry,
         overslept = CASE WHEN outcome = 'open' AND :lease_until < CLOCK THEN 1 ELSE overslept END,
@@ -52,7 +52,7 @@ _MADE = """
         ORDER BY CASE outcome WHEN 'open' THEN 0 WHEN 'made' THEN 1 ELSE 2 END, id DESC LIMIT 1
     )
 """
-_KEEP_BESIDE = """
+_INSERT_BESIDE = """
     INSERT INTO entries (
         account, key, token, state, content, source, settings, target, run, job_id, cost,
         created_at, updated_at
@@ -60,7 +60,7 @@ _KEEP_BESIDE = """
         coalesce(:cost, cost), created_at, CLOCK FROM entries WHERE id = :id RETURNING id
 """
 
-_TAKE_JOB_AWAY = """
+_DETACH_JOB = """
     UPDATE entries SET state = 'uncertain', job_id = NULL, asset_ids = '[]', updated_at = CLOCK
     WHERE id = :id
 """
@@ -69,16 +69,20 @@ COUNT_UNRESOLVED = "SELECT count(*) FROM posts WHERE entry = :id AND outcome IN 
 
 
 def add_post(
-    transaction: Transaction, row: Row, submission: Submission, terms: Terms, longest: float
+    transaction: Transaction,
+    row: Row,
+    submission: Submission,
+    conditions: SubmitConditions,
+    longest: float,
 ) -> int:
-    """The row of a POST that may go out now."""
+    """Insert the row of a POST that is about to be sent; returns its id."""
     made = transaction.one(
         _OPEN,
         entry=row["id"],
         body=json.dumps(dict(submission.body)),
         seed=submission.seed,
         is_seed_drawn=int(submission.is_seed_drawn),
-        twin=terms.twin,
+        twin=conditions.twin,
         server_before=seconds_of(submission.server_time),
         longest=longest,
     )
@@ -86,19 +90,19 @@ def add_post(
 
 
 def set_posting(transaction: Transaction, row: Row, price: float | None, lease: float) -> None:
-    """Its owner has it for as long as a new lease, whatever became of the last."""
+    """Set an entry to `posting`, with a fresh lease even if the last one has lapsed."""
     transaction.run(_SET_POSTING, id=row["id"], price=price, lease=lease)
 
 
-def drop_post(transaction: Transaction, claim: Claim, post: PostRow, owner: str) -> None:
-    """Nothing of it was sent."""
+def delete_post(transaction: Transaction, claim: Claim, post: PostRow, owner: str) -> None:
+    """Delete the row of a POST of which nothing was sent."""
     row = transaction.row(_ENTRY_OF, id=post.id)
     if row is not None and _is_ours(row, claim, owner) and row["state"] == "posting":
         transaction.run("DELETE FROM posts WHERE id = :id", id=post.id)
         transaction.run(_SET_STATE, id=row["id"], state=post.before)
 
 
-def keep_end(
+def record_end(
     transaction: Transaction,
     claim: Claim,
     post: PostRow,
@@ -108,7 +112,7 @@ def keep_end(
     owner: str,
     lease: float,
 ) -> None:
-    """How it ended, so many seconds ago."""
+    """Record how a POST ended, `ago` seconds before now."""
     row = transaction.row(_ENTRY_OF, id=post.id)
     if row is None:
         return
@@ -118,26 +122,26 @@ def keep_end(
         id=post.id,
         ended=ended,
         server_ended=seconds_of(post.server_ended),
-        reason=shown(reason),
+        reason=cleaned(reason),
         overslept=int(not is_ours or row["lease_until"] < ended),
         outcome=post.outcome,
     )
     state = _state_after(row, post, is_ours=is_ours)
     transaction.run(_SET_STATE, id=row["id"], state=state)
     if is_ours:
-        renewed = "UPDATE entries SET lease_until = CLOCK + :lease WHERE id = :id"
-        transaction.run(renewed, id=row["id"], lease=lease)
+        renew = "UPDATE entries SET lease_until = CLOCK + :lease WHERE id = :id"
+        transaction.run(renew, id=row["id"], lease=lease)
 
 
-def keep_job(transaction: Transaction, account: int, token: str, job: Job) -> bool:
-    """A request's job, in its entry or in one beside it; False if it is another entry's."""
+def store_job(transaction: Transaction, account: int, token: str, job: Job) -> bool:
+    """Store a request's job in its entry or one beside it; False if it is another entry's."""
     row = transaction.row("SELECT * FROM entries WHERE token = :token", token=token)
     holder = transaction.row(
         "SELECT id, key FROM entries WHERE account = :account AND job_id = :job_id",
         account=account if row is None else row["account"],
         job_id=job.id,
     )
-    if row is None:  # a request that is not on record
+    if row is None:  # a request without an entry
         return holder is None
     beside = f"{row['key']}:{job.id}"
     if holder is not None:
@@ -147,30 +151,31 @@ def keep_job(transaction: Transaction, account: int, token: str, job: Job) -> bo
     if row["job_id"] is None and row["state"] in UNFINISHED:
         transaction.run(_SET_JOB, id=row["id"], **of_job)
     else:
-        entry = _keep_beside(transaction, row, beside, of_job)
+        entry = _insert_beside(transaction, row, beside, of_job)
     lease_until = row["lease_until"]
     transaction.run(_MADE, id=row["id"], entry=entry, job_id=job.id, lease_until=lease_until)
     return True
 
 
-def set_aside(transaction: Transaction, row: Row) -> int:
-    """Move a failed job to an entry beside its own, if another POST may have made one too.
+def move_job_aside(transaction: Transaction, row: Row) -> int:
+    """Move a failed job to an entry beside its own, if another POST may have made a job, too.
 
-    The entry of the job from now on. Its request is not over: that other job may be there.
+    Returns the id of the entry that holds the failed job. Its request stays open for the other job.
     """
     (unresolved,) = transaction.one(COUNT_UNRESOLVED, id=row["id"])
     if not unresolved:
         return int(row["id"])
     job = {"job_id": row["job_id"], "cost": row["cost"]}
-    transaction.run(_TAKE_JOB_AWAY, id=row["id"])
-    beside = _keep_beside(transaction, row, f"{row['key']}:{row['job_id']}", job)
+    transaction.run(_DETACH_JOB, id=row["id"])
+    beside = _insert_beside(transaction, row, f"{row['key']}:{row['job_id']}", job)
     transaction.run(_MOVE_POST, id=row["id"], beside=beside, job_id=row["job_id"])
     return beside
 
 
-def _keep_beside(transaction: Transaction, row: Row, key: str, job: dict[str, Any]) -> int:
+def _insert_beside(transaction: Transaction, row: Row, key: str, job: dict[str, Any]) -> int:
+    """Store a job in a new entry beside that of its request; returns the new entry's id."""
     token = secrets.token_hex(16)
-    return int(transaction.one(_KEEP_BESIDE, id=row["id"], key=key, token=token, **job)["id"])
+    return int(transaction.one(_INSERT_BESIDE, id=row["id"], key=key, token=token, **job)["id"])
 
 
 def _is_ours(row: Row, claim: Claim, owner: str) -> bool:
@@ -178,13 +183,13 @@ def _is_ours(row: Row, claim: Claim, owner: str) -> bool:
 
 
 def _state_after(row: Row, post: Post, *, is_ours: bool) -> str:
-    """What an entry is after the end of one of its POSTs."""
+    """The state of an entry after the end of one of its POSTs."""
     state = str(row["state"])
     if state not in ("new", "claimed", "posting", "uncertain"):
         return state
-    if row["others_open"]:  # somebody else's, who has claimed it meanwhile
+    if row["others_open"]:  # a later owner's POST
         return state
-    if post.outcome == "made":  # its job is kept by `keep_job`
+    if post.outcome == "made":  # `store_job` sets the state
         return state
     if row["others_uncertain"] or post.outcome in ("open", "uncertain"):
         return "uncertain"

@@ -1,4 +1,4 @@
-"""Rows as what they mean, and back."""
+"""Conversions between rows and the types of the interface."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ ENTRY = """
         (SELECT seed FROM posts WHERE entry = entries.id ORDER BY id DESC LIMIT 1) AS seed
     FROM entries
 """
-"""What `entry_of` takes; a condition is to follow."""
+"""Selects rows for `entry_of`; append a condition."""
 _JSON = "json:"
 
 
@@ -31,37 +31,37 @@ class PostRow(Post):
 
 
 def request_key(request: ClipRequest) -> str:
-    """A hash, since callers may put anything into a key."""
+    """The hash that is stored as request key, since a caller's key may hold anything."""
     kind = "caller:" if request.is_callers_key else "content:"
     return hashlib.sha256((kind + request.key).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def packed(text: str | None) -> str | None:
-    """A name as the database takes it: one that is no UTF-8 has lone surrogates in it."""
+def encode_name(text: str | None) -> str | None:
+    """A name as the database can store it, even if it has lone surrogates (is not UTF-8)."""
     if text is None or not (text.startswith(_JSON) or _has_surrogates(text)):
         return text
     return _JSON + json.dumps(text)
 
 
-def unpacked(text: str | None) -> str | None:
-    """What was packed."""
+def decode_name(text: str | None) -> str | None:
+    """The name that `encode_name` encoded."""
     if text is None or not text.startswith(_JSON):
         return text
     return str(json.loads(text.removeprefix(_JSON)))
 
 
-def shown(text: str | None) -> str | None:
-    """A message without signed URLs, and not long."""
+def cleaned(text: str | None) -> str | None:
+    """A message, shortened and without signed URLs."""
     return None if text is None else printable(unsigned(text))
 
 
 def seconds_of(time: datetime | None) -> float | None:
-    """Since 1970."""
+    """Seconds since 1970."""
     return None if time is None else time.timestamp()
 
 
 def entry_of(row: Row) -> Entry:
-    """An entry."""
+    """The entry in a row of `ENTRY`."""
     plain = {
         name: row[name]
         for name in (
@@ -71,8 +71,8 @@ def entry_of(row: Row) -> Entry:
     }  # fmt: skip
     return Entry(
         **plain,
-        source=unpacked(row["source"]),
-        target=unpacked(row["target"]),
+        source=decode_name(row["source"]),
+        target=decode_name(row["target"]),
         settings=json.loads(row["settings"]),
         asset_ids=tuple(json.loads(row["asset_ids"])),
         files=json.loads(row["files"]),
@@ -80,7 +80,7 @@ def entry_of(row: Row) -> Entry:
 
 
 def post_of(row: Row, ended: float | None, **of_entry: Any) -> PostRow:
-    """A POST. `of_entry`: its token and project."""
+    """The POST in a row. `of_entry`: its `token` and `project_id`."""
     submission = Submission(
         seed=row["seed"],
         body=json.loads(row["body"]),

@@ -1,8 +1,8 @@
-"""The ledger: what was asked for and paid for, in one database that several processes share.
+"""The ledger: requests and paid jobs, in one database that several processes share.
 
 Short transactions only. An entry has an owner, a lease by the database's clock that is renewed,
-and a fence that grows with every owner and that every later write checks: an owner that was stopped
-and wakes up finds that it owns nothing. No credentials and no URLs are in it.
+and a fence that grows with every owner and that every later write checks: an owner that was
+suspended finds on waking that it owns nothing. It stores no credentials and no URLs.
 """
 
 import json
@@ -21,21 +21,21 @@ from scenario_reframe.models import Job, Submission
 from scenario_reframe.timing import USUAL, Timing
 
 from .accounts import Account
-from .bookkeeping import Records
+from .bookkeeping import Bookkeeping
 from .database import Database, Row, Transaction
-from .interface import Check, Claim, ClipRequest, Entry, Post, Terms, accept
-from .lease import Leases, lease_out, renew
+from .interface import Check, Claim, ClipRequest, Entry, Post, SubmitConditions, accept
+from .lease import LeaseRenewer, renew, take_lease
 from .migration import prepare
-from .post_checks import check_terms, owned
-from .posts import COUNT_UNRESOLVED, add_post, drop_post, keep_end, keep_job, set_posting
-from .rows import ENTRY, PostRow, entry_of, packed, post_of, request_key, shown
+from .post_checks import check_conditions, owned_entry
+from .posts import COUNT_UNRESOLVED, add_post, delete_post, record_end, set_posting, store_job
+from .rows import ENTRY, PostRow, cleaned, encode_name, entry_of, post_of, request_key
 
-# A caller's key names its request even after its job failed; there is one such entry then.
+# A caller's key still finds its request after the job failed; there is one such entry then.
 _FOUND = f"""
     {ENTRY} WHERE account = :account AND key = :key
     AND (state <> 'failed' OR (:with_failed = 1 AND job_id IS NOT NULL)) ORDER BY id DESC LIMIT 1
 """
-_BEGIN = """
+_INSERT = """
     INSERT INTO entries (
         account, key, token, state, content, source, settings, target, created_at, updated_at
     ) VALUES (
@@ -52,11 +52,11 @@ _RELEASE = """
 """
 
 
-class SqlLedger(Records):
+class SqlLedger(Bookkeeping):
     """A ledger in an SQLite file, mode 0600; in memory if `where` is None.
 
-    `longest_post`: seconds for which a POST may go on after its lease has ended. Raises
-    ConfigurationError when it cannot be opened, is of a newer version, or is no ledger.
+    `longest_post`: seconds for which a POST may go on after its lease has lapsed. Raises
+    ConfigurationError if it cannot be opened, has a newer version, or is not a ledger.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class SqlLedger(Records):
         self._longest_post = longest_post
         self._timing = timing
         self.database = Database(where, timing)
-        self._leases = Leases(self._renew, timing.renewal)
+        self._leases = LeaseRenewer(self._renew, timing.renewal)
         try:
             with self.database.transaction() as transaction:
-                prepare(transaction, self.database.shown)
-                # What is in memory is one client's alone: whose rows those are need not be learnt.
+                prepare(transaction, self.database.label)
+                # A ledger in memory is one client's alone: its project need not be learnt.
                 named = project_id if where is not None else project_id or ""
                 self.account = Account(transaction, base_url, named, api_key)
                 self.account.id_in(transaction)
@@ -86,10 +86,10 @@ class SqlLedger(Records):
             raise
 
     def __repr__(self) -> str:
-        return f"SqlLedger({self.database.shown!r})"
+        return f"SqlLedger({self.database.label!r})"
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Stop renewing leases, and close the database."""
         self._leases.close()
         self.database.close()
 
@@ -98,7 +98,7 @@ class SqlLedger(Records):
     def claim(
         self, request: ClipRequest, check: Check = accept, *, run: int | None = None
     ) -> Claim | Entry:
-        """Claim the unfinished entry of this request, or a new one; or give the finished one."""
+        """Claim the unfinished entry of this request, or a new one; or return the finished one."""
         key, is_callers = request_key(request), request.is_callers_key
         with self.database.transaction() as transaction:
             account = self.account.id_in(transaction)
@@ -112,8 +112,8 @@ class SqlLedger(Records):
             if entry is not None and entry.is_finished:
                 return entry
             if row is None:
-                row = _begin(transaction, account, key, request)
-            claim = self._lease_out(transaction, row, run)
+                row = _insert_entry(transaction, account, key, request)
+            claim = self._take_lease(transaction, row, run)
         self._leases.add(claim)
         return claim
 
@@ -124,14 +124,14 @@ class SqlLedger(Records):
             row = transaction.row(_SAME, account=self.account.id_in(transaction), **same)
             if row is None:
                 raise ConfigurationError(
-                    f"entry {entry.id} is finished, or of another ledger, server or project"
+                    f"entry {entry.id} is finished, or belongs to another ledger, server or project"
                 )
-            claim = self._lease_out(transaction, row, None)
+            claim = self._take_lease(transaction, row, None)
         self._leases.add(claim)
         return claim
 
     def release(self, claim: Claim, error: BaseException | None = None) -> None:
-        """Let others claim it; close it if nothing can have been made."""
+        """Let others claim the entry; close it as failed if provably no job was made."""
         self._leases.remove(claim)
         owner = self._leases.owner
 
@@ -140,41 +140,41 @@ class SqlLedger(Records):
             if row is None or (row["fence"], row["owner"]) != (claim.fence, owner):
                 return
             state = _state_after_release(transaction, row, error)
-            why = shown(str(error)) if state == "failed" != row["state"] else row["error"]
+            why = cleaned(str(error)) if state == "failed" != row["state"] else row["error"]
             transaction.run(_RELEASE, id=row["id"], state=state, error=why)
 
-        self.database.keep(write, None)
+        self.database.write_now_or_later(write, None)
 
     # --- POSTs ------------------------------------------------------------------------------------
 
-    def may_post(self, claim: Claim, terms: Terms) -> None:
-        """Raise what keeps its POST from going out now."""
-        with self._last_check(claim, terms):
+    def may_post(self, claim: Claim, conditions: SubmitConditions) -> None:
+        """Raise the error with which `open_post` would refuse a POST now."""
+        with self._last_check(claim, conditions):
             pass
 
-    def open_post(self, claim: Claim, submission: Submission, terms: Terms) -> None:
-        """The last check before the wire, and the POST's row, in one transaction."""
+    def open_post(self, claim: Claim, submission: Submission, conditions: SubmitConditions) -> None:
+        """Make the last check before the wire and write the POST's row, in one transaction."""
         began = self._timing.clock()
-        with self._last_check(claim, terms) as (transaction, row):
-            post_id = add_post(transaction, row, submission, terms, self._longest_post)
-            set_posting(transaction, row, terms.price, self._timing.lease)
+        with self._last_check(claim, conditions) as (transaction, row):
+            post_id = add_post(transaction, row, submission, conditions, self._longest_post)
+            set_posting(transaction, row, conditions.price, self._timing.lease)
         claim.posts.append(PostRow(id=post_id, submission=submission, before=row["state"]))
         if self._timing.clock() - began > self._timing.last_check:
             self.withdraw_post(claim)
             raise ConfigurationError(
-                f"the ledger {self.database.shown} took too long: nothing was submitted"
+                f"the ledger {self.database.label} took too long: nothing was submitted"
             )
 
     def withdraw_post(self, claim: Claim) -> None:
-        """Nothing of the POST that was opened last was sent."""
+        """Delete the POST that was opened last: nothing of it was sent."""
         post, owner = _last(claim), self._leases.owner
         if post is None or post.outcome != "open":
             return
         claim.posts.remove(post)
-        self.database.keep(lambda tx: drop_post(tx, claim, post, owner), None)
+        self.database.write_now_or_later(lambda tx: delete_post(tx, claim, post, owner), None)
 
     def end_post(self, claim: Claim, post: Post, reason: str) -> None:
-        """Keep how the POST that was opened last ended, whoever has its entry by now."""
+        """Record how the POST that was opened last ended, whoever has claimed its entry."""
         last = post if isinstance(post, PostRow) else _last(claim)
         clock, owner = self._timing.clock, self._leases.owner
         if last is None:
@@ -184,35 +184,38 @@ class SqlLedger(Records):
 
         def write(transaction: Transaction) -> None:
             ago, lease = clock() - ended, self._timing.lease
-            keep_end(transaction, claim, last, reason, ago=ago, owner=owner, lease=lease)
+            record_end(transaction, claim, last, reason, ago=ago, owner=owner, lease=lease)
 
-        self.database.keep(write, None)
+        self.database.write_now_or_later(write, None)
 
-    def made(self, token: str, job: Job) -> bool:
-        """Keep the job of a request, whoever has its entry by now; False if it is another's."""
+    def record_job(self, token: str, job: Job) -> bool:
+        """Record a request's job, whoever has claimed its entry; False if it is another's."""
 
         def write(transaction: Transaction) -> bool:
-            return keep_job(transaction, self.account.id_in(transaction), token, job)
+            return store_job(transaction, self.account.id_in(transaction), token, job)
 
-        is_its = self.database.keep(write, otherwise=True)
+        is_its = self.database.write_now_or_later(write, otherwise=True)
         project = job.raw.get("ownerId")
         if isinstance(project, str) and project and not self.account.is_known:
             with suppress(ReframeError):
                 self.learn_project(project)
         return is_its
 
-    # --- inside -----------------------------------------------------------------------------------
+    # --- private ----------------------------------------------------------------------------------
 
     @contextmanager
-    def _last_check(self, claim: Claim, terms: Terms) -> Iterator[tuple[Transaction, Row]]:
+    def _last_check(
+        self, claim: Claim, conditions: SubmitConditions
+    ) -> Iterator[tuple[Transaction, Row]]:
+        """A transaction in which this claim's POST may be sent, and the entry's row."""
         with self.database.transaction(self._timing.last_check) as transaction:
-            self.database.check_in_place()
-            row = owned(transaction, claim, self._leases.owner)
-            check_terms(transaction, row, terms, self._timing.slot)
+            self.database.check_file()
+            row = owned_entry(transaction, claim, self._leases.owner)
+            check_conditions(transaction, row, conditions, self._timing.slot)
             yield transaction, row
 
-    def _lease_out(self, transaction: Transaction, row: Row, run: int | None) -> Claim:
-        lease_out(transaction, row, self._leases.owner, self._timing.lease, run)
+    def _take_lease(self, transaction: Transaction, row: Row, run: int | None) -> Claim:
+        take_lease(transaction, row, self._leases.owner, self._timing.lease, run)
         leased = transaction.one(f"{ENTRY} WHERE id = :id", id=row["id"])
         token, clock = str(leased["token"]), self._timing.clock()
         made = transaction.rows("SELECT * FROM posts WHERE entry = :id ORDER BY id", id=row["id"])
@@ -233,22 +236,22 @@ class SqlLedger(Records):
             renew(transaction, items, self._leases.owner, self._timing.lease)
 
 
-def _begin(transaction: Transaction, account: int, key: str, request: ClipRequest) -> Row:
-    made = transaction.one(
-        _BEGIN,
+def _insert_entry(transaction: Transaction, account: int, key: str, request: ClipRequest) -> Row:
+    new = transaction.one(
+        _INSERT,
         account=account,
         key=key,
         token=secrets.token_hex(16),
         content=request.content,
-        source=packed(request.source),
+        source=encode_name(request.source),
         settings=json.dumps(dict(request.settings)),
-        target=packed(request.target),
+        target=encode_name(request.target),
     )
-    return transaction.one(f"{ENTRY} WHERE id = :id", id=made["id"])
+    return transaction.one(f"{ENTRY} WHERE id = :id", id=new["id"])
 
 
 def _check_bound(entry: Entry, request: ClipRequest) -> None:
-    """Raise InvalidInputError if a caller's key is that of another request."""
+    """Raise InvalidInputError if a caller's key is bound to another video or other settings."""
     settings = json.loads(json.dumps(dict(request.settings)))
     differs = [
         what
@@ -260,8 +263,8 @@ def _check_bound(entry: Entry, request: ClipRequest) -> None:
     ]
     if differs:
         raise InvalidInputError(
-            f"key: it is on record for other {' and '.join(differs)}; nothing was submitted. "
-            "Give another key, or the same request"
+            f"key: the ledger has it for other {' and '.join(differs)}; nothing was submitted. "
+            "Pass another key, or the same request"
         )
 
 
@@ -275,12 +278,13 @@ def _state_after_release(transaction: Transaction, row: Row, error: BaseExceptio
 
 
 def _since_end(post: Row, now: float) -> float:
-    """Seconds since a POST ended; less than 0 if it may go on.
+    """Seconds since a POST ended; less than 0 if it may still go on.
 
-    No longer than it can: the machine's clock may have been set back since then.
+    At least minus its longest duration, even if the machine's clock was set back since then.
     """
     return max(float(now - post["ended_at"]), -float(post["longest"]))
 
 
 def _last(claim: Claim) -> PostRow | None:
+    """The POST of a claim that was opened last."""
     return next((post for post in reversed(claim.posts) if isinstance(post, PostRow)), None)
