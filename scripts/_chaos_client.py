@@ -55,9 +55,12 @@ def timing() -> "Timing":
     """The client's own pauses: those of `PAUSES` that this version knows."""
     from attrs import evolve  # noqa: PLC0415 - after the clock was shifted
 
-    from scenario_reframe.timing import USUAL  # noqa: PLC0415
+    from scenario_reframe.timing import DEFAULT_TIMING  # noqa: PLC0415
 
-    return evolve(USUAL, **{name: value for name, value in PAUSES.items() if hasattr(USUAL, name)})
+    return evolve(
+        DEFAULT_TIMING,
+        **{name: value for name, value in PAUSES.items() if hasattr(DEFAULT_TIMING, name)},
+    )
 
 
 def settings(row: dict[str, str]) -> dict[str, Any]:

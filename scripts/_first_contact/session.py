@@ -10,7 +10,7 @@ import httpx
 
 from scenario_reframe import ReframeClient
 from scenario_reframe.credentials import Credentials
-from scenario_reframe.timing import USUAL, Timing
+from scenario_reframe.timing import DEFAULT_TIMING, Timing
 from scenario_reframe_api.settings import MODEL_ID
 
 from .redaction import Redactor
@@ -35,7 +35,7 @@ class Clocks:
     now: Callable[[], float] = time.time
     elapsed: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
-    timing: Timing = USUAL
+    timing: Timing = DEFAULT_TIMING
 
 
 @dataclass

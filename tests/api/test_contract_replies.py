@@ -137,7 +137,7 @@ def test_reply_that_is_too_large_is_no_reply(
     call: Caller, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of bytes does not fill the memory."""
-    monkeypatch.setattr("scenario_reframe.flow.transport.MOST_REPLY_BYTES", 1000)
+    monkeypatch.setattr("scenario_reframe.flow.transport.MAX_REPLY_BYTES", 1000)
     httpx_mock.add_response(content=b" " * 1001 + b"{}", is_reusable=True)
     with pytest.raises(ConnectionFailedError, match="larger than 1000"):
         call("get_job", "job_1")

@@ -19,9 +19,9 @@ from scenario_reframe import (
 from scenario_reframe.api.calling import repeat, send, within
 from scenario_reframe.api.operations import Operations, checked_id
 from scenario_reframe.api.replies import api_error
-from scenario_reframe.api.retry import ATTEMPTS, is_passing, pause_before_retry
+from scenario_reframe.api.retry import ATTEMPTS, is_transient, pause_before_retry
 from scenario_reframe.flow.steps import Request
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 from stepping import Stepper, asset_record, job_record, lost, reply
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -168,7 +168,7 @@ def test_checked_id_refuses_another_address(bad: Any) -> None:
 )
 def test_back_off_doubles_up_to_eight_seconds(failed: int, seconds: float) -> None:
     """Whatever the number of failures."""
-    assert USUAL.back_off(failed) == seconds
+    assert DEFAULT_TIMING.back_off(failed) == seconds
 
 
 def fault(status: int, **headers: str) -> ApiError:
@@ -190,7 +190,7 @@ def fault(status: int, **headers: str) -> ApiError:
 )
 def test_is_passing_tells_faults_from_refusals(error: ReframeError, passing: bool) -> None:
     """What may be gone next time."""
-    assert is_passing(error) is passing
+    assert is_transient(error) is passing
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_pause_before_retry_weighs_fault_attempts_and_wish(
     error: ReframeError, failed: int, pause: float | None
 ) -> None:
     """None gives up."""
-    assert pause_before_retry(error, failed, USUAL) == pause
+    assert pause_before_retry(error, failed, DEFAULT_TIMING) == pause
 
 
 def test_repeat_gives_up_after_its_attempts() -> None:
     """The last error is raised."""
     stepper = Stepper(*[reply({}, 500)] * ATTEMPTS)
     with pytest.raises(ServerError):
-        stepper.run(repeat(OPERATIONS.get_job("job_1"), USUAL))
+        stepper.run(repeat(OPERATIONS.get_job("job_1"), DEFAULT_TIMING))
     assert len(stepper.requests) == ATTEMPTS
     assert stepper.pauses == [0.5, 1.0, 2.0]
 

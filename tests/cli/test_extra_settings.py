@@ -16,7 +16,7 @@ from scenario_reframe import BatchItem, InvalidSettingsError
 from scenario_reframe.batch.planning import plan
 from scenario_reframe.cli import main
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.settings import _MOST_WARNINGS, _WARNED, request_body
+from scenario_reframe.settings import _MAX_WARNINGS, _WARNED, request_body
 
 Output = pytest.CaptureFixture[str]
 Log = pytest.LogCaptureFixture
@@ -118,8 +118,8 @@ def test_a_name_cannot_forge_the_log(caplog: Log) -> None:
 
 def test_warnings_come_to_an_end(caplog: Log) -> None:
     """Where a service passes on whatever its callers make up, neither memory nor log grows."""
-    request_body({}, {f"name{number}": 1 for number in range(_MOST_WARNINGS + 5)})
-    assert len(warnings(caplog)) == len(_WARNED) == _MOST_WARNINGS
+    request_body({}, {f"name{number}": 1 for number in range(_MAX_WARNINGS + 5)})
+    assert len(warnings(caplog)) == len(_WARNED) == _MAX_WARNINGS
 
 
 def test_the_command_warns_on_stderr_in_one_line(sandbox: Sandbox, capsys: Output) -> None:

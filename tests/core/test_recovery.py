@@ -23,7 +23,7 @@ from scenario_reframe.recovery import MOST_PAGES
 from scenario_reframe.resubmitting import Reading, may_post_again
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import MOST_POSTS, new_submission
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 from scenes import LOOKED_FOR, NOON, POST, Page, Scene, mine
 from stepping import VENDORS_429, Answer, job_record, job_reply, lost, reply
 
@@ -183,7 +183,7 @@ def test_list_that_goes_in_circles_proves_nothing() -> None:
     scene = Scene(lost(), pages=[paged(mine(), token="t")])
     error = scene.fails(SubmissionUncertainError)
     assert "circles" in str(error)
-    assert len(scene.lists) == 2 * len(USUAL.look_ups)
+    assert len(scene.lists) == 2 * len(DEFAULT_TIMING.look_ups)
 
 
 @pytest.mark.parametrize("took", [0.0, 100.0], ids=["pages", "seconds"])
@@ -194,7 +194,7 @@ def test_list_that_is_too_long_proves_nothing(took: float) -> None:
     with pytest.raises(SubmissionUncertainError, match="too long"):
         scene.reframe(resubmit_after=0.0)
     assert len(scene.posted) == 1
-    most = MOST_PAGES * len(USUAL.look_ups)
+    most = MOST_PAGES * len(DEFAULT_TIMING.look_ups)
     assert len(scene.lists) == most if not took else 6 < len(scene.lists) < 20
 
 
@@ -266,7 +266,7 @@ def test_second_post_has_one_rule(
 ) -> None:
     """Every POST of the request counts; but for a 429 it takes a person's permission."""
     reading = Reading(STILL, 100.0 + seconds, None)
-    assert may_post_again(posts, reading, permission, USUAL) is may
+    assert may_post_again(posts, reading, permission, DEFAULT_TIMING) is may
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_second_post_is_not_sent_past_a_job_that_could_be_it(
     outcome: str, found: LookUpResult
 ) -> None:
     """Whatever was permitted."""
-    assert not may_post_again([post(outcome)], Reading(found, 1e9, LATER), 0.0, USUAL)
+    assert not may_post_again([post(outcome)], Reading(found, 1e9, LATER), 0.0, DEFAULT_TIMING)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_clock_of_ours_that_was_set_forward_permits_nothing(
 ) -> None:
     """The server's tells how long it has been, but for fractions; if it is known."""
     posts = [post("uncertain", 0.0, server_ended)]
-    assert may_post_again(posts, Reading(STILL, 1e6, server_time), 1800.0, USUAL) is may
+    assert may_post_again(posts, Reading(STILL, 1e6, server_time), 1800.0, DEFAULT_TIMING) is may
 
 
 def test_second_post_is_the_same_again_after_the_time_that_was_permitted() -> None:

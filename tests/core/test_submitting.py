@@ -20,7 +20,7 @@ from scenario_reframe import (
 from scenario_reframe.flow.steps import Blocking, Pause, Reply, Request, Send, Step
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 from scenes import LOOKED_FOR, NOON, POST, Scene, mine
 from stepping import SUBMIT_PATH, VENDORS_429, Answer, Unsent, job_record, lost, reply
 
@@ -225,7 +225,7 @@ def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
     assert error.submission.body == scene.posted[0]
     assert scene.sent[0] == POST
     assert len(scene.lists) == len(scene.posted) == 1
-    assert scene.looked >= USUAL.refusal_settled
+    assert scene.looked >= DEFAULT_TIMING.refusal_settled
 
 
 @pytest.mark.parametrize("answer", ANY_429, ids=repr)

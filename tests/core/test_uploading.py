@@ -10,14 +10,14 @@ from scenario_reframe import ApiError, ReframeError, UploadError
 from scenario_reframe.api.parsing import Part, Upload
 from scenario_reframe.flow.steps import Progress, Push, Reply, Send, Together
 from scenario_reframe.uploading import (
-    MOST_PARTS,
+    MAX_PARTS,
     PART_ATTEMPTS,
     PART_BYTES,
-    bring,
-    imported,
     part_urls,
     plan_parts,
     upload,
+    upload_or_import,
+    wait_until_imported,
 )
 from scenario_reframe.video import VideoAsset, VideoFile, VideoUrl, open_video
 from stepping import Answer, Stepper, asset_reply, lost, reply
@@ -52,14 +52,14 @@ OK = reply(b"", 200)
 def brought(video: Any, *answers: Answer, **more: Any) -> tuple[str, Stepper]:
     """Bring a video by hand: its asset's id, and what was done."""
     stepper = Stepper(*answers)
-    return stepper.run(bring(stepper.operations(), video, **more)), stepper
+    return stepper.run(upload_or_import(stepper.operations(), video, **more)), stepper
 
 
 def failed(video: Any, *answers: Answer) -> tuple[ReframeError, Stepper]:
     """Bring a video by hand for an error: the error, and what was done."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
-        stepper.run(bring(stepper.operations(), video))
+        stepper.run(upload_or_import(stepper.operations(), video))
     return caught.value, stepper
 
 
@@ -80,11 +80,11 @@ def test_plan_parts_cuts_equal_pieces_and_a_rest(size: int, lengths: list[int]) 
     assert [part.number for part in plan] == list(range(1, len(lengths) + 1))
 
 
-@pytest.mark.parametrize("size", [PART_BYTES * MOST_PARTS + 1, 5 * 2**40, 10**15 + 7])
+@pytest.mark.parametrize("size", [PART_BYTES * MAX_PARTS + 1, 5 * 2**40, 10**15 + 7])
 def test_plan_parts_makes_no_more_than_s3_takes(size: int) -> None:
     """A giant file gets larger parts, which still cover it without gap or overlap."""
     plan = plan_parts(size)
-    assert len(plan) <= MOST_PARTS
+    assert len(plan) <= MAX_PARTS
     ends = [part.offset + part.length for part in plan]
     assert [part.offset for part in plan] == [0, *ends[:-1]]
     assert ends[-1] == size
@@ -261,7 +261,7 @@ def test_bring_refuses_a_file_that_changes_while_it_is_sent(clip: VideoFile, cha
         clip = VideoFile(clip.path, clip.size, clip.changed - 1, clip.content_type)
     stepper = Stepper(script=script)
     with pytest.raises(UploadError, match=r"clip\.mp4"):
-        stepper.run(bring(stepper.operations(), clip))
+        stepper.run(upload_or_import(stepper.operations(), clip))
     assert stepper.sent == ["POST /uploads"]
 
 
@@ -334,7 +334,7 @@ def test_import_gives_up_at_its_deadline(stuck: Reply) -> None:
     stepper = Stepper(script=lambda _: stuck)
     waiting = Upload("upload_1", "pending", None, None, ())
     with pytest.raises(UploadError, match="upload_1 was not imported"):
-        stepper.run(imported(stepper.operations(), waiting))
+        stepper.run(wait_until_imported(stepper.operations(), waiting))
     longest = stepper.timing.longest_import
     assert longest <= stepper.now - 1000 < longest + 6
 

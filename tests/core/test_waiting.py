@@ -17,7 +17,7 @@ from scenario_reframe import (
 )
 from scenario_reframe.arguments import check_seconds
 from scenario_reframe.polling import wait
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 from stepping import Answer, Stepper, job_record, job_reply, lost, reply
 
 SUBMITTED = Job(id="job_1", status="queued")
@@ -64,7 +64,7 @@ def test_wait_polls_soon_at_first_and_then_in_proportion() -> None:
 )
 def test_poll_pause_follows_the_time_waited(seconds: float, pause: float) -> None:
     """An eighth of the time waited, within its bounds."""
-    assert USUAL.poll_pause(seconds) == pytest.approx(pause)
+    assert DEFAULT_TIMING.poll_pause(seconds) == pytest.approx(pause)
 
 
 def test_wait_takes_an_id() -> None:

@@ -9,7 +9,7 @@ import httpx
 from attrs import evolve
 
 from scenario_reframe import AsyncReframeClient, ReframeClient
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 
 BASE_URL = "https://api.test/v1"
 KEY, SECRET = "the-key", "the-secret"
@@ -29,7 +29,7 @@ class PausesClock:
 
 CLOCK = PausesClock()
 """Of all clients that a `Caller` makes; the fixture `pauses` moves it."""
-TIMING = evolve(USUAL, clock=CLOCK)
+TIMING = evolve(DEFAULT_TIMING, clock=CLOCK)
 
 
 def plain(make: Any) -> Any:

@@ -23,7 +23,7 @@ from .pipeline import id_of
 from .polling import UpdateCallback
 from .result_paths import Destination
 from .run import Options
-from .timing import USUAL, Timing
+from .timing import DEFAULT_TIMING, Timing
 from .video import VideoSource
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AsyncReframeClient(ClientBase):
         timeout: float = 60.0,
         ledger: str | PathLike[str] | Literal[True] | None = None,
         http_client: httpx.AsyncClient | None = None,
-        timing: Timing = USUAL,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
         self._connections = Connections(httpx.AsyncClient, http_client)

@@ -97,7 +97,7 @@ def download(
     may_exist = overwrite or keep_whole
     path, into_folder = yield Blocking(partial(check_destination, to, overwrite=may_exist))
     job, ids = yield from _assets_of(operations, what)
-    assets = assets or (yield from in_order(operations, ids))
+    assets = assets or (yield from assets_in_order(operations, ids))
     paths = targets(path, into_folder=into_folder, assets=assets)
     there = (yield Blocking(partial(_sizes, paths))) if not overwrite else {}
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
@@ -140,7 +140,7 @@ def _assets_of(
     return job, job.asset_ids
 
 
-def in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Asset]]:
+def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Asset]]:
     """The assets, as fresh records, by their place among the job's results."""
     assets: list[Asset] = []
     for asset_id in ids:

@@ -31,7 +31,7 @@ else:
 
 WHOLE, PARTIAL, _BAD_RANGE = 200, 206, 416
 _STALE = frozenset({401, 403, 404, 410})
-_PASSING = frozenset({408, 425, 429})
+_TRANSIENT = frozenset({408, 425, 429})
 _PLACES = ("", ".2", ".3", ".4")
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
@@ -66,7 +66,7 @@ def judge(status: int, headers: Mapping[str, str], have: int) -> TransferVerdict
         return _judge_range(status, headers.get("content-range", ""), have)
     if status in _STALE:
         return TransferVerdict(TransferPlan.FRESH_URL)
-    if status in _PASSING or status >= 500:  # noqa: PLR2004
+    if status in _TRANSIENT or status >= 500:  # noqa: PLR2004
         return TransferVerdict(TransferPlan.TRY_AGAIN)
     return TransferVerdict(TransferPlan.GIVE_UP)
 

@@ -21,7 +21,7 @@ from scenario_reframe_api.settings import VIDEO_FIELD
 from . import uploading
 from .api.calling import repeat, send
 from .arguments import check_seconds
-from .downloading import download, in_order
+from .downloading import assets_in_order, download
 from .errors import (
     ConfigurationError,
     InvalidInputError,
@@ -124,7 +124,7 @@ class Pipeline(Submitting):
             files = yield from self.files_of(entry, options)
             job, assets = job_of(entry), list[Asset]()
             with suppress(NotFoundError):  # the files exist, even if the assets no longer do
-                assets = yield from in_order(self.operations, job.asset_ids)
+                assets = yield from assets_in_order(self.operations, job.asset_ids)
             return ReframeResult(job=job, assets=tuple(assets), files=tuple(files))
         return (yield from self.run_and_release(run, self.result(run)))
 
@@ -190,15 +190,19 @@ class Pipeline(Submitting):
         if source is None:
             raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
         if ledger is None or content is None or not isinstance(source, VideoFile):
-            return (yield from uploading.bring(self.operations, source, run.options.on_progress))
+            return (
+                yield from uploading.upload_or_import(
+                    self.operations, source, run.options.on_progress
+                )
+            )
         known: str | None = yield Blocking(partial(ledger.asset_of, content))
         if known is not None:
             _LOG.info("the server already has this video, as %s", known)
             return known
         sent: str | None = yield Blocking(partial(ledger.upload_of, content))
-        asset_id = (yield from uploading.take_up(self.operations, sent)) if sent else None
+        asset_id = (yield from uploading.resume_upload(self.operations, sent)) if sent else None
         if asset_id is None:
-            asset_id = yield from uploading.bring(
+            asset_id = yield from uploading.upload_or_import(
                 self.operations,
                 source,
                 run.options.on_progress,
@@ -218,7 +222,9 @@ class Pipeline(Submitting):
     ) -> Flow[Job]:
         """Wait for a job. `known`: the state that `on_update` has already been called with."""
         return (
-            yield from wait(self.operations, job, timeout=timeout, on_update=on_update, told=known)
+            yield from wait(
+                self.operations, job, timeout=timeout, on_update=on_update, reported=known
+            )
         )
 
     def download(
@@ -361,7 +367,7 @@ class Pipeline(Submitting):
                 known = job
             left = run.seconds_left(self.timing.clock())
             job = yield from self._wait_and_record(job, left, options.on_update, known)
-            assets = yield from in_order(self.operations, job.asset_ids)
+            assets = yield from assets_in_order(self.operations, job.asset_ids)
             files = yield from self._files(run, job, assets)
         except ReframeError as error:
             error.job = error.job or job

@@ -1,4 +1,4 @@
-"""Wait for a job. No I/O."""
+"""Wait for a job: poll until it is done. No I/O. The poll interval is `Timing.poll_pause`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,20 +25,20 @@ def wait(
     *,
     timeout: float | None,
     on_update: UpdateCallback | None,
-    told: Job | None = None,
+    reported: Job | None = None,
 ) -> Flow[Job]:
-    """Poll until the job is done, through dropped polls and server errors.
+    """Poll until the job is done, in spite of lost replies and server errors.
 
-    `told`: what `on_update` knows already. Raises JobFailedError, JobCanceledError,
-    WaitTimeoutError, each with the job.
+    `timeout`: seconds. `reported`: the job that `on_update` was last called with. Raises
+    JobFailedError, JobCanceledError, WaitTimeoutError, each with the job, and other ApiErrors.
     """
     known = job if isinstance(job, Job) else None
     job_id = job.id if isinstance(job, Job) else checked_id(job, "job")
     if known is not None and known.is_done:
-        return outcome(known)
+        return require_success(known)
     timing = operations.timing
     started = timing.clock()
-    last = (told.status, told.progress) if told is not None else None
+    last = (reported.status, reported.progress) if reported is not None else None
     while True:
         left = None if timeout is None else max(started + timeout - timing.clock(), 1.0)
         requested = 0.0
@@ -47,7 +47,7 @@ def wait(
         except ReframeError as error:
             early = timing.clock() - started < timing.listed_within
             unlisted = early and isinstance(error, NotFoundError) and isinstance(job, Job)
-            if not (retry.is_passing(error) or unlisted):
+            if not (retry.is_transient(error) or unlisted):
                 error.job = known
                 raise
             requested = retry.requested_pause(error) or 0.0
@@ -57,7 +57,7 @@ def wait(
                 last = (current.status, current.progress)
                 yield Call(on_update, (current,))
             if current.is_done:
-                return outcome(current)
+                return require_success(current)
         waited = timing.clock() - started
         if timeout is not None and waited >= timeout:
             raise timed_out(job_id, known, timeout)
@@ -65,14 +65,14 @@ def wait(
         yield Pause(pause if timeout is None else min(pause, timeout - waited))
 
 
-def outcome(job: Job) -> Job:
-    """A finished job, if it succeeded; else the error that says why it did not."""
+def require_success(job: Job) -> Job:
+    """A finished job. Raises JobFailedError or JobCanceledError unless it succeeded."""
     if job.is_success:
         return job
-    told = " ".join(part for part in (job.error, job.hint and f"Hint: {job.hint}") if part)
+    reason = " ".join(part for part in (job.error, job.hint and f"Hint: {job.hint}") if part)
     if job.status == "canceled":
-        raise JobCanceledError(f"job {job.id} was canceled. {told}".strip(), job=job)
-    raise JobFailedError(f"job {job.id} failed: {told or 'no reason given'}", job=job)
+        raise JobCanceledError(f"job {job.id} was canceled. {reason}".strip(), job=job)
+    raise JobFailedError(f"job {job.id} failed: {reason or 'no reason given'}", job=job)
 
 
 def timed_out(job_id: str, job: Job | None, timeout: float) -> WaitTimeoutError:
@@ -80,6 +80,6 @@ def timed_out(job_id: str, job: Job | None, timeout: float) -> WaitTimeoutError:
     known = job or Job(id=job_id, status="unknown")
     return WaitTimeoutError(
         f"job {job_id} was not done after {timeout:g} s (status {known.status}, "
-        f"{known.progress:.0%}). It goes on, and is paid for: wait for the same id again",
+        f"{known.progress:.0%}). It is paid for and goes on: wait for the same id again",
         job=known,
     )

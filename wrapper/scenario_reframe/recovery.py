@@ -198,7 +198,7 @@ class Recovery:
                 found = yield from self.find(submission)
             except ReframeError as error:
                 fault = error  # a list that was not read to its end proves nothing
-                if not retry.is_passing(error):
+                if not retry.is_transient(error):
                     raise uncertain_error(submission, found, error) from error
             else:
                 if len(found.matches) == 1 and (yield from self.adopt(run, found.matches[0])):

@@ -21,7 +21,7 @@ _QUERY = {"dryRun", "projectId", "ipDetection"}
 # event loops would be one of ours, and services read their log. A child of `scenario_reframe`, so
 # that the command line can show this one by itself.
 _LOG = logging.getLogger("scenario_reframe.settings")
-_MOST_WARNINGS = 1000
+_MAX_WARNINGS = 1000
 _WARNED: set[str] = set()
 
 
@@ -157,7 +157,7 @@ def _problem_with_extra(name: object, value: object) -> str | None:
 def _warn_of(extra: Iterable[str]) -> None:
     """Once for each name in a process: a batch checks thousands of items that have the same."""
     for name in extra:
-        if name in _WARNED or len(_WARNED) >= _MOST_WARNINGS:
+        if name in _WARNED or len(_WARNED) >= _MAX_WARNINGS:
             continue
         _WARNED.add(name)
         _LOG.warning(

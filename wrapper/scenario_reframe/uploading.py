@@ -1,6 +1,6 @@
-"""Bring a video to the server: announce it, send its parts side by side, wait for the import.
+"""Upload a video: announce it, send its parts in parallel, wait until the server imported it.
 
-Nothing here costs money, so everything may be repeated.
+Nothing of this costs money, so every request may be repeated.
 """
 
 import logging
@@ -33,16 +33,16 @@ from .video import Video, VideoAsset, VideoFile, VideoUrl
 _LOG = logging.getLogger("scenario_reframe")
 
 PART_BYTES = 8 * 1024 * 1024
-MOST_PARTS = 10_000
-SIDE_BY_SIDE = 4
+MAX_PARTS = 10_000
+PARALLEL_PARTS = 4
 PART_ATTEMPTS = 5
-_SENT = {200, 201, 204}
-_STALE = {401, 403, 404, 410}
+_ACCEPTED = {200, 201, 204}
+_EXPIRED = {401, 403, 404, 410}
 
 
 @frozen
 class FilePart:
-    """A run of a file's bytes, `number` counting from 1."""
+    """One part of a file: `offset` and `length` in bytes, `number` from 1."""
 
     number: int
     offset: int
@@ -50,8 +50,8 @@ class FilePart:
 
 
 def plan_parts(size: int, part_bytes: int = PART_BYTES) -> tuple[FilePart, ...]:
-    """Equal pieces and a shorter last one, larger where there would be more than S3 takes."""
-    length = max(part_bytes, -(-size // MOST_PARTS))
+    """Parts of one size and a shorter last one; larger if S3 would not allow so many."""
+    length = max(part_bytes, -(-size // MAX_PARTS))
     offsets = range(0, size, length)
     return tuple(
         FilePart(number, offset, min(length, size - offset))
@@ -59,15 +59,15 @@ def plan_parts(size: int, part_bytes: int = PART_BYTES) -> tuple[FilePart, ...]:
     )
 
 
-def bring(
+def upload_or_import(
     operations: Operations,
     video: Video,
     on_progress: ProgressCallback | None = None,
     on_sent: Callable[[str], Flow[None]] | None = None,
 ) -> Flow[str]:
-    """The asset id of a video, uploaded or imported if the server has it not yet.
+    """The asset id of a video; a file is uploaded, a URL imported. Raises UploadError.
 
-    `on_sent` gets the id of an upload whose parts are all sent: `take_up` can finish it.
+    `on_sent` gets the id of an upload whose parts are all sent: `resume_upload` can finish it.
     """
     if isinstance(video, VideoAsset):
         return video.asset_id
@@ -78,14 +78,14 @@ def bring(
         if on_sent is not None:
             yield from on_sent(sent.id)
         upload = yield from _complete(operations, sent.id)
-    return (yield from imported(operations, upload))
+    return (yield from wait_until_imported(operations, upload))
 
 
 def upload(
     operations: Operations, video: VideoFile, on_progress: ProgressCallback | None
 ) -> Flow[Asset]:
-    """Upload a file; the asset that it became."""
-    asset_id = yield from bring(operations, video, on_progress)
+    """Upload a file and read its asset. Raises UploadError."""
+    asset_id = yield from upload_or_import(operations, video, on_progress)
     return (yield from repeat(operations.get_asset(asset_id), operations.timing))
 
 
@@ -94,7 +94,7 @@ def send_file(
 ) -> Flow[Upload]:
     """Send every part. Raises UploadError."""
     plan = plan_parts(video.size)
-    # A name may hold bytes that are no UTF-8, which neither a log nor JSON can take.
+    # A file name may contain bytes that are not UTF-8, which neither a log nor JSON can take.
     name = video.path.name.encode("utf-8", "replace").decode()
     _LOG.info("uploading %s, %d bytes", name, video.size)
     announced = yield from repeat(
@@ -112,28 +112,28 @@ def send_file(
         _send_part(operations, announced.id, video, part, urls[part.number], progress)
         for part in plan
     ]
-    yield Together(parts, SIDE_BY_SIDE)
+    yield Together(parts, PARALLEL_PARTS)
     yield Blocking(video.check_unchanged)
     return announced
 
 
-def take_up(operations: Operations, upload_id: str) -> Flow[str | None]:
-    """The asset of an upload that an earlier run has sent; None if it came to nothing."""
+def resume_upload(operations: Operations, upload_id: str) -> Flow[str | None]:
+    """The asset id of an upload whose parts an earlier run sent; None if that failed."""
     try:
         upload = yield from repeat(operations.get_upload(upload_id), operations.timing)
         if upload.status == "pending":
             upload = yield from _complete(operations, upload_id)
-        return (yield from imported(operations, upload))
+        return (yield from wait_until_imported(operations, upload))
     except (NotFoundError, UploadError):
         return None
 
 
-def part_urls(upload: Upload, wanted: int) -> Mapping[int, str]:
-    """Where each part goes. Raises UploadError unless the server named a place for every one."""
+def part_urls(upload: Upload, expected: int) -> Mapping[int, str]:
+    """The URL of each part, by number. Raises UploadError unless the server named them all."""
     urls = {part.number: part.url for part in upload.parts if part.url}
-    missing = [number for number in range(1, wanted + 1) if number not in urls]
+    missing = [number for number in range(1, expected + 1) if number not in urls]
     if missing:
-        raise UploadError(f"the server named no URL for {len(missing)} of {wanted} parts")
+        raise UploadError(f"the server named no URL for {len(missing)} of {expected} parts")
     return urls
 
 
@@ -149,16 +149,15 @@ def _send_part(
     for attempt in count(1):
         attempted = progress.attempt()
         answer = yield Push(url, headers, partial(video.read, part.offset, part.length), attempted)
-        if isinstance(answer, Reply) and answer.status in _SENT:
+        if isinstance(answer, Reply) and answer.status in _ACCEPTED:
             return
         if attempt == PART_ATTEMPTS:
             raise _part_failed(part, answer)
         attempted.undo()
         yield Pause(operations.timing.back_off(attempt))
-        if isinstance(answer, Reply) and answer.status in _STALE:
+        if isinstance(answer, Reply) and answer.status in _EXPIRED:
             fresh = yield from repeat(operations.get_upload(upload_id), operations.timing)
-            places = [place.url for place in fresh.parts if place.number == part.number]
-            url = next(filter(None, places), url)
+            url = next((p.url for p in fresh.parts if p.number == part.number and p.url), url)
 
 
 def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
@@ -166,23 +165,23 @@ def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
         error = UploadError(f"part {part.number} could not be sent: {type(answer.error).__name__}")
         error.__cause__ = answer.error
         return error
-    told = printable(unsigned(answer.content[:500].decode("utf-8", "replace")), 200)
-    return UploadError(f"part {part.number} was answered with {answer.status}: {told}")
+    text = printable(unsigned(answer.content[:500].decode("utf-8", "replace")), 200)
+    return UploadError(f"part {part.number} was answered with {answer.status}: {text}")
 
 
 def _complete(operations: Operations, upload_id: str) -> Flow[Upload]:
     try:
         return (yield from repeat(operations.complete_upload(upload_id), operations.timing))
     except ApiError:
-        # Perhaps a first try arrived and only its answer was lost: then it is pending no more.
+        # Perhaps a first try arrived and only its reply was lost: then it is no longer pending.
         now = yield from repeat(operations.get_upload(upload_id), operations.timing)
         if now.status == "pending":
             raise
         return now
 
 
-def imported(operations: Operations, upload: Upload) -> Flow[str]:
-    """Poll until the upload has become an asset; its id. Raises UploadError."""
+def wait_until_imported(operations: Operations, upload: Upload) -> Flow[str]:
+    """Poll until the upload has become an asset; the asset's id. Raises UploadError."""
     timing = operations.timing
     started = timing.clock()
     while True:
@@ -199,5 +198,5 @@ def imported(operations: Operations, upload: Upload) -> Flow[str]:
         try:
             upload = yield from repeat(operations.get_upload(upload.id), operations.timing)
         except ReframeError as error:
-            if not retry.is_passing(error):
+            if not retry.is_transient(error):
                 raise

@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from scenario_reframe.errors import InvalidInputError, UnexpectedResponseError
 from scenario_reframe.flow.steps import Reply, Request
 from scenario_reframe.models import Asset, Estimate, Job
-from scenario_reframe.timing import USUAL, Clock, Timing
+from scenario_reframe.timing import DEFAULT_TIMING, Clock, Timing
 from scenario_reframe_api.api.assets import get_asset as _get_asset
 from scenario_reframe_api.api.generate import generate_reframe as _generate
 from scenario_reframe_api.api.jobs import cancel_job as _cancel_job
@@ -83,7 +83,7 @@ class Operations:
     """
 
     project_id: str | None = None
-    timing: Timing = USUAL
+    timing: Timing = DEFAULT_TIMING
     server: ServerClock = field(eq=False)
 
     @server.default

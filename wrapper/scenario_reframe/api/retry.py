@@ -12,21 +12,21 @@ from scenario_reframe.timing import Timing
 
 ATTEMPTS = 4
 
-_PASSING = frozenset({408, 409, 425})
+_TRANSIENT = frozenset({408, 409, 425})
 
 
-def is_passing(error: ReframeError) -> bool:
+def is_transient(error: ReframeError) -> bool:
     """Whether the fault may be gone next time: no connection, 408, 409, 425, 429, 5xx, nonsense."""
     if isinstance(
         error, ConnectionFailedError | ServerError | RateLimitedError | UnexpectedResponseError
     ):
         return True
-    return isinstance(error, ApiError) and error.status_code in _PASSING
+    return isinstance(error, ApiError) and error.status_code in _TRANSIENT
 
 
 def pause_before_retry(error: ReframeError, failed: int, timing: Timing) -> float | None:
     """Seconds until the next attempt at a call that may be repeated, or None to give up."""
-    if not is_passing(error) or failed >= ATTEMPTS:
+    if not is_transient(error) or failed >= ATTEMPTS:
         return None
     requested = requested_pause(error)
     if requested is not None and requested > timing.longest_requested_pause:

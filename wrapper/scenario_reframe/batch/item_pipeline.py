@@ -26,7 +26,7 @@ from scenario_reframe.flow.steps import Blocking, Call, Flow, Pause
 from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline, job_of
-from scenario_reframe.polling import UpdateCallback, outcome
+from scenario_reframe.polling import UpdateCallback, require_success
 from scenario_reframe.run import Options, Run
 from scenario_reframe.video import VideoAsset
 
@@ -235,7 +235,7 @@ class ItemPipeline(Pipeline):
             done = self.job = yield Call(self.shared.wait, (job, on_update))
         finally:
             self.shared.slots.release()
-        return outcome(done if done.cost is not None else evolve(done, cost=job.cost))
+        return require_success(done if done.cost is not None else evolve(done, cost=job.cost))
 
     def download(
         self,

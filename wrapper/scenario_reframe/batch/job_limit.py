@@ -2,7 +2,7 @@
 
 from attrs import define
 
-from scenario_reframe.timing import USUAL, Timing
+from scenario_reframe.timing import DEFAULT_TIMING, Timing
 
 FIRST = 4
 MOST = 100
@@ -19,7 +19,7 @@ class JobLimit:
 
     most: int = MOST
     current: int = FIRST
-    timing: Timing = USUAL
+    timing: Timing = DEFAULT_TIMING
     _named: int | None = None
     _refused_at: float | None = None
     _paused_until: float = 0.0
@@ -27,8 +27,8 @@ class JobLimit:
     _idle_refusals: int = 0
 
     @classmethod
-    def of(cls, concurrency: int | None, timing: Timing = USUAL) -> "JobLimit":
-        """The limit for a caller's `concurrency`; it starts there, since a plan probably sets it."""
+    def of(cls, concurrency: int | None, timing: Timing = DEFAULT_TIMING) -> "JobLimit":
+        """The limit for a caller's `concurrency`: it starts there, since a plan likely sets it."""
         if concurrency is None:
             return cls(timing=timing)
         return cls(most=concurrency, current=concurrency, timing=timing)

@@ -150,7 +150,7 @@ def _read_job(operations: Operations, waiting: WatchList, watched: WatchedJob) -
         job = yield from repeat(operations.get_job(watched.job.id), operations.timing)
     except ReframeError as error:
         new = waiting.timing.clock() - watched.since < waiting.timing.listed_within
-        if not (retry.is_passing(error) or (new and isinstance(error, NotFoundError))):
+        if not (retry.is_transient(error) or (new and isinstance(error, NotFoundError))):
             error.job = watched.job
             waiting.settle(watched, error)
         return

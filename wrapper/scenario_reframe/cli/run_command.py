@@ -18,7 +18,7 @@ from scenario_reframe import (
 )
 from scenario_reframe.arguments import check_seconds
 from scenario_reframe.result_paths import check_destination, default_name
-from scenario_reframe.timing import USUAL
+from scenario_reframe.timing import DEFAULT_TIMING
 from scenario_reframe.video import Video, VideoAsset, VideoFile, resolve
 
 from .exit_codes import StoppedError, command
@@ -26,7 +26,7 @@ from .flags import Connection, Wishes
 from .output import as_record, put, put_json, put_paths
 from .progress import Display, display, in_bytes
 
-TIMING = USUAL
+TIMING = DEFAULT_TIMING
 """What every command's client is made with."""
 
 

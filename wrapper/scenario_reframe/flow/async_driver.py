@@ -27,7 +27,7 @@ from .steps import (
     Step,
     Together,
 )
-from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
+from .transport import FAULTS, MAX_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
 
@@ -145,14 +145,14 @@ class AsyncDriver:
     async def _open(self, step: Pull) -> httpx.Response:
         # Redirects are followed by hand: httpx would add a given client's cookies to them.
         url = None
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             sent = self._wire.transfer("GET", step, url=url)
             response = await self._http.send(sent, auth=None, follow_redirects=False, stream=True)
             if response.next_request is None:
                 return response
             url = response.next_request.url
             await response.aclose()
-        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
+        raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
 
     async def _push(self, step: Push) -> Reply:
         def read() -> bytes:

@@ -155,7 +155,7 @@ class Progress:
             self.done += count
             return self._callback(self.done, self.total) if self._callback else None
 
-    def take_back(self, count: int) -> None:
+    def subtract(self, count: int) -> None:
         """Count some bytes less, without telling."""
         with self._lock:
             self.done -= count
@@ -179,4 +179,4 @@ class Attempt(Progress):
 
     def undo(self) -> None:
         """Take back what was counted, without telling."""
-        self._whole.take_back(self.done)
+        self._whole.subtract(self.done)

@@ -24,12 +24,12 @@ from .steps import (
     Step,
     Together,
 )
-from .transport import FAULTS, MOST_REDIRECTS, Wire, no_reply, note, signed_urls
+from .transport import FAULTS, MAX_REDIRECTS, Wire, no_reply, note, signed_urls
 
 T = TypeVar("T")
 
 
-class _BrokenOffError(Exception):
+class _StoppedError(Exception):
     """Breaks a part off when another has failed; that one's error is the one that is told."""
 
 
@@ -56,7 +56,7 @@ class SyncDriver:
                 result: T = stop.value
                 return result
             if stopped is not None and stopped.is_set():
-                raise _BrokenOffError
+                raise _StoppedError
             try:
                 answer, error = self._perform(step, stopped or Event()), None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on Ctrl-C
@@ -130,20 +130,20 @@ class SyncDriver:
     def _open(self, step: Pull) -> httpx.Response:
         # Redirects are followed by hand: httpx would add a given client's cookies to them.
         url = None
-        for _ in range(MOST_REDIRECTS):
+        for _ in range(MAX_REDIRECTS):
             sent = self._wire.transfer("GET", step, url=url)
             response = self._http.send(sent, auth=None, follow_redirects=False, stream=True)
             if response.next_request is None:
                 return response
             url = response.next_request.url
             response.close()
-        raise httpx.TooManyRedirects(f"more than {MOST_REDIRECTS} redirects")
+        raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
 
     def _push(self, step: Push, stopped: Event) -> Reply:
         def counted() -> Iterator[bytes]:
             for chunk in chunks:
                 if stopped.is_set():
-                    raise _BrokenOffError
+                    raise _StoppedError
                 yield chunk
                 step.progress.add(len(chunk))
 

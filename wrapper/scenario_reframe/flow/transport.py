@@ -20,8 +20,8 @@ from scenario_reframe.timing import Clock
 from .steps import NoReply, Pull, Push, Reply, Request, Send
 
 FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
-MOST_REDIRECTS = 5
-MOST_REPLY_BYTES = 16 * 1024 * 1024
+MAX_REDIRECTS = 5
+MAX_REPLY_BYTES = 16 * 1024 * 1024
 USER_AGENT = (
     f"scenario-reframe/{version('scenario-reframe')} "
     f"python/{python_version()} httpx/{httpx.__version__}"
@@ -136,8 +136,8 @@ class Collector:
     def add(self, chunk: bytes) -> None:
         """Take some bytes. Raises an httpx.HTTPError when it is too much or too late."""
         self._content += chunk
-        if len(self._content) > MOST_REPLY_BYTES:
-            raise httpx.DecodingError(f"the reply is larger than {MOST_REPLY_BYTES} bytes")
+        if len(self._content) > MAX_REPLY_BYTES:
+            raise httpx.DecodingError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
         if self._clock() > self._deadline:
             raise httpx.ReadTimeout("the reply did not come whole in time")
 

@@ -18,7 +18,7 @@ from scenario_reframe.errors import (
     SubmissionUncertainError,
 )
 from scenario_reframe.models import Job, Submission
-from scenario_reframe.timing import USUAL, Timing
+from scenario_reframe.timing import DEFAULT_TIMING, Timing
 
 from .accounts import Account
 from .bookkeeping import Bookkeeping
@@ -67,7 +67,7 @@ class SqlLedger(Bookkeeping):
         project_id: str | None,
         api_key: str,
         longest_post: float,
-        timing: Timing = USUAL,
+        timing: Timing = DEFAULT_TIMING,
     ) -> None:
         self._project_id = project_id
         self._longest_post = longest_post
