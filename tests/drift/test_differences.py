@@ -9,7 +9,7 @@ from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.drift.stated_settings import ASPECTS, KnownSetting, VendorSource
 from scenario_reframe.errors import UnexpectedResponseError
-from scenario_reframe.sandbox.submit_routes import model_record
+from scenario_reframe.sandbox.submit_routes import model_json
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD
 
 pytestmark = pytest.mark.any_python
@@ -166,7 +166,7 @@ def test_the_generated_table_agrees_with_the_sandbox_s_model() -> None:
     """The video's field and all settings are known, and the record says the same."""
     known = known_settings()
     assert [row.name for row in known] == [VIDEO_FIELD, *(row.wire for row in SETTINGS)]
-    assert compare(known, read_model({"model": model_record()}, MODEL_ID)) == []
+    assert compare(known, read_model({"model": model_json()}, MODEL_ID)) == []
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from drift_sources import (
     rows_of_spec,
 )
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.submit_routes import model_record
+from scenario_reframe.sandbox.submit_routes import model_json
 from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
@@ -129,7 +129,7 @@ def test_drift_is_told_in_a_table_and_touches_nothing(
 def test_json_holds_all_of_it(drift: Drift, tmp_path: Path) -> None:
     """One object, also with several sources; each has its own changes."""
     reply = tmp_path / "reply.json"
-    reply.write_text(json.dumps({"model": model_record()}))
+    reply.write_text(json.dumps({"model": model_json()}))
     code, out, _ = drift(write(tmp_path, page(five_changes())), reply, "--json")
     told = json.loads(out)["sources"]
     assert code == 1
@@ -337,7 +337,7 @@ def test_every_kind_of_change_in_a_reply_is_followed(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
     """Types, lengths, required settings and files; what follows agrees with the reply."""
-    model = model_record()
+    model = model_json()
     inputs = {row["name"]: row for row in model["inputs"]}
     inputs["numFrames"]["step"] = 0.5
     inputs["trimBorders"] |= {"type": "string", "default": "soft", "allowedValues": ["soft", "no"]}

@@ -97,7 +97,7 @@ def test_a_revoked_key_is_unknown_from_now_on(keys: Keys) -> None:
 
 def test_keys_that_cannot_be_are_errors(keys: Keys) -> None:
     """One that is there already, and one that is not."""
-    with pytest.raises(ValueError, match="such a key"):
+    with pytest.raises(ValueError, match="exists already"):
         keys.first.sandbox.add_key("key-b", "secret-c", "proj_c")
     with pytest.raises(KeyError):
         keys.first.sandbox.revoke_key("key-c")

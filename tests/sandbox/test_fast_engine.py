@@ -112,7 +112,7 @@ def test_what_begins_otherwise_is_not(fast: Client, content: bytes) -> None:
     upload = fast.upload(content)
     assert (upload["status"], upload["errorMessage"]) == (
         "failed",
-        "the file does not begin as a video does",
+        "the file does not begin like a video",
     )
 
 

@@ -235,7 +235,7 @@ def test_fault_of_the_sandbox_fails_one_job_and_is_logged(
         failed = client.post(GENERATE, json=body).json()["job"]
         failed = client.settled(f"/jobs/{failed['jobId']}", "job")
     assert failed["metadata"]["error"] == "ValueError: of ours"
-    assert failed["metadata"]["hint"] == "This is a fault of the sandbox."
+    assert failed["metadata"]["hint"] == "This is a bug in the sandbox."
     assert "of ours" in caplog.text
     after = client.post(GENERATE, json=body).json()["job"]
     assert client.settled(f"/jobs/{after['jobId']}", "job")["status"] == "success"

@@ -170,8 +170,8 @@ def test_fault_of_the_sandbox_is_500_in_json_and_logged(
     monkeypatch.setattr(quiet.sandbox._state, "jobs", None)
     with closing(Client(quiet.sandbox)) as client:  # the server closes its connection
         got = client.get("/jobs")
-    assert (got.status_code, got.json()["reason"]) == (500, "A fault of the sandbox")
-    assert "A fault of the sandbox" in caplog.text
+    assert (got.status_code, got.json()["reason"]) == (500, "A bug in the sandbox")
+    assert "A bug in the sandbox" in caplog.text
 
 
 def test_interrupt_ends_the_waiting(quiet: Client, monkeypatch: pytest.MonkeyPatch) -> None:

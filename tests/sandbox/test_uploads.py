@@ -187,14 +187,14 @@ def test_url_is_imported(quiet: Client, quiet_asset: dict[str, Any], clip: bytes
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://example.com/clip.mp4", "no host but its own"),
-        ("file:///etc/passwd", "only http and https"),
+        ("http://example.com/clip.mp4", "from this machine only"),
+        ("file:///etc/passwd", "use http or https"),
         ("http://[::1", "could not be fetched"),
         ("http://localhost:99999/x", "could not be fetched"),
         ("", "could not be fetched"),
         ("elsewhere", "302"),
         ("gone", "Forbidden"),
-        ("cut", "broke off"),
+        ("cut", "closed early"),
     ],
 )
 def test_url_that_cannot_be_fetched_fails(

@@ -4,7 +4,7 @@
 """
 
 try:
-    import av  # noqa: F401 - each is asked for by its name, so that a missing one is named
+    import av  # noqa: F401 - imported one by one, so that the error names the missing one
     import jsonschema  # noqa: F401
     import starlette  # noqa: F401
     import uvicorn  # noqa: F401

@@ -1,7 +1,7 @@
-"""The API's keys: which project each belongs to, and what it may see.
+"""The API's keys: which project each belongs to, and which projects it may read.
 
-A project may have several keys, as when one is rotated. What one project made, another project's
-keys neither see nor use.
+A project may have several keys, as when one is rotated. A project's jobs and files are invisible
+to the keys of other projects.
 """
 
 import base64
@@ -17,11 +17,11 @@ from starlette.types import Scope
 
 from scenario_reframe.sandbox.records import PROJECT_ID
 
-_ACCESS: Final = "scenario_reframe.access"
+_SCOPE_KEY: Final = "scenario_reframe.access"
 
 
 @dataclass(frozen=True)
-class Key:
+class ApiKey:
     """A key, its secret and the project that it belongs to."""
 
     api_key: str
@@ -30,33 +30,33 @@ class Key:
 
 
 @dataclass(frozen=True)
-class Access:
-    """What one request may do: it acts for `project_id`, and sees the projects that `sees` says."""
+class ProjectAccess:
+    """What a request may do: act for `project_id`, and read each project that `sees` allows."""
 
     project_id: str
     sees: Callable[[str], bool]
 
 
-class Accounts:
-    """All keys. The first one acts for every project that no other key belongs to."""
+class ApiKeys:
+    """All valid keys. The first one acts for every project that has no key of its own."""
 
     def __init__(self, api_key: str, api_secret: str) -> None:
-        self._first = Key(api_key, api_secret, PROJECT_ID)
-        self._keys = {api_key: self._first}
-        self._taken: set[str] = set()
+        self._first_key = ApiKey(api_key, api_secret, PROJECT_ID)
+        self._keys = {api_key: self._first_key}
+        self._projects_with_keys: set[str] = set()
 
     def add(self, api_key: str, api_secret: str, project_id: str) -> None:
-        """Let a key act for a project from now on. Raises ValueError for one that was given."""
+        """Accept a key for a project from now on. Raises ValueError if the key exists already."""
         if api_key in self._keys:
-            raise ValueError("there is such a key")
-        self._keys[api_key] = Key(api_key, api_secret, project_id)
-        self._taken.add(project_id)
+            raise ValueError("api_key: this key exists already; pass another one")
+        self._keys[api_key] = ApiKey(api_key, api_secret, project_id)
+        self._projects_with_keys.add(project_id)
 
     def revoke(self, api_key: str) -> None:
-        """Let a key do nothing from now on. Raises KeyError if there is none."""
+        """Reject a key from now on. Raises KeyError if it does not exist."""
         del self._keys[api_key]
 
-    def key_of(self, header: bytes | None) -> Key | None:
+    def find_key(self, header: bytes | None) -> ApiKey | None:
         """Find the key of a request by its `Authorization` header."""
         scheme, _, encoded = (header or b"").partition(b" ")
         try:
@@ -69,22 +69,24 @@ class Accounts:
             return None
         return key if hmac.compare_digest(secret, key.api_secret.encode()) else None
 
-    def access(self, key: Key, project_id: str | None) -> Access | None:
-        """What a key may do for the project that a request names, its own if none; or None."""
-        wanted = project_id or key.project_id
-        return Access(wanted, partial(self._sees, key)) if self._sees(key, wanted) else None
+    def access(self, key: ApiKey, project_id: str | None) -> ProjectAccess | None:
+        """Grant a key the project that a request names, else its own; None if it is another's."""
+        requested = project_id or key.project_id
+        if not self._sees(key, requested):
+            return None
+        return ProjectAccess(requested, partial(self._sees, key))
 
-    def _sees(self, key: Key, project_id: str) -> bool:
+    def _sees(self, key: ApiKey, project_id: str) -> bool:
         own = project_id == key.project_id
-        return own or (key is self._first and project_id not in self._taken)
+        return own or (key is self._first_key and project_id not in self._projects_with_keys)
 
 
-def grant(scope: Scope, access: Access) -> None:
-    """Note what a request may do, for those who answer it."""
-    scope[_ACCESS] = access
+def grant(scope: Scope, access: ProjectAccess) -> None:
+    """Attach to a request what it may do, for its route."""
+    scope[_SCOPE_KEY] = access
 
 
-def access_of(request: Request) -> Access:
-    """What a request may do."""
-    access: Access = request.scope[_ACCESS]
+def access_of(request: Request) -> ProjectAccess:
+    """Return what `grant` attached to a request."""
+    access: ProjectAccess = request.scope[_SCOPE_KEY]
     return access

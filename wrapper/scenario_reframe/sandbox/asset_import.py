@@ -1,4 +1,4 @@
-"""Turn what was uploaded into an asset."""
+"""Turn an upload into an asset."""
 
 import http.client
 import shutil
@@ -20,20 +20,20 @@ _TIMEOUT: Final = 30.0
 _KINDS: Final = {"matroska,webm": "video/webm", "mov,mp4,m4a,3gp,3g2,mj2": "video/mp4"}
 
 
-class _NotImportedError(Exception):
-    """The upload cannot become an asset; the text says why."""
+class _ImportFailedError(Exception):
+    """The upload cannot become an asset; the message gives the reason."""
 
 
-def take_in(state: SandboxState, upload: SandboxUpload, engine: Engine) -> None:
-    """Put an upload together, look whether it is a video, and make it an asset."""
+def import_upload(state: SandboxState, upload: SandboxUpload, engine: Engine) -> None:
+    """Join or fetch an uploaded file, check that it is a video, and make it an asset."""
     path = upload.folder / "whole"
     try:
         if upload.url is None:
             _join(upload, path)
         else:
             _fetch(upload.url, path, state)
-        source = engine.look(path)
-    except (_NotImportedError, NotAVideoError) as error:
+        source = engine.probe(path)
+    except (_ImportFailedError, NotAVideoError) as error:
         _fail(upload, str(error))
         return
     upload.timeline.reach("validated")
@@ -64,41 +64,41 @@ def _join(upload: SandboxUpload, path: Path) -> None:
             part.unlink()
     size = path.stat().st_size
     if size != upload.size:
-        raise _NotImportedError(f"The file has {size} bytes, but {upload.size} were announced")
+        raise _ImportFailedError(f"The file has {size} bytes, but {upload.size} were announced")
 
 
 def _fetch(url: str, path: Path, state: SandboxState) -> None:
-    """Fetch a file over HTTP. Only this machine is in reach of a sandbox."""
+    """Fetch a file over HTTP, from this machine only."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects())
     try:
         _check_loopback(url)
-        with opener.open(url, timeout=_TIMEOUT) as answer, path.open("wb") as file:
-            _copy(answer, file, state)
+        with opener.open(url, timeout=_TIMEOUT) as response, path.open("wb") as file:
+            _copy(response, file, state)
     except urllib.error.HTTPError as error:
         error.close()
-        raise _NotImportedError(f"The URL could not be fetched: {error}") from error
+        raise _ImportFailedError(f"The URL could not be fetched: {error}") from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise _NotImportedError(f"The URL could not be fetched: {reason}") from error
+        raise _ImportFailedError(f"The URL could not be fetched: {reason}") from error
 
 
-def _copy(answer: http.client.HTTPResponse, file: IO[bytes], state: SandboxState) -> None:
-    announced = answer.length
+def _copy(response: http.client.HTTPResponse, file: IO[bytes], state: SandboxState) -> None:
+    announced = response.length
     size = 0
-    while chunk := answer.read(_CHUNK):
+    while chunk := response.read(_CHUNK):
         state.check_stopping()
         size += file.write(chunk)
     if announced is not None and size != announced:
-        raise _NotImportedError("The URL could not be fetched: the connection broke off")
+        raise _ImportFailedError("The URL could not be fetched: the connection closed early")
 
 
 def _check_loopback(url: str) -> None:
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme not in {"http", "https"}:
-        raise ValueError("only http and https can be fetched")
+        raise ValueError(f"{parts.scheme!r} is not allowed; use http or https")
     if host != "localhost" and not _is_loopback(host):
-        raise ValueError("a sandbox reaches no host but its own")
+        raise ValueError(f"{host!r} is not allowed; the sandbox fetches from this machine only")
 
 
 def _is_loopback(host: str) -> bool:
@@ -109,7 +109,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Take a redirect, which could lead off this machine, for the error that it then is."""
+    """Treat a redirect, which could lead off this machine, as an error."""
 
     def redirect_request(self, *_request: Any) -> None:
-        """Follow nothing."""
+        """Follow no redirect."""

@@ -1,4 +1,4 @@
-"""Assets: their records, and the host that serves the files."""
+"""Routes for assets, and the host that serves their files."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
-from scenario_reframe.sandbox.request_checks import RefusedError, reply
+from scenario_reframe.sandbox.request_checks import RequestRefusedError, json_response
 from scenario_reframe.sandbox.state import SandboxState
 
 _DENIED: Final = (
@@ -16,13 +16,13 @@ _DENIED: Final = (
 )
 
 
-def denied() -> Response:
-    """Answer as CloudFront and S3 do when a URL is changed or too old."""
+def access_denied() -> Response:
+    """Build the response of CloudFront and S3 to a URL that was changed or has expired."""
     return Response(_DENIED, 403, media_type="application/xml")
 
 
-class Files:
-    """Shows assets and serves their bytes to whoever has a valid URL."""
+class AssetRoutes:
+    """Shows assets, and serves their bytes to anyone with a valid signed URL."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -41,12 +41,12 @@ class Files:
         asset_id = request.path_params["asset_id"]
         asset = self._state.assets.get(asset_id)
         if asset is None or not access_of(request).sees(asset.owner):
-            raise RefusedError(f"Asset {asset_id} not found", 404)
-        return reply({"asset": self._state.asset_record(asset)})
+            raise RequestRefusedError(f"Asset {asset_id} not found", 404)
+        return json_response({"asset": self._state.asset_json(asset)})
 
     async def _serve(self, request: Request) -> Response:
-        """Serve a file; Starlette sees to ranges, a strong ETag and `If-Range`."""
+        """Serve a file; Starlette handles ranges, a strong ETag and `If-Range`."""
         asset = self._state.assets.get(request.path_params["asset_id"])
         if asset is None or not self._state.signer.cdn_allows(request.url.path, request.url.query):
-            return denied()
+            return access_denied()
         return FileResponse(asset.path, media_type=asset.mime_type)

@@ -1,4 +1,4 @@
-"""Work that takes a while, one piece after the other, on a thread of its own."""
+"""A worker thread for slow tasks, run one at a time."""
 
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -6,13 +6,13 @@ from threading import Event, Thread
 
 
 class SandboxStoppedError(Exception):
-    """The sandbox closes; the work at hand is given up."""
+    """The sandbox is closing; the current task is abandoned."""
 
 
-class Worker:
+class WorkerThread:
     """A daemon thread with a queue.
 
-    One does all encodes, so that a batch of jobs does not ask more of the machine than one job.
+    A single one does all encodes, so that a batch of jobs loads the machine no more than one job.
     """
 
     def __init__(self, name: str, stopping: Event) -> None:
@@ -21,24 +21,24 @@ class Worker:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin with the work."""
+        """Start the thread."""
         self._thread.start()
 
-    def add(self, work: Callable[[], None]) -> None:
-        """Queue a piece of work."""
-        self._queue.put(work)
+    def add(self, task: Callable[[], None]) -> None:
+        """Queue a task."""
+        self._queue.put(task)
 
     def join(self, timeout: float) -> None:
-        """Wait, in seconds, for the work at hand to be given up; `stopping` must be set."""
+        """Wait up to `timeout` seconds for the thread to end; `stopping` must be set."""
         self._queue.put(None)
         self._thread.join(timeout)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            work = self._queue.get()
-            if work is None:
+            task = self._queue.get()
+            if task is None:
                 return
             try:
-                work()
+                task()
             except SandboxStoppedError:
                 return

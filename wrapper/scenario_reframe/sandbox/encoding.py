@@ -12,12 +12,18 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from scenario_reframe.sandbox.black_borders import picture_box
-from scenario_reframe.sandbox.ffmpeg_filters import TICK, Chain, composing, interpolating, preparing
+from scenario_reframe.sandbox.ffmpeg_filters import (
+    TICK,
+    FilterChain,
+    composition_chain,
+    interpolation_chain,
+    scaling_chain,
+)
 from scenario_reframe.sandbox.probing import NotAVideoError, picture_stream, probe
 from scenario_reframe.sandbox.reframe_plan import ClipSource, ReframePlan, plan, with_defaults
 
-# One: x264's bytes depend on the number, and with two, which make a slice each at the same time, a
-# result once had another byte in its second slice.
+# x264's bytes depend on the number of threads. With two, which encode slices at the same time, one
+# result differed by a byte between runs.
 _X264_THREADS: Final = 1
 _BT709: Final = 1
 _TV_RANGE: Final = 1
@@ -27,12 +33,12 @@ def reframe(
     path: Path,
     target: Path,
     settings: Mapping[str, Any],
-    on_frame: Callable[[int, int], None] = lambda _done, _all: None,
+    on_frame: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> ClipSource:
-    """Reframe a video file into an MP4 and give the facts of what was made.
+    """Reframe a video file into an MP4 and return the facts of the result.
 
-    `settings` are a request's, by wire name. `on_frame(done, all)` is called after each frame;
-    what it raises ends the work. Raises NotAVideoError when the source cannot be decoded.
+    `settings` are a request's, by wire name. `on_frame(done, total)` is called after each frame;
+    an exception from it ends the work. Raises NotAVideoError if the source cannot be decoded.
     """
     source = probe(path)
     try:
@@ -41,45 +47,48 @@ def reframe(
         work = plan(settings, source, picture)
         with av.open(str(path)) as container:
             decoded = container.decode(picture_stream(container))
-            _encode(_made(decoded, work, source), target, work, on_frame)
+            _write(_result_frames(decoded, work, source), target, work, on_frame)
     except av.FFmpegError as error:
         raise NotAVideoError(f"the video cannot be decoded ({error.strerror})") from error
     return probe(target)
 
 
-def _made(
+def _result_frames(
     decoded: Iterator[VideoFrame], work: ReframePlan, source: ClipSource
 ) -> Iterator[VideoFrame]:
-    """Give the result's frames, endlessly: the last one is held."""
+    """Yield the result's frames, then the last one forever."""
     first = next(decoded)
-    prepare = preparing(source, work.crop, work.work, first)
-    compose = composing(work)
+    scale = scaling_chain(source, work.crop, work.work, first)
+    compose = composition_chain(work)
     count = (work.frames - 1) // work.spacing + 1
     times = (Fraction(work.spacing * number) / work.rate for number in range(count))
     taken = (
-        prepare.one(at(frame, 0)) for frame in nearest(chain([first], decoded), times, source.rate)
+        scale.one(with_tick(frame, 0))
+        for frame in nearest_frames(chain([first], decoded), times, source.rate)
     )
-    made = (compose.one(at(frame, 0)) for frame in _filled(taken, work))
+    made = (compose.one(with_tick(frame, 0)) for frame in _interpolated(taken, work))
     for frame in made:
         yield frame
     yield from repeat(frame)
 
 
-def nearest(
+def nearest_frames(
     frames: Iterable[VideoFrame], times: Iterable[Fraction], rate: Fraction
 ) -> Iterator[VideoFrame]:
-    """Give for each of the rising times, in seconds from the first frame, the nearest frame."""
-    stamped = _stamped(frames, rate)
-    begin, frame = next(stamped)
-    now, following = begin, next(stamped, None)
+    """Yield the nearest frame for each of these rising times (seconds from the first frame)."""
+    stamped = _with_times(frames, rate)
+    start, frame = next(stamped)
+    now, following = start, next(stamped, None)
     for time in times:
-        while following is not None and 2 * (begin + time) > now + following[0]:
+        while following is not None and 2 * (start + time) > now + following[0]:
             (now, frame), following = following, next(stamped, None)
         yield frame
 
 
-def _stamped(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
-    """Put its time, in seconds, to each frame; none has one, or steps back, in a sound file."""
+def _with_times(
+    frames: Iterable[VideoFrame], rate: Fraction
+) -> Iterator[tuple[Fraction, VideoFrame]]:
+    """Pair each frame with its time in seconds; repair times that are missing or step back."""
     last: Fraction | None = None
     for frame in frames:
         if frame.pts is not None and frame.time_base is not None:
@@ -90,38 +99,37 @@ def _stamped(frames: Iterable[VideoFrame], rate: Fraction) -> Iterator[tuple[Fra
         yield last, frame
 
 
-def _filled(taken: Iterator[VideoFrame], work: ReframePlan) -> Iterator[VideoFrame]:
-    """Put interpolated frames between the taken ones.
+def _interpolated(taken: Iterator[VideoFrame], work: ReframePlan) -> Iterator[VideoFrame]:
+    """Insert interpolated frames between the taken ones.
 
-    minterpolate looks one frame back and ahead, and gives nothing of what it could not see past.
-    So the first frame goes in once more before and the last once more after, and the gap before
-    the first is thrown away.
+    minterpolate needs a frame before and after each gap. So the first frame and the last are each
+    pushed twice, and the gap before the first is thrown away.
     """
     if work.spacing == 1:
         yield from taken
         return
-    between = interpolating(work.work, work.spacing, by_motion=work.by_motion)
-    yield from islice(_through(between, taken), work.spacing, None)
+    interpolation = interpolation_chain(work.work, work.spacing, by_motion=work.by_motion)
+    yield from islice(_push_all(interpolation, taken), work.spacing, None)
 
 
-def _through(between: Chain, taken: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+def _push_all(interpolation: FilterChain, taken: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
     frame = next(taken)
-    yield from between.push(at(frame, 0))
-    yield from between.push(at(frame, 1))
+    yield from interpolation.push(with_tick(frame, 0))
+    yield from interpolation.push(with_tick(frame, 1))
     tick = 1
     for tick, frame in enumerate(taken, 2):
-        yield from between.push(at(frame, tick))
-    yield from between.push(at(frame, tick + 1))
+        yield from interpolation.push(with_tick(frame, tick))
+    yield from interpolation.push(with_tick(frame, tick + 1))
 
 
-def at(frame: VideoFrame, tick: int) -> VideoFrame:
-    """Give a frame another time, in the ticks that chains of filters count."""
+def with_tick(frame: VideoFrame, tick: int) -> VideoFrame:
+    """Set a frame's time, in the ticks of the filter chains."""
     frame.pts = tick
     frame.time_base = TICK
     return frame
 
 
-def _encode(
+def _write(
     frames: Iterator[VideoFrame],
     target: Path,
     work: ReframePlan,
@@ -129,7 +137,7 @@ def _encode(
 ) -> None:
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with av.open(str(target), "w", format="mp4", options=options) as container:
-        stream = _x264(container, work)
+        stream = _x264_stream(container, work)
         for number, frame in enumerate(islice(frames, work.frames)):
             frame.pts, frame.time_base = number, 1 / work.rate
             container.mux(stream.encode(frame))
@@ -137,7 +145,7 @@ def _encode(
         container.mux(stream.encode())
 
 
-def _x264(container: OutputContainer, work: ReframePlan) -> VideoStream:
+def _x264_stream(container: OutputContainer, work: ReframePlan) -> VideoStream:
     stream = container.add_stream(
         "libx264",
         rate=work.rate,

@@ -1,4 +1,4 @@
-"""What the sandbox asks of an engine: facts of files, and results."""
+"""The interface of the engines that make results."""
 
 from pathlib import Path
 from typing import Protocol
@@ -8,12 +8,12 @@ from scenario_reframe.sandbox.reframe_plan import ClipSource
 
 
 class Engine(Protocol):
-    """Looks at uploaded files and makes results."""
+    """Probes uploaded files and makes results."""
 
-    def look(self, path: Path) -> ClipSource:
-        """Give a file's facts, on the thread of imports. Raises NotAVideoError."""
+    def probe(self, path: Path) -> ClipSource:
+        """Return a file's facts, on the import thread. Raises NotAVideoError."""
         ...
 
     def start(self, job: SandboxJob) -> None:
-        """Begin with a job, on the server's thread, and return soon."""
+        """Start a job, on the server's thread, and return at once."""
         ...

@@ -1,7 +1,7 @@
-"""An engine that only pretends to reframe.
+"""An engine that does not reframe, for tests with many jobs.
 
-It is for tests with many jobs: its results look like MP4 files to who reads no further than their
-first box. Their bytes follow from the settings and the source's content.
+Its results are MP4 files as far as their first box. Their bytes follow from the settings and the
+source's content.
 """
 
 import hashlib
@@ -31,32 +31,32 @@ _NO_VIDEO: Final = hashlib.sha256(b"").hexdigest()
 
 
 class FastEngine:
-    """Makes small results of bytes that mean nothing. Starts no thread and needs no timer.
+    """Makes small results of meaningless bytes, without a thread or a timer.
 
-    All of a job's work is done when it is made. Its statuses follow each other as the clock goes.
+    A job's result exists as soon as the job does; its statuses follow each other by the clock.
     """
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
 
-    def look(self, path: Path) -> ClipSource:
-        """Take whatever begins like a video for one of five seconds."""
+    def probe(self, path: Path) -> ClipSource:
+        """Accept any file that begins like a video, as a clip of five seconds."""
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         if head.startswith(_MATROSKA):
-            return _source(_WEBM_NAMES, "vp9", path.stat().st_size)
+            return _source_facts(_WEBM_NAMES, "vp9", path.stat().st_size)
         if head[4:8] == b"ftyp":
-            return _source(_MP4_NAMES, "h264", path.stat().st_size)
-        raise NotAVideoError("the file does not begin as a video does")
+            return _source_facts(_MP4_NAMES, "h264", path.stat().st_size)
+        raise NotAVideoError("the file does not begin like a video")
 
     def start(self, job: SandboxJob) -> None:
-        """Make the job's result and plan when its statuses are shown."""
+        """Make the job's result and schedule its statuses."""
         video = self._state.assets.get(job.input.get(VIDEO_FIELD, ""))
         content = fast_result(job.input, video.digest if video else _NO_VIDEO)
-        source = video.source if video else _source(_MP4_NAMES, "h264", 0)
+        source = video.source if video else _source_facts(_MP4_NAMES, "h264", 0)
         path = self._state.folder / f"{job.id}.mp4"
         path.write_bytes(content)
-        made = _made(job, source, len(content))
+        made = _result_facts(job, source, len(content))
         asset = self._state.new_asset(path, made, "video/mp4", job.owner, job)
         job.share_done, job.asset_id = 0.5, asset.id
         for status in ("warming-up", "in-progress", "finalizing", "success"):
@@ -64,9 +64,9 @@ class FastEngine:
 
 
 def fast_result(settings: dict[str, object], source_digest: str) -> bytes:
-    """The bytes that the fast engine makes of a request's body and its source's SHA-256, in hex.
+    """Return the fast engine's result for a request's body and its source's SHA-256, in hex.
 
-    Between 4 KiB and 100 KiB, over 64 KiB in more than a third of all cases.
+    It has 4 KiB to 100 KiB, more than 64 KiB in over a third of all cases.
     """
     known = {name: value for name, value in settings.items() if name != VIDEO_FIELD}
     text = json.dumps([known, source_digest], sort_keys=True)
@@ -82,7 +82,7 @@ def fast_result(settings: dict[str, object], source_digest: str) -> bytes:
 
 
 def _blocks(key: bytes) -> Iterator[bytes]:
-    """SHA-256 in counter mode, without end."""
+    """Yield SHA-256 in counter mode, endlessly."""
     start = hashlib.sha256(key)
     for number in count():
         block = start.copy()
@@ -90,7 +90,7 @@ def _blocks(key: bytes) -> Iterator[bytes]:
         yield block.digest()
 
 
-def _source(container: str, codec: str, size: int) -> ClipSource:
+def _source_facts(container: str, codec: str, size: int) -> ClipSource:
     return ClipSource(
         width=1280,
         height=720,
@@ -107,8 +107,8 @@ def _source(container: str, codec: str, size: int) -> ClipSource:
     )
 
 
-def _made(job: SandboxJob, source: ClipSource, size: int) -> ClipSource:
-    """The facts that a real result of the request would have, but for its size."""
+def _result_facts(job: SandboxJob, source: ClipSource, size: int) -> ClipSource:
+    """The facts of a real result of the request, except for its size."""
     work = plan(job.input, source, source.whole)
     seconds = float(work.frames / work.rate)
     return ClipSource(

@@ -1,4 +1,4 @@
-"""Which request meets which fault: by rules, or drawn."""
+"""Which request gets which fault: by rules, or at random."""
 
 import re
 from collections import Counter
@@ -9,11 +9,13 @@ from threading import Lock
 from starlette.types import Scope
 
 from scenario_reframe.sandbox.faults import Fault
-from scenario_reframe.sandbox.random_faults import KINDS, Drawing
+from scenario_reframe.sandbox.random_faults import KINDS, RandomFaults
 
 
 @dataclass
-class _Rule:
+class _FaultRule:
+    """A fault for the next `left` requests that match."""
+
     fault: Fault
     path: re.Pattern[str]
     method: str | None
@@ -21,26 +23,26 @@ class _Rule:
 
 
 class Faults:
-    """The faults still to come. The first rule that matches a request is used on it.
+    """The pending faults. The first rule that matches a request applies to it.
 
-    A request that no rule matches may meet a drawn fault.
+    A request that matches no rule may get a random fault.
     """
 
     def __init__(self) -> None:
-        self._rules: list[_Rule] = []
-        self._drawing: Drawing | None = None
+        self._rules: list[_FaultRule] = []
+        self._random_faults: RandomFaults | None = None
         self._drawn: Counter[str] = Counter()
         self._lock = Lock()
 
     def add(
         self, fault: Fault, path: str = "", *, method: str | None = None, times: int = 1
     ) -> None:
-        """Use a fault on the next `times` requests whose path matches the regular expression.
+        """Apply a fault to the next `times` requests whose path matches a regular expression.
 
-        The path is a URL's, with `/v1` for the API and without a query.
+        The path is the URL's, with `/v1` for the API and without the query.
         """
         with self._lock:
-            self._rules.append(_Rule(fault, re.compile(path), method, times))
+            self._rules.append(_FaultRule(fault, re.compile(path), method, times))
 
     def draw(
         self,
@@ -51,28 +53,30 @@ class Faults:
         late_seconds: float = 0.5,
         kinds: Collection[str] | Mapping[str, float] = KINDS,
     ) -> None:
-        """From now on, draw a fault for each request with the probability `rate`; 0 ends it.
+        """From now on, draw a fault for each request with probability `rate`; 0 turns this off.
 
-        The n-th request from now meets what `seed` says of n: one of those `kinds` that suit it, if
-        they are a mapping by the weights that it gives.
-        Requests and replies are held up to `slow_seconds` (a reply that trickles, at most 1 s); a
-        late submit is accepted up to `late_seconds` after its answer. No drawn fault is a lie that
-        a client has to believe, such as a 400 for a submit that made a job; 429 is to be believed
-        of none. Raises ValueError for a rate or a kind that cannot be.
+        The fault of the n-th request from now depends only on `seed` and n. It is one of the
+        `kinds` that suit the request; a mapping gives their weights. Requests and responses are
+        delayed up to `slow_seconds` (a trickling response at most 1 s); a late submit is accepted
+        up to `late_seconds` after its response. No random fault falsely proves that no job was
+        made, as a 400 for an accepted submit would; a 429 proves nothing. Raises ValueError for an
+        invalid rate or kind.
         """
-        drawing = Drawing(seed, rate, slow_seconds, late_seconds, kinds) if rate else None
+        random_faults = (
+            RandomFaults(seed, rate, slow_seconds, late_seconds, kinds) if rate else None
+        )
         with self._lock:
-            self._drawing = drawing
+            self._random_faults = random_faults
 
     def clear(self) -> None:
-        """Forget the faults still to come, and draw no more."""
+        """Remove all pending faults, and draw no more."""
         with self._lock:
             self._rules.clear()
-            self._drawing = None
+            self._random_faults = None
 
     @property
     def left(self) -> int:
-        """How many faults are still to come by rules."""
+        """How many faults are still pending by rules."""
         with self._lock:
             return sum(rule.left for rule in self._rules)
 
@@ -83,7 +87,7 @@ class Faults:
             return self._drawn.copy()
 
     def take(self, scope: Scope) -> Fault | None:
-        """Use up one fault for a request, if there is one for it."""
+        """Take the fault of a request; None if it has none."""
         with self._lock:
             for rule in self._rules:
                 if (
@@ -93,7 +97,7 @@ class Faults:
                 ):
                     rule.left -= 1
                     return rule.fault
-            drawn = self._drawing.take(scope) if self._drawing else None
+            drawn = self._random_faults.take(scope) if self._random_faults else None
             if drawn is None:
                 return None
             self._drawn[drawn[0]] += 1

@@ -1,10 +1,10 @@
-"""Misbehaviour on demand: what a client must survive, told to the sandbox by a test.
+"""Faults that a test adds to the sandbox: what a client must survive.
 
     sandbox.faults.add(drop(after=True), r"/generate/", method="POST")
     sandbox.faults.add(answer(502, "<h1>Bad Gateway</h1>"), r"/jobs/", times=2)
 
-A fault is a callable that gets the application and one request of it (ASGI's `scope`, `receive`
-and `send`) and does with them what it likes; a new kind is a new function that returns one.
+A fault is a callable that is given the application and one request (ASGI's `scope`, `receive` and
+`send`) and may do anything with them; a new kind is a new function that returns one.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ def answer(
     *,
     after: bool = False,
 ) -> Fault:
-    """Answer without doing anything, or `after` the work has been done.
+    """Respond without doing the work, or `after` it has been done.
 
-    A text or bytes body goes as it is, another as JSON.
+    A `str` or `bytes` body is sent as it is, any other as JSON.
     """
     kind = "text/html" if isinstance(body, str | bytes) else "application/json"
     text = body if isinstance(body, str | bytes) else json.dumps({} if body is None else body)
@@ -37,7 +37,7 @@ def answer(
     fields = {"content-type": kind, "content-length": str(len(content))} | dict(headers or {})
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        await (app(scope, receive, _nowhere) if after else _read(receive))
+        await (app(scope, receive, _discard) if after else _read_body(receive))
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
@@ -46,38 +46,38 @@ def answer(
 
 
 def drop(*, after: bool = False) -> Fault:
-    """Close the connection without a reply; `after`: when the work has been done."""
+    """Close the connection without a response; `after`: once the work has been done."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, _send: Send) -> None:
         if after:
-            await app(scope, receive, _nowhere)
-        await _hang_up(scope, receive)
+            await app(scope, receive, _discard)
+        await _abort(scope, receive)
 
     return fault
 
 
 def hang(seconds: float, *, after: bool = False) -> Fault:
-    """Hold the request for a time and then go on; `after`: hold the reply, the work being done."""
+    """Delay the request by so many seconds; `after`: do the work, then delay the response."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        held = after
+        is_due = after
 
-        async def held_send(message: Message) -> None:
-            nonlocal held
-            if held:
-                held = False
+        async def delayed_send(message: Message) -> None:
+            nonlocal is_due
+            if is_due:
+                is_due = False
                 await asyncio.sleep(seconds)
             await send(message)
 
         if not after:
             await asyncio.sleep(seconds)
-        await app(scope, receive, held_send)
+        await app(scope, receive, delayed_send)
 
     return fault
 
 
 def cut(after_bytes: int = 0, *, share: float | None = None) -> Fault:
-    """Close the connection after so many bytes of the reply's body, or after a share of it."""
+    """Close the connection after so many bytes of the response's body, or after a share of it."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         left = after_bytes
@@ -98,13 +98,13 @@ def cut(after_bytes: int = 0, *, share: float | None = None) -> Fault:
                 await send(message)
 
         await app(scope, receive, cut_send)
-        await _disconnected(receive)
+        await _wait_for_disconnect(receive)
 
     return fault
 
 
 def trickle(seconds: float) -> Fault:
-    """Send a reply's body byte by byte, so long after each other."""
+    """Send a response's body byte by byte, with this many seconds between them."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         async def slowly(message: Message) -> None:
@@ -119,7 +119,7 @@ def trickle(seconds: float) -> Fault:
 
 
 def slow_down(seconds: float, pieces: int = 10) -> Fault:
-    """Send a reply's body in pieces, which together are held so many seconds."""
+    """Send a response's body in pieces, delayed by this many seconds in all."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         left = pieces
@@ -141,31 +141,31 @@ def slow_down(seconds: float, pieces: int = 10) -> Fault:
 
 
 def late(seconds: float, fault: Fault) -> Fault:
-    """Have a fault answer at once, and do the work so many seconds later all the same."""
+    """Respond at once with another fault, and do the work this many seconds later."""
 
     async def fault_first(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         body = b""
         while (message := await receive())["type"] == "http.request":
             body += message.get("body", b"")
             if not message.get("more_body"):
-                await fault(app, scope, _again(body, receive), send)
+                await fault(app, scope, _replayed(body, receive), send)
                 await asyncio.sleep(seconds)
-                await app(scope, _again(body, receive), _nowhere)
+                await app(scope, _replayed(body, receive), _discard)
                 return
 
     return fault_first
 
 
 def rewrite(change: Callable[[Any], Any]) -> Fault:
-    """Pass a JSON reply through a function on its way out."""
+    """Change a JSON response with a function before it is sent."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         messages: list[Message] = []
 
-        async def kept(message: Message) -> None:
+        async def collect(message: Message) -> None:
             messages.append(message)
 
-        await app(scope, receive, kept)
+        await app(scope, receive, collect)
         body = b"".join(message.get("body", b"") for message in messages)
         start, content = messages[0], json.dumps(change(json.loads(body))).encode()
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
@@ -177,7 +177,7 @@ def rewrite(change: Callable[[Any], Any]) -> Fault:
 
 
 def ignore_range() -> Fault:
-    """Answer a request for a range with the whole."""
+    """Respond to a range request with the whole file."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name != b"range"]
@@ -186,33 +186,33 @@ def ignore_range() -> Fault:
     return fault
 
 
-async def _read(receive: Receive) -> None:
+async def _read_body(receive: Receive) -> None:
     """Read a request's body to its end, so that the client is not cut off while it sends."""
     while (await receive()).get("more_body"):
         pass
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """A request's body, that was read already, once more."""
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body that was already read once more."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def again() -> Message:
+    async def replay() -> Message:
         return messages.pop() if messages else await receive()
 
-    return again
+    return replay
 
 
-async def _nowhere(_message: Message) -> None:
-    pass
+async def _discard(_message: Message) -> None:
+    """A `send` that sends nothing."""
 
 
-async def _hang_up(scope: Scope, receive: Receive) -> None:
+async def _abort(scope: Scope, receive: Receive) -> None:
     transport: Any = scope["extensions"][TRANSPORT]
     transport.abort()
-    await _disconnected(receive)
+    await _wait_for_disconnect(receive)
 
 
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the server has noticed that the connection is gone."""
+async def _wait_for_disconnect(receive: Receive) -> None:
+    """Wait until the server has noticed that the connection is closed."""
     while (await receive())["type"] != "http.disconnect":
         pass

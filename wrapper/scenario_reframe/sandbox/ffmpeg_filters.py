@@ -1,4 +1,4 @@
-"""Small chains of ffmpeg's filters, one frame in and what comes out."""
+"""Small chains of ffmpeg's filters: push one frame, pull those that are ready."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -24,14 +24,14 @@ _TURNS: tuple[list[tuple[str, str]], ...] = (
 )
 
 
-class Chain:
+class FilterChain:
     """A filter graph with one input and one output."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 
     def push(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        """Send a frame in and give every frame that is ready."""
+        """Push a frame and yield every frame that is ready."""
         self._graph.vpush(frame)
         while True:
             try:
@@ -40,16 +40,16 @@ class Chain:
                 return
 
     def one(self, frame: VideoFrame) -> VideoFrame:
-        """Send a frame through a chain that gives one for one."""
+        """Send a frame through a chain that returns one frame for each."""
         self._graph.vpush(frame)
         return self._graph.vpull()
 
 
-def preparing(source: ClipSource, crop: Box, size: Size, first: VideoFrame) -> Chain:
-    """Cut a box out of a decoded frame, turn it upright and scale it, in BT.709 4:2:0."""
+def scaling_chain(source: ClipSource, crop: Box, size: Size, first: VideoFrame) -> FilterChain:
+    """Crop a decoded frame, turn it upright and scale it, to BT.709 4:2:0."""
     turn = _TURNS[source.turns]
-    reach = "pc" if source.full_range else "tv"
-    colours = f"in_color_matrix={source.matrix}:in_range={reach}:out_color_matrix=bt709"
+    colour_range = "pc" if source.full_range else "tv"
+    colours = f"in_color_matrix={source.matrix}:in_range={colour_range}:out_color_matrix=bt709"
     graph = Graph()
     steps = [
         ("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}"),
@@ -62,29 +62,29 @@ def preparing(source: ClipSource, crop: Box, size: Size, first: VideoFrame) -> C
     stored = Size(first.width, first.height)
     graph.link_nodes(buffer(graph, stored, first.format.name), *nodes, graph.add("buffersink"))
     graph.configure()
-    return Chain(graph)
+    return FilterChain(graph)
 
 
-def interpolating(size: Size, spacing: int, *, by_motion: bool) -> Chain:
-    """Fill each gap between two frames, one tick apart, with `spacing` - 1 frames."""
+def interpolation_chain(size: Size, spacing: int, *, by_motion: bool) -> FilterChain:
+    """Insert `spacing` - 1 frames between each two frames, which are one tick apart."""
     graph = Graph()
     mode = "mci" if by_motion else "blend"
     rate = spacing / TICK
     middle = graph.add("minterpolate", f"fps={rate}:mi_mode={mode}")
     graph.link_nodes(buffer(graph, size, "yuv420p"), middle, graph.add("buffersink"))
     graph.configure()
-    return Chain(graph)
+    return FilterChain(graph)
 
 
-def composing(plan: ReframePlan) -> Chain:
-    """Lay the fitted picture on a canvas that is filled with a blurred one."""
+def composition_chain(plan: ReframePlan) -> FilterChain:
+    """Lay the fitted picture on a canvas filled with a blurred copy of it."""
     graph = Graph()
     source = buffer(graph, plan.work, "yuv420p")
     fit = graph.add("scale", f"{plan.fit.width}:{plan.fit.height}:flags={_SCALER}")
     if plan.fit == plan.canvas:
         graph.link_nodes(source, fit, graph.add("format", "yuv420p"), graph.add("buffersink"))
         graph.configure()
-        return Chain(graph)
+        return FilterChain(graph)
     both = graph.add("split")
     x, y = (plan.canvas.width - plan.fit.width) // 4 * 2, (plan.canvas.height - plan.fit.height)
     over = graph.add("overlay", f"{x}:{y // 4 * 2}:format=yuv420")
@@ -94,10 +94,11 @@ def composing(plan: ReframePlan) -> Chain:
     fit.link_to(over, 0, 1)
     graph.link_nodes(over, graph.add("format", "yuv420p"), graph.add("buffersink"))
     graph.configure()
-    return Chain(graph)
+    return FilterChain(graph)
 
 
 def _fill(graph: Graph, plan: ReframePlan, over: FilterContext) -> FilterContext:
+    """Add the blurred background; return its input."""
     small = Size(*(length // (2 * _BLUR_SCALE) * 2 for length in plan.canvas))
     cover = graph.add(
         "scale",

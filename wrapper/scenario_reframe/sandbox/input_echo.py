@@ -1,4 +1,4 @@
-"""How a job's input is shown: as it was sent, or as a test has it rewritten."""
+"""How a job's input is shown: as it was sent, or as a test rewrites it."""
 
 import json
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any, Literal
 
 from scenario_reframe.sandbox.records import SandboxJob
 
-EchoPlace = Literal["submit", "list", "job"]
-"""Where a job is shown: in the reply to its submit, in the list, or by its id."""
+JobView = Literal["submit", "list", "job"]
+"""Where a job is shown: in the response to its submit, in the list, or by its id."""
 
-Echo = Callable[[dict[str, Any], EchoPlace], dict[str, Any] | None]
-"""Gives what is shown of a request's body at a place, None for no input at all."""
+Echo = Callable[[dict[str, Any], JobView], dict[str, Any] | None]
+"""Returns what a view shows of a request's body; None shows no input at all."""
 
 
-def shown_text(job: SandboxJob, place: EchoPlace, echo: Echo | None) -> str:
-    """A job's record as JSON, as it is shown at a place."""
+def job_text(job: SandboxJob, view: JobView, echo: Echo | None) -> str:
+    """The JSON text of a job in a view."""
     if echo is None or job.kind != "custom":
         return job.text()
-    record = job.record()
-    given = echo(deepcopy(job.input), place)
-    if given is None:
-        del record["metadata"]["input"]
+    shown = job.to_json()
+    echoed = echo(deepcopy(job.input), view)
+    if echoed is None:
+        del shown["metadata"]["input"]
     else:
-        record["metadata"]["input"] = given
-    return json.dumps(record)
+        shown["metadata"]["input"] = echoed
+    return json.dumps(shown)

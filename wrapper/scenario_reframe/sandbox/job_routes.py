@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
-from scenario_reframe.sandbox.paging import TOP, ListPlace, Token
+from scenario_reframe.sandbox.paging import TOP, ListPosition, PageToken
 from scenario_reframe.sandbox.records import SandboxJob
-from scenario_reframe.sandbox.request_checks import RefusedError, page_size, read_object
+from scenario_reframe.sandbox.request_checks import RequestRefusedError, page_size, read_object
 from scenario_reframe.sandbox.state import SandboxState
 
 _STATUSES: Final = (
@@ -30,8 +30,8 @@ _STATUSES: Final = (
 _FILTERS: Final = ("status", "type", "types", "workflowId")
 
 
-class Jobs:
-    """Shows jobs. None can be cancelled, as with the vendor's."""
+class JobRoutes:
+    """Shows jobs. They cannot be cancelled, as at the vendor's."""
 
     def __init__(self, state: SandboxState) -> None:
         self._state = state
@@ -48,51 +48,52 @@ class Jobs:
         query, owner = request.query_params, access_of(request).project_id
         _check_filters(query)
         size = page_size(query)
-        token = _token(query)
-        known = filter(None, map(self._state.jobs.get, token.held))
-        held = [job for job in known if job.owner == owner]
+        token = _parse_token(query)
+        found = filter(None, map(self._state.jobs.get, token.moved))
+        moved = [job for job in found if job.owner == owner]
         if "updatedAfter" in query:
-            listed = self._by_update(owner, query, token.place)
+            listed = self._by_update(owner, query, token.position)
         else:
-            listed = self._by_creation(owner, query, token.place, size)
-        shown = [*held, *(job for _, job in listed[:size])]
+            listed = self._by_creation(owner, query, token.position, size)
+        shown = [*moved, *(job for _, job in listed[:size])]
         page = [self._state.job_text(job, "list") for job in shown]
         rest = ""
         if len(listed) > size:
-            rest = f', "nextPaginationToken": {json.dumps(Token(listed[size - 1][0]).text())}'
+            rest = f', "nextPaginationToken": {json.dumps(PageToken(listed[size - 1][0]).text())}'
         return Response(f'{{"jobs": [{", ".join(page)}]{rest}}}', media_type="application/json")
 
     def _by_creation(
-        self, owner: str, query: QueryParams, before: ListPlace, size: int
-    ) -> list[tuple[ListPlace, SandboxJob]]:
-        """The newest jobs of a query after a place, and one more to tell that there are more.
+        self, owner: str, query: QueryParams, before: ListPosition, size: int
+    ) -> list[tuple[ListPosition, SandboxJob]]:
+        """The newest jobs of a query after a position, and one more if there are more.
 
-        Nobody waits for the whole list: jobs are kept in this order, so only a page of it is read.
+        Jobs are stored in this order, so no more than a page is read.
         """
-        after = _moment(query, "createdAfter")
-        listed: list[tuple[ListPlace, SandboxJob]] = []
-        for job in self._shown(owner, before[1]):
-            place = (_milliseconds(job.timeline.created), job.number)
-            if place[0] <= after or len(listed) > size:
+        after = _parse_time(query, "createdAfter")
+        listed: list[tuple[ListPosition, SandboxJob]] = []
+        for job in self._listed_jobs(owner, before[1]):
+            position = (_milliseconds(job.timeline.created), job.number)
+            if position[0] <= after or len(listed) > size:
                 break
-            if _wanted(job, query):
-                listed.append((place, job))
+            if _matches(job, query):
+                listed.append((position, job))
         return listed
 
     def _by_update(
-        self, owner: str, query: QueryParams, before: ListPlace
-    ) -> list[tuple[ListPlace, SandboxJob]]:
-        after = _moment(query, "updatedAfter")
-        jobs = [job for job in self._shown(owner, TOP[1]) if _wanted(job, query)]
-        places = [((_milliseconds(job.updated), job.number), job) for job in jobs]
-        listed = [(place, job) for place, job in places if after < place[0] and place < before]
+        self, owner: str, query: QueryParams, before: ListPosition
+    ) -> list[tuple[ListPosition, SandboxJob]]:
+        """The jobs of a query after a position, by their last update, the newest first."""
+        after = _parse_time(query, "updatedAfter")
+        jobs = [job for job in self._listed_jobs(owner, TOP[1]) if _matches(job, query)]
+        dated = [((_milliseconds(job.updated), job.number), job) for job in jobs]
+        listed = [row for row in dated if after < row[0][0] and row[0] < before]
         return sorted(listed, key=itemgetter(0), reverse=True)
 
-    def _shown(self, owner: str, before: int) -> list[SandboxJob]:
-        """A project's jobs with numbers under `before` that are listed by now, newest first."""
-        by = self._state.now() - self._state.behaviour.list_lag
+    def _listed_jobs(self, owner: str, before: int) -> list[SandboxJob]:
+        """A project's jobs with numbers below `before` that are listed by now, newest first."""
+        latest = self._state.now() - self._state.behaviour.list_lag
         jobs = [job for job in self._state.newest_jobs(before) if job.owner == owner]
-        return list(dropwhile(lambda job: job.timeline.created > by, jobs))
+        return list(dropwhile(lambda job: job.timeline.created > latest, jobs))
 
     async def _get(self, request: Request) -> Response:
         text = self._state.job_text(self._job(request), "job")
@@ -102,28 +103,28 @@ class Jobs:
         self._job(request)
         given = await read_object(request, "JobActionRequest")
         if given["action"] != "cancel":
-            raise RefusedError('"action" must be one of [cancel]')
-        raise RefusedError("Cannot cancel this type of job. Action not permitted.")
+            raise RequestRefusedError('"action" must be one of [cancel]')
+        raise RequestRefusedError("Cannot cancel this type of job. Action not permitted.")
 
     def _job(self, request: Request) -> SandboxJob:
         job_id = request.path_params["job_id"]
         job = self._state.jobs.get(job_id)
         if job is None or not access_of(request).sees(job.owner):
-            raise RefusedError(f"Job {job_id} not found", 404)
+            raise RequestRefusedError(f"Job {job_id} not found", 404)
         return job
 
 
 def _check_filters(query: QueryParams) -> None:
     given = [name for name in _FILTERS if name in query]
     if "createdAfter" in query and given:
-        raise RefusedError(f'"createdAfter" cannot be combined with "{given[0]}"')
+        raise RequestRefusedError(f'"createdAfter" cannot be combined with "{given[0]}"')
     if "updatedAfter" in query and not given:
-        raise RefusedError(f'"updatedAfter" needs one of [{", ".join(_FILTERS)}]')
+        raise RequestRefusedError(f'"updatedAfter" needs one of [{", ".join(_FILTERS)}]')
     if query.get("status", "queued") not in _STATUSES:
-        raise RefusedError(f'"status" must be one of [{", ".join(_STATUSES)}]')
+        raise RequestRefusedError(f'"status" must be one of [{", ".join(_STATUSES)}]')
 
 
-def _wanted(job: SandboxJob, query: QueryParams) -> bool:
+def _matches(job: SandboxJob, query: QueryParams) -> bool:
     kinds = query["types"].split(",") if "types" in query else query.getlist("type")
     return (
         (not kinds or job.kind in kinds)
@@ -136,8 +137,8 @@ def _milliseconds(moment: float) -> int:
     return int(moment * 1000)
 
 
-def _moment(query: QueryParams, name: str) -> int:
-    """Read a time from the query, in milliseconds; long ago when there is none."""
+def _parse_time(query: QueryParams, name: str) -> int:
+    """Parse a time from the query, in milliseconds; -1 if it is missing."""
     if name not in query:
         return -1
     try:
@@ -145,14 +146,14 @@ def _moment(query: QueryParams, name: str) -> int:
         zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return _milliseconds(zoned.timestamp())
     except (ValueError, OverflowError) as error:
-        raise RefusedError(f'"{name}" must be in ISO 8601 date format') from error
+        raise RequestRefusedError(f'"{name}" must be in ISO 8601 date format') from error
 
 
-def _token(query: QueryParams) -> Token:
-    """Read the place to begin at: the top when there is none."""
+def _parse_token(query: QueryParams) -> PageToken:
+    """Parse where the page begins; the top if there is no token."""
     if "paginationToken" not in query:
-        return Token(TOP)
+        return PageToken(TOP)
     try:
-        return Token.read(query["paginationToken"])
+        return PageToken.read(query["paginationToken"])
     except ValueError as error:
-        raise RefusedError('"paginationToken" is invalid') from error
+        raise RequestRefusedError('"paginationToken" is invalid') from error

@@ -1,6 +1,6 @@
-"""Pages of the list of jobs that are odd and yet true.
+"""Odd but correct pages of the list of jobs.
 
-Whoever follows the tokens to the end of the chain reads every job.
+A client that follows the tokens to the last page still reads every job.
 """
 
 from random import Random
@@ -10,46 +10,46 @@ from urllib.parse import parse_qsl, urlencode
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scenario_reframe.sandbox.faults import Fault, answer, rewrite
-from scenario_reframe.sandbox.paging import END, TOP, Token
+from scenario_reframe.sandbox.paging import END, TOP, PageToken
 
-_MOST_HELD = 5
+_MOST_MOVED = 5
 
 
 def duplicated(random: Random) -> Fault:
     """Show some of a page's jobs twice."""
 
     def change(jobs: list[Any]) -> list[Any]:
-        again = random.sample(jobs, random.randint(1, len(jobs)))
-        return _shuffled([*jobs, *again], random)
+        repeated = random.sample(jobs, random.randint(1, len(jobs)))
+        return _shuffled([*jobs, *repeated], random)
 
-    return _jobs_changed(change)
+    return _change_jobs(change)
 
 
 def reordered(random: Random) -> Fault:
     """Show a page's jobs in another order."""
-    return _jobs_changed(lambda jobs: _shuffled(jobs, random))
+    return _change_jobs(lambda jobs: _shuffled(jobs, random))
 
 
 def moved(random: Random) -> Fault:
-    """Move some of a page's jobs over its border, to the next page."""
+    """Move some of a page's jobs to the next page."""
 
     def change(page: dict[str, Any]) -> dict[str, Any]:
         jobs = page.get("jobs")
         if not jobs:
             return page
-        most = min(len(jobs), _MOST_HELD)
-        held = {job["jobId"] for job in random.sample(jobs, random.randint(1, most))}
+        most = min(len(jobs), _MOST_MOVED)
+        moved_ids = {job["jobId"] for job in random.sample(jobs, random.randint(1, most))}
         text = page.get("nextPaginationToken")
-        after = Token.read(text) if text else Token(END)
-        token = Token(after.place, (*after.held, *sorted(held)), _nonce(random))
-        kept = [job for job in jobs if job["jobId"] not in held]
-        return {"jobs": kept, "nextPaginationToken": token.text()}
+        after = PageToken.read(text) if text else PageToken(END)
+        token = PageToken(after.position, (*after.moved, *sorted(moved_ids)), _nonce(random))
+        rest = [job for job in jobs if job["jobId"] not in moved_ids]
+        return {"jobs": rest, "nextPaginationToken": token.text()}
 
     return rewrite(change)
 
 
 def short(random: Random) -> Fault:
-    """Show fewer jobs than asked for."""
+    """Show fewer jobs than requested."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
@@ -62,24 +62,26 @@ def short(random: Random) -> Fault:
 
 
 def empty(random: Random) -> Fault:
-    """Show no job, and a token for those that were asked for."""
+    """Show no job, and a token for the requested ones."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         try:
             text = query.get("paginationToken")
-            asked = Token.read(text) if text else Token(TOP)
+            requested = PageToken.read(text) if text else PageToken(TOP)
         except ValueError:
             await app(scope, receive, send)
             return
-        token = Token(asked.place, asked.held, _nonce(random))
+        token = PageToken(requested.position, requested.moved, _nonce(random))
         page = {"jobs": [], "nextPaginationToken": token.text()}
         await answer(200, page)(app, scope, receive, send)
 
     return fault
 
 
-def _jobs_changed(change: Any) -> Fault:
+def _change_jobs(change: Any) -> Fault:
+    """Change the jobs of a page that has any."""
+
     def changed(page: dict[str, Any]) -> dict[str, Any]:
         jobs = page.get("jobs")
         return page | {"jobs": change(jobs)} if jobs else page

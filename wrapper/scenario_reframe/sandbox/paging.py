@@ -1,40 +1,40 @@
-"""Where a page of the list of jobs ends, as the text of a `nextPaginationToken`."""
+"""The `nextPaginationToken` of a page of the list of jobs."""
 
 import base64
 from dataclasses import dataclass
 from typing import Final, Self
 
-# A job's place in the list: a time in milliseconds, then the job's number.
-ListPlace = tuple[int, int]
+# A job's position in the list: a time in milliseconds, then the job's number.
+ListPosition = tuple[int, int]
 
-TOP: Final[ListPlace] = (10**15, 10**15)
+TOP: Final[ListPosition] = (10**15, 10**15)
 """Before every job, as the newest comes first."""
 
-END: Final[ListPlace] = (-1, -1)
+END: Final[ListPosition] = (-1, -1)
 """After every job."""
 
 
 @dataclass(frozen=True)
-class Token:
-    """The next page begins after `place`.
+class PageToken:
+    """The next page begins after `position`.
 
-    It also shows the jobs whose ids are `held` back. A `nonce` makes a token of the same place
-    another text, so that nobody who follows tokens seems to go round in circles.
+    It also shows the jobs with the ids `moved`, left out of the page before. A `nonce` makes two
+    tokens of one position differ, so that a client does not take them for a loop.
     """
 
-    place: ListPlace
-    held: tuple[str, ...] = ()
+    position: ListPosition
+    moved: tuple[str, ...] = ()
     nonce: str = ""
 
     def text(self) -> str:
-        """Write it so that it can stand in a URL."""
-        fields = (*map(str, self.place), ",".join(self.held), self.nonce)
+        """Encode it as text that is safe in a URL."""
+        fields = (*map(str, self.position), ",".join(self.moved), self.nonce)
         return base64.urlsafe_b64encode(".".join(fields).encode()).decode().rstrip("=")
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read what `text` wrote. Raises ValueError."""
+        """Decode what `text` encoded. Raises ValueError."""
         padded = text + "=" * (-len(text) % 4)
         plain = base64.urlsafe_b64decode(padded.encode("ascii")).decode("ascii")
-        date, number, held, nonce = plain.split(".")
-        return cls((int(date), int(number)), tuple(filter(None, held.split(","))), nonce)
+        date, number, moved, nonce = plain.split(".")
+        return cls((int(date), int(number)), tuple(filter(None, moved.split(","))), nonce)

@@ -1,4 +1,4 @@
-"""Read what a video file says of itself, and prove that it is one."""
+"""Read the facts of a video file, and check that it is one."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +12,7 @@ from av.video.stream import VideoStream
 from scenario_reframe.sandbox.reframe_plan import ClipSource
 
 # ffmpeg's AVColorSpace and AVColorRange, for which PyAV has no names in both directions.
-_MATRICES: Final = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
+_MATRIX_NAMES: Final = {1: "bt709", 4: "fcc", 5: "bt601", 6: "bt601", 7: "smpte240m", 9: "bt2020"}
 _FULL_RANGE: Final = 2
 _HD_LINES: Final = 720
 _FALLBACK_RATE: Final = Fraction(25)
@@ -21,13 +21,13 @@ _FASTEST: Final = 240
 
 
 class NotAVideoError(Exception):
-    """The file holds no video that can be decoded; the text says why."""
+    """The file holds no video that can be decoded; the message gives the reason."""
 
 
 def probe(path: Path) -> ClipSource:
-    """Read a video file's facts, decoding its first frame.
+    """Read a video file's facts and decode its first frame.
 
-    Raises NotAVideoError when there is none.
+    Raises NotAVideoError if there is none.
     """
     try:
         with av.open(str(path)) as container:
@@ -35,13 +35,13 @@ def probe(path: Path) -> ClipSource:
             frame = next(container.decode(stream), None)
             if frame is None:
                 raise NotAVideoError("the file holds no frame that can be decoded")
-            return _facts(path, container, stream, frame)
+            return _source_of(path, container, stream, frame)
     except av.FFmpegError as error:
         raise NotAVideoError(f"the file cannot be read as a video ({error.strerror})") from error
 
 
 def picture_stream(container: InputContainer) -> VideoStream:
-    """Give the file's first video stream, set to decode on several threads."""
+    """Return the file's first video stream, set to decode on several threads."""
     if not container.streams.video:
         raise NotAVideoError("the file holds no video stream")
     stream = container.streams.video[0]
@@ -49,10 +49,10 @@ def picture_stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _facts(
+def _source_of(
     path: Path, container: InputContainer, stream: VideoStream, frame: VideoFrame
 ) -> ClipSource:
-    frames = stream.frames or _count(path)
+    frames = stream.frames or _count_packets(path)
     duration = _duration(container, stream)
     rate = _rate(stream, frames, duration)
     return ClipSource(
@@ -63,7 +63,7 @@ def _facts(
         frames=frames,
         rate=rate,
         duration=duration or float(frames / rate),
-        matrix=_MATRICES.get(frame.colorspace)
+        matrix=_MATRIX_NAMES.get(frame.colorspace)
         or ("bt709" if frame.height >= _HD_LINES else "bt601"),
         full_range=frame.color_range == _FULL_RANGE,
         codec=stream.codec_context.name,
@@ -72,8 +72,8 @@ def _facts(
     )
 
 
-def _count(path: Path) -> int:
-    """Count the packets of a file whose header does not say how many frames it has (WebM)."""
+def _count_packets(path: Path) -> int:
+    """Count the packets of a file whose header has no number of frames (WebM)."""
     with av.open(str(path)) as container:
         stream = picture_stream(container)
         return sum(1 for packet in container.demux(stream) if packet.size)
@@ -86,7 +86,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> float:
 
 
 def _rate(stream: VideoStream, frames: int, duration: float) -> Fraction:
-    """Frames per second; a lone frame may have none, and some headers lie."""
+    """Frames per second; a lone frame may have none, and some headers are wrong."""
     counted = Fraction(frames / duration) if duration else None
     for rate in (stream.average_rate, counted):
         if rate and _SLOWEST <= rate <= _FASTEST:

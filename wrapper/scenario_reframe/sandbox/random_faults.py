@@ -1,8 +1,8 @@
-"""Faults drawn by chance, of kinds that suit the request.
+"""Random faults, of kinds that suit the request.
 
-Each is something that the world does to a client that speaks the truth to it: a broken line, an
-overloaded gateway, a list that changes while it is read. None is a false refusal in the API's own
-words, but for 429: the word of a limit is no proof that there is no job.
+Each can happen at a correct server: a broken connection, an overloaded gateway, a list that changes
+while it is read. None falsely refuses a request in the API's own words, except 429, which proves
+nothing about a job.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ from scenario_reframe.sandbox.faults import (
 _LONGEST_TRICKLE: Final = 1.0
 _HTML: Final = "<html><body><h1>{}</h1></body></html>"
 _DENIED: Final = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-# What a reply of the API may hold in place of what it should; each under a 2xx.
+# Bodies that are not what the API should send; each with a 2xx status.
 _NONSENSE: Final[Sequence[object]] = (
     {},
     [],
@@ -40,63 +40,63 @@ _NONSENSE: Final[Sequence[object]] = (
 )
 _STATUSES_UNKNOWN: Final = ("paused", "post-processing", "SUCCESS?")
 _TIMEOUT, _CONFLICT, _TOO_MANY = 408, 409, 429
-# Each makes httpx raise InvalidURL, though a whole reply has come.
+# Each makes httpx raise InvalidURL, although a whole response has arrived.
 _LOCATIONS: Final = ("urn:job:1", "mailto:x", "https:x")
 _ACTION: Final = "parallel-custom-jobs"
-_HIGH_LIMITS: Final = (20, 60)  # far from what a client that minds them would wait for
+_HIGH_LIMITS: Final = (20, 60)  # too high to make a client that obeys them wait
 
 
 @dataclass(frozen=True)
-class Chance:
-    """What a drawn fault is made from: its own random numbers, and the longest times in seconds."""
+class FaultDraw:
+    """The random numbers of one fault, and the longest delays in seconds."""
 
     random: Random
     slow_seconds: float
     late_seconds: float
 
     def slow(self) -> float:
-        """Seconds to hold something."""
+        """Draw a delay in seconds."""
         return self.random.uniform(0, self.slow_seconds)
 
 
-Make = Callable[[Chance], Fault]
+MakeFault = Callable[[FaultDraw], Fault]
 
 
-def _answer(status: int, chance: Chance, *, after: bool = False) -> Fault:
-    """Answer as a gateway or a balancer does, which knows nothing of the vendor's details."""
+def _gateway_error(status: int, draw: FaultDraw, *, after: bool = False) -> Fault:
+    """Respond as a gateway or a load balancer does, without the vendor's details."""
     if status == 502:  # noqa: PLR2004
         return answer(status, _HTML.format("502 Bad Gateway"), after=after)
-    headers = {"Retry-After": chance.random.choice("01")} if status == 503 else None  # noqa: PLR2004
+    headers = {"Retry-After": draw.random.choice("01")} if status == 503 else None  # noqa: PLR2004
     message = "Too Many Requests" if status == _TOO_MANY else f"Gateway: {status}"
     return answer(status, {"message": message}, headers, after=after)
 
 
-def _limited(chance: Chance, *, after: bool = False) -> Fault:
-    """Answer 429 as the application does, which names its limit."""
-    details = {"actionName": _ACTION, "actionLimit": chance.random.randint(*_HIGH_LIMITS)}
+def _limit_429(draw: FaultDraw, *, after: bool = False) -> Fault:
+    """Respond with 429 as the application does, which names its limit."""
+    details = {"actionName": _ACTION, "actionLimit": draw.random.randint(*_HIGH_LIMITS)}
     body = {"reason": "Too many parallel jobs", "details": details}
     return answer(_TOO_MANY, body, after=after)
 
 
-def _late(chance: Chance, fault: Fault) -> Fault:
-    return late(chance.random.uniform(0, chance.late_seconds), fault)
+def _late(draw: FaultDraw, fault: Fault) -> Fault:
+    return late(draw.random.uniform(0, draw.late_seconds), fault)
 
 
-def _late_429(chance: Chance) -> Fault:
-    words = chance.random.choice((_limited, partial(_answer, _TOO_MANY)))
-    return _late(chance, words(chance))
+def _late_429(draw: FaultDraw) -> Fault:
+    make = draw.random.choice((_limit_429, partial(_gateway_error, _TOO_MANY)))
+    return _late(draw, make(draw))
 
 
-def _redirect(status: int, chance: Chance) -> Fault:
-    return answer(status, "", {"Location": chance.random.choice(_LOCATIONS)}, after=True)
+def _redirect(status: int, draw: FaultDraw) -> Fault:
+    return answer(status, "", {"Location": draw.random.choice(_LOCATIONS)}, after=True)
 
 
-def _nonsense(chance: Chance) -> Fault:
-    return answer(200, chance.random.choice(_NONSENSE), after=True)
+def _nonsense(draw: FaultDraw) -> Fault:
+    return answer(200, draw.random.choice(_NONSENSE), after=True)
 
 
-def _unknown_status(chance: Chance) -> Fault:
-    status = chance.random.choice(_STATUSES_UNKNOWN)
+def _unknown_status(draw: FaultDraw) -> Fault:
+    status = draw.random.choice(_STATUSES_UNKNOWN)
 
     def change(body: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
         return {"job": body["job"] | {"status": status}} if "job" in body else body
@@ -104,71 +104,73 @@ def _unknown_status(chance: Chance) -> Fault:
     return rewrite(change)
 
 
-def _answers(*statuses: int, after: bool = False) -> dict[str, Make]:
+def _gateway_errors(*statuses: int, after: bool = False) -> dict[str, MakeFault]:
     suffix = " after" if after else ""
-    return {f"{status}{suffix}": partial(_answer, status, after=after) for status in statuses}
+    return {
+        f"{status}{suffix}": partial(_gateway_error, status, after=after) for status in statuses
+    }
 
 
 _GATEWAY: Final = (_TIMEOUT, _TOO_MANY, 500, 502, 503, 504)
-_BEFORE: Final[Mapping[str, Make]] = {
-    "drop": lambda _chance: drop(),
-    "hang": lambda chance: hang(chance.slow()),
-    **_answers(*_GATEWAY),
+_BEFORE: Final[Mapping[str, MakeFault]] = {
+    "drop": lambda _draw: drop(),
+    "hang": lambda draw: hang(draw.slow()),
+    **_gateway_errors(*_GATEWAY),
 }
-_AFTER: Final[Mapping[str, Make]] = {
-    "drop after": lambda _chance: drop(after=True),
-    "hang after": lambda chance: hang(chance.slow(), after=True),
-    **_answers(*_GATEWAY, after=True),
+_AFTER: Final[Mapping[str, MakeFault]] = {
+    "drop after": lambda _draw: drop(after=True),
+    "hang after": lambda draw: hang(draw.slow(), after=True),
+    **_gateway_errors(*_GATEWAY, after=True),
 }
-_BROKEN: Final[Mapping[str, Make]] = {
-    "cut": lambda chance: cut(share=chance.random.uniform(0.02, 0.98)),
-    "trickle": lambda chance: slow_down(min(chance.slow(), _LONGEST_TRICKLE)),
+_BROKEN: Final[Mapping[str, MakeFault]] = {
+    "cut": lambda draw: cut(share=draw.random.uniform(0.02, 0.98)),
+    "trickle": lambda draw: slow_down(min(draw.slow(), _LONGEST_TRICKLE)),
 }
 _READ: Final = {**_BEFORE, **_BROKEN, "nonsense": _nonsense}
 _POST: Final = {
     **_READ,
     **_AFTER,
-    **_answers(_CONFLICT),
-    **_answers(_CONFLICT, after=True),
+    **_gateway_errors(_CONFLICT),
+    **_gateway_errors(_CONFLICT, after=True),
 }
-_SUITABLE: Final[Mapping[str, Mapping[str, Make]]] = {
+_SUITABLE: Final[Mapping[str, Mapping[str, MakeFault]]] = {
     "generate": {
         **_POST,
-        "late 504": lambda chance: _late(chance, _answer(504, chance)),
-        "late drop": lambda chance: _late(chance, drop()),
+        "late 504": lambda draw: _late(draw, _gateway_error(504, draw)),
+        "late drop": lambda draw: _late(draw, drop()),
         "late 429": _late_429,
-        "429 limit after": partial(_limited, after=True),
+        "429 limit after": partial(_limit_429, after=True),
         "303 after": partial(_redirect, 303),
         "307 after": partial(_redirect, 307),
-        "402": lambda _chance: answer(402, {"reason": "Not enough creative units"}),
-        "403 after": lambda _chance: answer(403, _HTML.format("403 Forbidden"), after=True),
+        "402": lambda _draw: answer(402, {"reason": "Not enough creative units"}),
+        "403 after": lambda _draw: answer(403, _HTML.format("403 Forbidden"), after=True),
     },
     "post": _POST,
     "read": _READ,
     "job": {**_READ, "unknown status": _unknown_status},
     "list": {
         **_READ,
-        "duplicated jobs": lambda chance: page_faults.duplicated(chance.random),
-        "reordered jobs": lambda chance: page_faults.reordered(chance.random),
-        "moved jobs": lambda chance: page_faults.moved(chance.random),
-        "short page": lambda chance: page_faults.short(chance.random),
-        "empty page": lambda chance: page_faults.empty(chance.random),
+        "duplicated jobs": lambda draw: page_faults.duplicated(draw.random),
+        "reordered jobs": lambda draw: page_faults.reordered(draw.random),
+        "moved jobs": lambda draw: page_faults.moved(draw.random),
+        "short page": lambda draw: page_faults.short(draw.random),
+        "empty page": lambda draw: page_faults.empty(draw.random),
     },
     "part": {**_BEFORE, **_AFTER},
-    "file": {**_BEFORE, **_BROKEN, "403": lambda _chance: answer(403, _DENIED)},
-    "range": {"ignored range": lambda _chance: ignore_range()},
+    "file": {**_BEFORE, **_BROKEN, "403": lambda _draw: answer(403, _DENIED)},
+    "range": {"ignored range": lambda _draw: ignore_range()},
 }
 
 KINDS: Final = tuple(dict.fromkeys(name for kinds in _SUITABLE.values() for name in kinds))
-"""The names of all kinds of faults that can be drawn.
+"""The names of all kinds of random faults.
 
-`after` means: when the work is done; `late`: the work is done some time after the answer. `429
-limit` is worded as the application's, which names its limit, a plain `429` as a gateway's.
+`after`: once the work is done. `late`: the work is done some time after the response. `429 limit`
+is the application's, which names its limit; a plain `429` is a gateway's.
 """
 
 
-class Drawing:
-    """Draws for one request after the other. The n-th draw depends on the seed and n alone."""
+class RandomFaults:
+    """Draws a fault for each request. The n-th draw depends only on the seed and n."""
 
     def __init__(
         self,
@@ -179,10 +181,10 @@ class Drawing:
         kinds: Collection[str] | Mapping[str, float] = KINDS,
     ) -> None:
         if not 0 <= rate <= 1:
-            raise ValueError(f"rate must be from 0 to 1, not {rate}")
+            raise ValueError(f"rate: {rate} is not allowed; it takes 0 to 1")
         unknown = sorted(set(kinds) - set(KINDS))
         if unknown:
-            raise ValueError(f"unknown kinds {unknown}; there are {', '.join(KINDS)}")
+            raise ValueError(f"kinds: {unknown} is not allowed; it takes {', '.join(KINDS)}")
         self._seed = seed
         self._rate = rate
         self._slow_seconds = slow_seconds
@@ -191,23 +193,23 @@ class Drawing:
         self._number = 0
 
     def take(self, scope: Scope) -> tuple[str, Fault] | None:
-        """Draw a fault for a request: its kind and itself, or None."""
+        """Draw a fault for a request: its kind and the fault, or None."""
         self._number += 1
-        random = Random(f"{self._seed}/{self._number}")  # noqa: S311 - to be drawn again
+        random = Random(f"{self._seed}/{self._number}")  # noqa: S311 - repeatable, not secret
         if random.random() >= self._rate:
             return None
         fitting = {name: make for name, make in suitable(scope).items() if name in self._weights}
         if not fitting:
             return None
         (name,) = random.choices(list(fitting), [self._weights[name] for name in fitting])
-        return name, fitting[name](Chance(random, self._slow_seconds, self._late_seconds))
+        return name, fitting[name](FaultDraw(random, self._slow_seconds, self._late_seconds))
 
 
-def suitable(scope: Scope) -> Mapping[str, Make]:
-    """The kinds that suit a request, by name."""
+def suitable(scope: Scope) -> Mapping[str, MakeFault]:
+    """The kinds that suit a request, by name, with what makes each."""
     method, path = scope["method"], scope["path"]
     if not path.startswith("/v1/"):
-        return _of_a_file(method, scope)
+        return _suitable_for_file(method, scope)
     match method, path.removeprefix("/v1/").split("/"):
         case "POST", ["generate", *_] if not _is_dry(scope):
             return _SUITABLE["generate"]
@@ -222,7 +224,7 @@ def suitable(scope: Scope) -> Mapping[str, Make]:
     return {}
 
 
-def _of_a_file(method: str, scope: Scope) -> Mapping[str, Make]:
+def _suitable_for_file(method: str, scope: Scope) -> Mapping[str, MakeFault]:
     if method == "PUT":
         return _SUITABLE["part"]
     if method != "GET":

@@ -1,6 +1,6 @@
-"""The sandbox's records and the JSON that the vendor would show of them.
+"""The sandbox's jobs, assets and uploads, and their JSON as the vendor would show it.
 
-Every field that the official SDK (2.4.0) requires in strict mode is there.
+The JSON has every field that the official SDK (2.4.0) requires in strict mode.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ _FINAL: Final = frozenset({"success", "failure"})
 
 @dataclass(frozen=True)
 class MadeJob:
-    """A paid job as the server knows it, for whoever has to check what a client made of it.
+    """A paid job as the server knows it, for tests that check what a client made of it.
 
-    `input` is the request's body as it was sent, `project_id` whose job it is, `created` a Unix
-    time in seconds; `digests` are the SHA-256, in hex, of the results' bytes, in the order of
-    `asset_ids`, none before success. `source_digest` is that of the video that was named, if any.
+    `input` is the request's body as it was sent, `created` a Unix time in seconds. `digests` are
+    the SHA-256, in hex, of the results' bytes, in the order of `asset_ids`, and empty before
+    success. `source_digest` is that of the requested video, if any.
     """
 
     id: str
@@ -40,7 +40,7 @@ class MadeJob:
 
 @dataclass
 class SandboxJob:
-    """A job. `number` counts jobs in order of creation; `cost` is None for an unpaid one."""
+    """A job. `number` counts jobs in order of creation; `cost` is None for a free one."""
 
     id: str
     kind: str
@@ -53,7 +53,7 @@ class SandboxJob:
     asset_id: str | None = None
     error: str | None = None
     hint: str | None = None
-    _text: str | None = field(default=None, init=False, repr=False)
+    _final_text: str | None = field(default=None, init=False, repr=False)
 
     @property
     def status(self) -> str:
@@ -67,24 +67,24 @@ class SandboxJob:
 
     @property
     def is_done(self) -> bool:
-        """Whether the status that is shown now is the last."""
+        """Whether the status that is shown now is final."""
         return self.status in _FINAL
 
     def text(self) -> str:
-        """The record as JSON. That of a job that is done never changes, and is kept."""
-        if self._text is not None:
-            return self._text
-        done = self.is_done  # asked before: the record may be a later one, never an earlier
-        text = json.dumps(self.record())
+        """The job's JSON text. That of a finished job never changes and is stored."""
+        if self._final_text is not None:
+            return self._final_text
+        done = self.is_done  # read first: the text may show a later status, never an earlier one
+        text = json.dumps(self.to_json())
         if done:
-            self._text = text
+            self._final_text = text
         return text
 
-    def record(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """The job as `GET /jobs/{jobId}` shows it."""
         shown = self.timeline.shown()
         status, updated = shown[-1]
-        record = {
+        result = {
             "jobId": self.id,
             "jobType": self.kind,
             "status": status,
@@ -97,8 +97,8 @@ class SandboxJob:
             "metadata": {"input": self.input} | self._outcome(status),
         }
         if self.cost is not None:
-            record["billing"] = {"cuCost": self.cost, "cuDiscount": 0}
-        return record
+            result["billing"] = {"cuCost": self.cost, "cuDiscount": 0}
+        return result
 
     def _progress(self, status: str) -> float:
         if status == "success":
@@ -107,8 +107,8 @@ class SandboxJob:
 
     def _outcome(self, status: str) -> dict[str, Any]:
         if status == "failure":
-            told = {"error": self.error, "hint": self.hint}
-            known = {name: text for name, text in told.items() if text is not None}
+            reasons = {"error": self.error, "hint": self.hint}
+            known = {name: text for name, text in reasons.items() if text is not None}
             return {"assetIds": []} | known
         if status != "success":
             return {"assetIds": []}
@@ -136,7 +136,7 @@ class SandboxAsset:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
-    def record(self, url: str) -> dict[str, Any]:
+    def to_json(self, url: str) -> dict[str, Any]:
         """The asset as `GET /assets/{assetId}` shows it, with a signed URL."""
         origin = "video2video" if self.made_by else "uploaded-video"
         return {
@@ -162,17 +162,17 @@ class SandboxAsset:
     def _lineage(self) -> dict[str, Any]:
         if self.made_by is None:
             return {}
-        given, used = self.made_by.input, with_defaults(self.made_by.input)
-        noted = {
+        given, settings = self.made_by.input, with_defaults(self.made_by.input)
+        known = {
             "parentId": given.get("videoUrl"),
-            "prompt": used["prompt"],
-            "negativePrompt": used["negativePrompt"],
-            "numInferenceSteps": used["numInferenceSteps"],
-            "guidance": used["guidanceScale"],
-            "aspectRatio": used["aspectRatio"],
+            "prompt": settings["prompt"],
+            "negativePrompt": settings["negativePrompt"],
+            "numInferenceSteps": settings["numInferenceSteps"],
+            "guidance": settings["guidanceScale"],
+            "aspectRatio": settings["aspectRatio"],
             "seed": str(self.seed),
         }
-        lineage = {name: value for name, value in noted.items() if value is not None}
+        lineage = {name: value for name, value in known.items() if value is not None}
         return lineage | {"modelId": MODEL_ID, "parentJobId": self.made_by.id}
 
     def _properties(self) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class SandboxAsset:
 class SandboxUpload:
     """An upload in parts, or an import from a URL.
 
-    `size` is what the client announced, in bytes; `is_open` while parts are taken.
+    `size` is what the client announced, in bytes; `is_open` is true while parts are accepted.
     """
 
     id: str
@@ -212,14 +212,14 @@ class SandboxUpload:
     error: str | None = None
 
     def part(self, number: int) -> Path:
-        """Where a part is kept."""
+        """The path of a part."""
         return self.folder / f"{number}.part"
 
     def missing(self) -> list[int]:
         """Numbers of the parts that have not arrived."""
         return [n for n in range(1, self.parts + 1) if not self.part(n).exists()]
 
-    def record(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
+    def to_json(self, parts: list[dict[str, Any]]) -> dict[str, Any]:
         """The upload as `GET /uploads/{uploadId}` shows it, with its parts' signed URLs."""
         status, updated = self.timeline.shown()[-1]
         optional = {

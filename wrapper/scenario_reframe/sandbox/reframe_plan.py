@@ -1,4 +1,4 @@
-"""What a reframe job will make, worked out before a pixel is touched.
+"""The plan of a reframe job's result, made before any frame is decoded.
 
 The vendor's model imagines what lies outside the source; the sandbox has no model. It fits the
 source whole into the new canvas and fills the rest from it, blurred. What each setting does to
@@ -7,16 +7,16 @@ the result (the vendor publishes none of this; these are the sandbox's conventio
 =========================== ===================================================================
 setting                     effect in the sandbox
 =========================== ===================================================================
-prompt                      none without the model; noted in the asset's metadata
-negativePrompt              none without the model; noted in the asset's metadata
+prompt                      none without the model; shown in the asset's metadata
+negativePrompt              none without the model; shown in the asset's metadata
 matchInputNumFrames         as many frames as the source has, at most `numFrames`' own maximum
 numFrames                   number of frames; a shorter source holds its last frame
 matchInputFramesPerSecond   the source's own frame rate
 framesPerSecond             frame rate; the source is sampled at it, from its beginning
 resolution                  lines of the short side
-aspectRatio                 width to height; `auto` is the shape of the source as it is shown
-numInferenceSteps           none without the model; noted in the asset's metadata
-guidanceScale               none without the model; noted in the asset's metadata
+aspectRatio                 width to height; `auto` is the source's own, as it is shown
+numInferenceSteps           none without the model; shown in the asset's metadata
+guidanceScale               none without the model; shown in the asset's metadata
 enablePromptExpansion       none without the model
 acceleration                none without the model
 videoQuality                x264's rate factor
@@ -26,11 +26,11 @@ interpolatorModel           `film`: by motion; `rife`: by blending
 zoomFactor z                enlarges the source by 1/(1-z) about its centre
 trimBorders                 black borders are cut off the source
 temporalDownsampleFactor d  see k
-seed                        none without the model; noted in the asset's metadata
+seed                        none without the model; shown in the asset's metadata
 =========================== ===================================================================
 
-`auto` keeps the shape of the whole picture, borders included, so that the result's size follows
-from the file's header alone. It is held between 1:4 and 4:1.
+`auto` keeps the aspect ratio of the whole picture, borders included, so that the result's size
+follows from the file's header alone. It is limited to 1:4 to 4:1.
 """
 
 import re
@@ -43,8 +43,8 @@ from scenario_reframe_api.settings import SETTINGS
 
 _RATE_FACTORS: Final = {"maximum": 12, "high": 18, "medium": 23, "low": 30}
 _PRESETS: Final = {"balanced": "medium", "fast": "veryfast", "small": "slow"}
-# What holds for a setting that the vendor takes away, or gives no default any more.
-_WITHOUT: Final[dict[str, Any]] = {
+# For a setting that the vendor removes, or that loses its default.
+_FALLBACKS: Final[dict[str, Any]] = {
     "prompt": None,
     "negativePrompt": None,
     "numInferenceSteps": None,
@@ -63,17 +63,17 @@ _WITHOUT: Final[dict[str, Any]] = {
     "trimBorders": False,
     "temporalDownsampleFactor": 0,
 }
-_DEFAULTS: Final = _WITHOUT | {
-    row.wire: _WITHOUT.get(row.wire) if row.default is None else row.default for row in SETTINGS
+_DEFAULTS: Final = _FALLBACKS | {
+    row.wire: _FALLBACKS.get(row.wire) if row.default is None else row.default for row in SETTINGS
 }
 _MAX_FRAMES: Final = next(
     (int(s.bounds.maximum or 241) for s in SETTINGS if s.wire == "numFrames"), 241
 )
-_LONGEST_SIDE: Final = 4
-_LINES: Final = 720
-_SNAP: Final = 2
-# minterpolate follows motion in nothing smaller; a narrower strip is blended.
-_SMALLEST_IN_MOTION: Final = 32
+_MAX_RATIO: Final = 4
+_DEFAULT_LINES: Final = 720
+_ROUNDING_GAP: Final = 2
+# minterpolate estimates no motion in smaller pictures; they are blended.
+_MIN_MOTION_SIDE: Final = 32
 
 
 class Size(NamedTuple):
@@ -84,7 +84,7 @@ class Size(NamedTuple):
 
 
 class Box(NamedTuple):
-    """A part of a picture, in pixels from its top left corner."""
+    """A rectangle in a picture, in pixels from its top left corner."""
 
     x: int
     y: int
@@ -94,11 +94,11 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ClipSource:
-    """What a video file says of itself.
+    """The facts of a video file.
 
-    `width` and `height` are the stored pixels; shown, they are stretched by `pixel_aspect` and
-    then turned clockwise by `turns` quarters. `rate` is in frames per second, `duration` in
-    seconds. `matrix` is swscale's name of the colour matrix.
+    `width` and `height` are the stored pixels; a player stretches them by `pixel_aspect` and then
+    turns them clockwise by `turns` quarters. `rate` is in frames per second, `duration` in
+    seconds. `matrix` is swscale's name for the colour matrix.
     """
 
     width: int
@@ -122,16 +122,15 @@ class ClipSource:
     @property
     def shown(self) -> tuple[Fraction, Fraction]:
         """Width and height as a player shows them, in square pixels."""
-        return _shown(self, self.whole)
+        return _shown_size(self, self.whole)
 
 
 @dataclass(frozen=True, slots=True)
 class ReframePlan:
     """How to make the result.
 
-    `crop` is cut out of the stored picture; `work` is the size at which frames are
-    interpolated, `fit` the size at which they lie on the `canvas`. Frame i is taken from the
-    source when `spacing` divides i.
+    `crop` is cut out of the stored picture; `work` is the size at which frames are interpolated,
+    `fit` their size on the `canvas`. Frame i is taken from the source if `spacing` divides i.
     """
 
     canvas: Size
@@ -147,15 +146,15 @@ class ReframePlan:
 
 
 def with_defaults(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fill what a request leaves out with the spec's defaults, by wire name.
+    """Add the spec's defaults for missing settings, by wire name.
 
-    Where the vendor made a text of what was a number, its words mean nothing here.
+    If the vendor turned a number into text, its value is replaced by the fallback.
     """
-    wished = _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
+    settings = _DEFAULTS | {name: given[name] for name in _DEFAULTS if name in given}
     return {
-        name: usual if _is_number(usual) and not _is_number(wished[name]) else wished[name]
-        for name, usual in _WITHOUT.items()
-    } | {name: value for name, value in wished.items() if name not in _WITHOUT}
+        name: usual if _is_number(usual) and not _is_number(settings[name]) else settings[name]
+        for name, usual in _FALLBACKS.items()
+    } | {name: value for name, value in settings.items() if name not in _FALLBACKS}
 
 
 def _is_number(value: object) -> bool:
@@ -163,13 +162,13 @@ def _is_number(value: object) -> bool:
 
 
 def lines_of(settings: Mapping[str, Any]) -> int:
-    """The short side in pixels; `720p`'s where a resolution is no number of lines."""
+    """The short side in pixels; 720 if the resolution is not a number of lines."""
     found = re.fullmatch(r"(\d{1,5})p?", str(settings["resolution"]))
-    return int(found[1]) if found and int(found[1]) else _LINES
+    return int(found[1]) if found and int(found[1]) else _DEFAULT_LINES
 
 
 def frames_to_make(given: Mapping[str, Any], source_frames: int) -> int:
-    """How many frames the result has."""
+    """The number of frames of the result."""
     settings = with_defaults(given)
     if settings["matchInputNumFrames"]:
         return max(1, min(source_frames, _MAX_FRAMES))
@@ -177,11 +176,11 @@ def frames_to_make(given: Mapping[str, Any], source_frames: int) -> int:
 
 
 def plan(given: Mapping[str, Any], source: ClipSource, picture: Box) -> ReframePlan:
-    """Work out the result of a request from the part of the source that is the picture."""
+    """Plan the result of a request; `picture` is the source without its borders."""
     settings = with_defaults(given)
     canvas = _canvas(settings, source)
     crop = _zoomed(picture, float(settings["zoomFactor"]))
-    shown = _shown(source, crop)
+    shown = _shown_size(source, crop)
     fit = fitted(shown, canvas)
     work = _work_size(shown, fit)
     k, d = int(settings["numInterpolatedFrames"]), int(settings["temporalDownsampleFactor"])
@@ -194,38 +193,39 @@ def plan(given: Mapping[str, Any], source: ClipSource, picture: Box) -> ReframeP
         frames=frames_to_make(given, source.frames),
         rate=source.rate if match_rate else _rate(settings["framesPerSecond"]),
         spacing=(k + 1) * (d + 1),
-        by_motion=settings["interpolatorModel"] == "film" and min(work) >= _SMALLEST_IN_MOTION,
+        by_motion=settings["interpolatorModel"] == "film" and min(work) >= _MIN_MOTION_SIDE,
         rate_factor=_RATE_FACTORS.get(settings["videoQuality"], _RATE_FACTORS["high"]),
         preset=_PRESETS.get(settings["videoWriteMode"], _PRESETS["balanced"]),
     )
 
 
 def fitted(shown: tuple[Fraction, Fraction], canvas: Size) -> Size:
-    """Fit a shape whole into the canvas, on even pixels; a gap of a rounding's width is none."""
+    """Fit a size whole into the canvas, on even pixels, closing gaps that come from rounding."""
     scale = min(canvas.width / shown[0], canvas.height / shown[1])
     width, height = _even(shown[0] * scale), _even(shown[1] * scale)
     return Size(
-        canvas.width if canvas.width - width <= _SNAP else width,
-        canvas.height if canvas.height - height <= _SNAP else height,
+        canvas.width if canvas.width - width <= _ROUNDING_GAP else width,
+        canvas.height if canvas.height - height <= _ROUNDING_GAP else height,
     )
 
 
 def _canvas(settings: Mapping[str, Any], source: ClipSource) -> Size:
+    """The size of the result in pixels."""
     lines = lines_of(settings)
-    # Whatever is no ratio, as `auto`, leaves the source's own shape.
+    # Any other value, as `auto`, keeps the source's own aspect ratio.
     found = re.fullmatch(r"(\d+(?:\.\d+)?):(\d+(?:\.\d+)?)", str(settings["aspectRatio"]))
     if found and float(found[1]) and float(found[2]):
         ratio = Fraction(found[1]) / Fraction(found[2])
     else:
         ratio = source.shown[0] / source.shown[1]
-        ratio = max(Fraction(1, _LONGEST_SIDE), min(ratio, Fraction(_LONGEST_SIDE)))
+        ratio = max(Fraction(1, _MAX_RATIO), min(ratio, Fraction(_MAX_RATIO)))
     if ratio >= 1:
         return Size(_even(lines * ratio), _even(Fraction(lines)))
     return Size(_even(Fraction(lines)), _even(lines / ratio))
 
 
 def _zoomed(box: Box, zoom: float) -> Box:
-    """Cut the middle 1-zoom out of a box, on even pixels, as 4:2:0 colour wants."""
+    """Crop a box to its middle 1-zoom, on even pixels, as 4:2:0 colour needs."""
     width = min(box.width, _even(Fraction(box.width * (1 - zoom)).limit_denominator(1000)))
     height = min(box.height, _even(Fraction(box.height * (1 - zoom)).limit_denominator(1000)))
     x = box.x + (box.width - width) // 4 * 2
@@ -233,15 +233,15 @@ def _zoomed(box: Box, zoom: float) -> Box:
     return Box(x, y, width, height)
 
 
-def _shown(source: ClipSource, box: Box) -> tuple[Fraction, Fraction]:
+def _shown_size(source: ClipSource, box: Box) -> tuple[Fraction, Fraction]:
     width, height = box.width * source.pixel_aspect, Fraction(box.height)
     return (height, width) if source.turns % 2 else (width, height)
 
 
 def _work_size(shown: tuple[Fraction, Fraction], fit: Size) -> Size:
-    """Interpolate a source at its own size when it will be enlarged: it costs less."""
+    """The size at which to interpolate: the source's own, which is faster, if it is enlarged."""
     own = Size(_even(shown[0]), _even(shown[1]))
-    return own if own.width < fit.width and min(own) >= _SMALLEST_IN_MOTION else fit
+    return own if own.width < fit.width and min(own) >= _MIN_MOTION_SIDE else fit
 
 
 def _even(length: Fraction) -> int:

@@ -1,4 +1,4 @@
-"""A clip with sound, made from ffmpeg's own sources: for a request that names no video."""
+"""A clip with sound, made from ffmpeg's own sources, for requests without a video."""
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -28,7 +28,7 @@ def make_sample(
     """Write an MP4 (H.264, AAC) of a moving scene with a tone.
 
     `seconds` long, `size` in pixels, `rate` in frames per second. `on_frame` is called after
-    each frame; what it raises ends the work.
+    each frame; an exception from it ends the work.
     """
     width, height = (int(length) for length in size.split("x"))
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
@@ -51,7 +51,7 @@ def make_sample(
 
 
 def _scene(width: int, height: int, rate: int) -> Iterator[VideoFrame]:
-    """A test picture with a clock that wanders over slowly turning colours, without end."""
+    """Yield, endlessly, a test picture with a clock that moves over slowly turning colours."""
     graph = Graph()
     colours = graph.add(
         "gradients", f"s={width}x{height}:r={rate}:n=4:seed=7:speed=0.02:{_COLOURS}"

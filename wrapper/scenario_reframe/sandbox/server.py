@@ -1,4 +1,4 @@
-"""Run the sandbox: a server on this machine, on a thread of its own."""
+"""The sandbox: a server on this machine, on a thread of its own."""
 
 import atexit
 import contextlib
@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from scenario_reframe.sandbox.api_keys import Accounts
-from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.api_keys import ApiKeys
+from scenario_reframe.sandbox.background_work import WorkerThread
 from scenario_reframe.sandbox.fast_engine import FastEngine
 from scenario_reframe.sandbox.fault_rules import Faults
 from scenario_reframe.sandbox.input_echo import Echo
@@ -27,17 +27,17 @@ _WORKERS: Final = ("imports", "encodes")
 class Sandbox:
     """A local stand-in for the vendor's API that really reframes video, as a context manager.
 
-    `port` 0 takes a free one. `url_lifetime` is how long signed URLs hold and `stage_seconds` how
-    long each status is shown at least, both in seconds. Files live in a temporary folder, or in
-    `media_dir`, which is then left as it is.
+    `port` 0 picks a free one. Signed URLs are valid for `url_lifetime` seconds, and each status is
+    shown for at least `stage_seconds`. Files are in a temporary folder, or in `media_dir`, which is
+    not deleted.
 
-    `clock` gives Unix time in seconds. Statuses, the list's lag, signed URLs and the `Date` header
-    go by it, so that a test may move it by hand instead of waiting.
+    `clock` returns Unix time in seconds. Statuses, the list's lag, signed URLs and the `Date`
+    header use it, so that a test can move it instead of waiting.
 
     For tests with many jobs: `fast` makes small files of meaningless bytes instead of videos, and
-    takes whatever begins like one. `list_lag` is how many seconds a new job is missing from the
-    list of jobs. `parallel_jobs` is how many paid jobs of a project may run; one more is refused
-    with 429. While `hold_jobs` is set, no paid job gets on.
+    accepts any file that begins like one. `list_lag` is how many seconds a new job is missing from
+    the list of jobs. `parallel_jobs` is how many paid jobs of a project may run; one more is
+    refused with 429. While `hold_jobs` is set, paid jobs make no progress.
 
         with Sandbox() as sandbox:
             client = ReframeClient(
@@ -50,7 +50,7 @@ class Sandbox:
         port: int = 0,
         *,
         api_key: str = "sandbox-key",
-        api_secret: str = "sandbox-secret",  # noqa: S107 - no secret: it opens nothing but this
+        api_secret: str = "sandbox-secret",  # noqa: S107 - valid for this sandbox only
         url_lifetime: float = 24 * 3600,
         stage_seconds: float = 0.25,
         media_dir: Path | None = None,
@@ -62,8 +62,8 @@ class Sandbox:
         self.api_key = api_key
         self.api_secret = api_secret
         self.faults = Faults()
-        self._accounts = Accounts(api_key, api_secret)
-        self._wanted_port = port
+        self._keys = ApiKeys(api_key, api_secret)
+        self._requested_port = port
         self._url_lifetime = url_lifetime
         self._stage_seconds = stage_seconds
         self._media_dir = media_dir
@@ -73,13 +73,13 @@ class Sandbox:
         self._closing = contextlib.ExitStack()
 
     def __repr__(self) -> str:
-        """Show no credentials."""
+        """Show the address, without credentials."""
         return f"<Sandbox at {self.base_url}>" if hasattr(self, "_state") else "<Sandbox>"
 
     def __enter__(self) -> Self:
-        """Start; when this returns, the server answers."""
+        """Start the server; it accepts requests when this returns."""
         with contextlib.ExitStack() as stack:
-            sockets, port = listen(self._wanted_port)
+            sockets, port = listen(self._requested_port)
             for sock in sockets:
                 stack.callback(sock.close)
             folder = self._media_dir or Path(
@@ -90,16 +90,16 @@ class Sandbox:
             self._state = SandboxState(
                 folder, signer, self._stage_seconds, self._behaviour, self._clock
             )
-            imports, encodes = (Worker(name, self._state.stopping) for name in _WORKERS)
+            imports, encodes = (WorkerThread(name, self._state.stopping) for name in _WORKERS)
             engine = FastEngine(self._state) if self._fast else VideoEngine(self._state, encodes)
             app = build_app(self._state, engine, imports)
-            self._gate = Gate(app, self.faults, self._accounts, self._date)
+            self._gate = Gate(app, self.faults, self._keys, self._date)
             for worker in [imports] if self._fast else [imports, encodes]:
                 worker.start()
                 stack.callback(worker.join, STOP_SECONDS)
             stack.callback(self._state.stopping.set)
             stack.callback(serve(self._gate, sockets))
-            # A program that ends without closing must neither hang nor leave files behind.
+            # A program that ends without closing must not hang or leave files behind.
             atexit.register(self.close)
             stack.callback(atexit.unregister, self.close)
             self._closing = stack.pop_all()
@@ -115,7 +115,7 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """Stop the server, give up the work at hand and delete the temporary files."""
+        """Stop the server, abandon unfinished work and delete the temporary files."""
         self._closing.close()
 
     def wait(self) -> None:
@@ -132,13 +132,13 @@ class Sandbox:
     def made(self) -> list[MadeJob]:
         """Every paid job so far, oldest first, with the digests of its results.
 
-        To be read while the sandbox runs. Any thread may ask.
+        Only while the sandbox runs; safe from any thread.
         """
         return self._state.made()
 
     @property
     def parallel_jobs(self) -> int | None:
-        """How many paid jobs of a project may run side by side, None for any number.
+        """How many paid jobs of a project may run in parallel, None for any number.
 
         May be set at any time.
         """
@@ -159,9 +159,9 @@ class Sandbox:
 
     @property
     def hold_jobs(self) -> bool:
-        """Whether every paid job stays as it is; may be set at any time while the sandbox runs.
+        """Whether paid jobs make no progress; may be set at any time while the sandbox runs.
 
-        So a test looks at jobs that are under way, however slow the machine is.
+        With it a test can inspect running jobs, however slow the machine is.
         """
         return self._behaviour.held_since is not None
 
@@ -173,9 +173,8 @@ class Sandbox:
     def echo(self) -> Echo | None:
         """How a job's `metadata.input` is shown; None: as it was sent. May be set at any time.
 
-        It is called with a copy of the request's body, on the server's thread, and with where it is
-        shown: `submit` (the reply), `list` or `job` (by its id). It gives what is shown, None for
-        no input at all.
+        It is called on the server's thread with a copy of the request's body and the view: `submit`
+        (the response), `list` or `job` (by its id). It returns what is shown, None for no input.
         """
         return self._behaviour.echo
 
@@ -193,18 +192,17 @@ class Sandbox:
         self._behaviour.date_offset = seconds
 
     def add_key(self, api_key: str, api_secret: str, project_id: str) -> None:
-        """Let another key act for a project from now on; a project may have several keys.
+        """Accept another key for a project from now on; a project may have several keys.
 
-        The first key (`api_key`) belongs to `records.PROJECT_ID`, and acts besides for each project
-        that is named in a request and has no key of its own. Of what belongs to another project a
-        key sees nothing: 404, and 403 if a request names that project. Raises ValueError if there
-        is such a key.
+        The first key (`api_key`) belongs to `records.PROJECT_ID`, and also acts for every requested
+        project that has no key of its own. Jobs and files of another project get a 404, and a
+        request that names that project a 403. Raises ValueError if the key exists already.
         """
-        self._accounts.add(api_key, api_secret, project_id)
+        self._keys.add(api_key, api_secret, project_id)
 
     def revoke_key(self, api_key: str) -> None:
-        """Answer 401 to a key from now on. Raises KeyError if there is none."""
-        self._accounts.revoke(api_key)
+        """Refuse a key with 401 from now on. Raises KeyError if it does not exist."""
+        self._keys.revoke(api_key)
 
     @property
     def requests(self) -> list[RequestRecord]:
@@ -213,7 +211,7 @@ class Sandbox:
 
     @property
     def requests_made(self) -> int:
-        """How many requests have come, to the API and to the file host."""
+        """How many requests have arrived, at the API and at the file host."""
         return self._gate.requests_made
 
     @property
@@ -222,7 +220,7 @@ class Sandbox:
         return self._gate.credentials_leaked
 
     def expire_urls(self) -> None:
-        """Make every signed URL given so far answer 403, as if its time had come."""
+        """Make every signed URL so far answer 403, as if it had expired."""
         self._state.signer.forget()
 
     def _date(self) -> float:

@@ -1,4 +1,4 @@
-"""What the sandbox remembers: in memory, with the files in one folder."""
+"""The sandbox's state: in memory, with the files in one folder."""
 
 import secrets
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from threading import Event, Lock
 from typing import Any
 
 from scenario_reframe.sandbox.background_work import SandboxStoppedError
-from scenario_reframe.sandbox.input_echo import Echo, EchoPlace, shown_text
+from scenario_reframe.sandbox.input_echo import Echo, JobView, job_text
 from scenario_reframe.sandbox.records import (
     PROJECT_ID,
     MadeJob,
@@ -30,8 +30,8 @@ class Behaviour:
     """What a test may change while the sandbox runs.
 
     `list_lag`: seconds before a new job is listed. `parallel_jobs`: how many paid jobs of a project
-    may run. `held_since`: Unix time in seconds from which on no paid job gets on. `echo`: how
-    inputs are shown. `date_offset`: seconds by which the `Date` header is wrong.
+    may run. `held_since`: Unix time in seconds since which paid jobs make no progress. `echo`: how
+    inputs are shown. `date_offset`: seconds by which the `Date` header is ahead.
     """
 
     list_lag: float = 0.0
@@ -44,7 +44,7 @@ class Behaviour:
 class SandboxState:
     """Jobs, assets and uploads, shared by the server's thread and the workers'.
 
-    `stopping` is set when the sandbox closes; long work looks at it.
+    `stopping` is set when the sandbox closes; long work checks it.
     """
 
     def __init__(
@@ -65,17 +65,14 @@ class SandboxState:
         self.uploads: dict[str, SandboxUpload] = {}
         self.jobs_made = 0
         self.stopping = Event()
-        self._perhaps_running: list[SandboxJob] = []
+        self._unfinished: list[SandboxJob] = []
         self._latest = 0.0
         self._lock = Lock()
 
     def new_job(
         self, kind: str, owner: str | None, given: dict[str, Any], cost: float | None = None
     ) -> SandboxJob:
-        """Remember a new job; one that costs something counts as made.
-
-        `jobs` is in the order of creation.
-        """
+        """Add a job, at the end of `jobs`; one with a cost counts as made."""
         with self._lock:
             job = SandboxJob(
                 id=_new_id("job"),
@@ -89,32 +86,32 @@ class SandboxState:
             self.jobs[job.id] = job
             if cost is not None:
                 self.jobs_made += 1
-                self._perhaps_running.append(job)
+                self._unfinished.append(job)
         return job
 
     def newest_jobs(self, before: int) -> list[SandboxJob]:
-        """The jobs with numbers under `before`, newest first."""
+        """The jobs with numbers below `before`, newest first."""
         with self._lock:
             newest = reversed(self.jobs.values())
             return list(islice(newest, max(len(self.jobs) - max(before, 0), 0), None))
 
-    def job_text(self, job: SandboxJob, place: EchoPlace) -> str:
-        """A job's record as JSON, as it is shown at a place."""
-        return shown_text(job, place, self.behaviour.echo)
+    def job_text(self, job: SandboxJob, view: JobView) -> str:
+        """The JSON text of a job in a view."""
+        return job_text(job, view, self.behaviour.echo)
 
     def running(self, owner: str | None = None) -> int:
-        """How many paid jobs, of one project or of all, show that they are not done."""
+        """How many paid jobs, of one project or of all, are shown as unfinished."""
         with self._lock:
-            self._perhaps_running = [job for job in self._perhaps_running if not job.is_done]
-            return sum(owner in {None, job.owner} for job in self._perhaps_running)
+            self._unfinished = [job for job in self._unfinished if not job.is_done]
+            return sum(owner in {None, job.owner} for job in self._unfinished)
 
     def made(self) -> list[MadeJob]:
         """Every paid job so far, oldest first."""
         with self._lock:
             paid = [job for job in self.jobs.values() if job.cost is not None]
-        return [self._made(job) for job in paid]
+        return [self._made_job(job) for job in paid]
 
-    def _made(self, job: SandboxJob) -> MadeJob:
+    def _made_job(self, job: SandboxJob) -> MadeJob:
         status = job.status
         done = status == "success" and job.asset_id is not None
         asset = self.assets[job.asset_id] if done and job.asset_id else None
@@ -131,7 +128,7 @@ class SandboxState:
         )
 
     def new_upload(self, owner: str | None, given: dict[str, Any], file_name: str) -> SandboxUpload:
-        """Remember a new upload and its own, unpaid job."""
+        """Add an upload and its own, free job."""
         upload_id = _new_id("upload")
         upload = SandboxUpload(
             id=upload_id,
@@ -158,7 +155,7 @@ class SandboxState:
         owner: str,
         made_by: SandboxJob | None = None,
     ) -> SandboxAsset:
-        """Take a file in as an asset, moving it. A job without a seed is said to draw one."""
+        """Move a file to a new asset. If its job has no seed, one is drawn."""
         asset_id = _new_id("asset")
         asset = SandboxAsset(
             id=asset_id,
@@ -173,30 +170,30 @@ class SandboxState:
         self.assets[asset.id] = asset
         return asset
 
-    def asset_record(self, asset: SandboxAsset) -> dict[str, Any]:
-        """The asset's JSON with a fresh URL."""
-        return asset.record(self.signer.cdn_url(f"/assets/{asset.id}"))
+    def asset_json(self, asset: SandboxAsset) -> dict[str, Any]:
+        """The asset's JSON, with a fresh URL."""
+        return asset.to_json(self.signer.cdn_url(f"/assets/{asset.id}"))
 
     def sample(self) -> Path:
-        """The sandbox's own clip, made when it is first wanted."""
+        """The path of the sandbox's own clip, made at its first use."""
         path = self.folder / "sample.mp4"
         if not path.exists():
-            made = self.folder / "sample.part.mp4"
-            make_sample(made, on_frame=self.check_stopping)
-            made.rename(path)
+            part = self.folder / "sample.part.mp4"
+            make_sample(part, on_frame=self.check_stopping)
+            part.rename(path)
         return path
 
     def check_stopping(self) -> None:
-        """Raise SandboxStoppedError when the sandbox closes."""
+        """Raise SandboxStoppedError if the sandbox is closing."""
         if self.stopping.is_set():
             raise SandboxStoppedError
 
     def timeline(self, status: str, clock: Callable[[], float] | None = None) -> Timeline:
-        """Begin a record's timeline, which goes by this clock if it has one of its own."""
+        """Start the timeline of a job or upload, by its own clock if it has one."""
         return Timeline(status, self.stage_seconds, clock or self.now, self.now())
 
     def hold_jobs(self, *, held: bool) -> None:
-        """Let no paid job get on, or all."""
+        """Stop the progress of all paid jobs, or let them continue."""
         if held != (self.behaviour.held_since is not None):
             self.behaviour.held_since = self.now() if held else None
 
@@ -205,7 +202,7 @@ class SandboxState:
         return self.now() if held_since is None else held_since
 
     def now(self) -> float:
-        """Unix time in seconds. Here it never goes back, as jobs are kept in order of time."""
+        """Unix time in seconds. It never goes back, as jobs are ordered by time."""
         self._latest = max(self._latest, self._clock())
         return self._latest
 

@@ -1,4 +1,4 @@
-"""When a record was seen in which status."""
+"""When a job or an upload is shown in which status."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,9 +8,9 @@ from itertools import takewhile
 class Timeline:
     """The statuses of a job or an upload, each shown for at least `stage_seconds`.
 
-    Work may be faster than anyone polls. So a status is shown from the moment it is reached or,
-    if that is later, once the one before has been shown long enough. Nothing waits for it: what
-    is shown is worked out when it is asked for.
+    Work may be faster than any client polls. So a status is shown as soon as it is reached and the
+    one before has been shown long enough. No thread waits for this: the shown status is computed
+    when it is read.
     """
 
     def __init__(
@@ -25,14 +25,14 @@ class Timeline:
         self._entries = [(status, clock() if created is None else created)]
 
     def reach(self, status: str, *, at_once: bool = False) -> None:
-        """Note that a status is reached now; `at_once`: show it now, a request asked for it."""
+        """Add a status that is reached now; `at_once`: show it now, as a request asked for it."""
         shown_from = self._clock()
         if not at_once:
             shown_from = max(shown_from, self._entries[-1][1] + self._stage_seconds)
         self._entries.append((status, shown_from))
 
     def shown(self) -> list[tuple[str, float]]:
-        """Give the statuses shown so far, oldest first, each with its Unix time in seconds."""
+        """The statuses shown so far, oldest first, each with its Unix time in seconds."""
         now = self._clock()
         return self._entries[:1] + list(takewhile(lambda e: e[1] <= now, self._entries[1:]))
 
@@ -43,6 +43,6 @@ class Timeline:
 
 
 def iso(moment: float) -> str:
-    """Write a Unix time as the vendor does: UTC, milliseconds, Z."""
+    """Format a Unix time as the vendor does: UTC, milliseconds, Z."""
     text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")

@@ -8,22 +8,27 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from scenario_reframe.sandbox.api_keys import Access, access_of
+from scenario_reframe.sandbox.api_keys import ProjectAccess, access_of
 from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.prices import price
 from scenario_reframe.sandbox.records import PROJECT_ID
 from scenario_reframe.sandbox.reframe_plan import frames_to_make
-from scenario_reframe.sandbox.request_checks import RefusedError, components, read_object, reply
+from scenario_reframe.sandbox.request_checks import (
+    RequestRefusedError,
+    components,
+    json_response,
+    read_object,
+)
 from scenario_reframe.sandbox.sample_clip import SAMPLE_RATE, SAMPLE_SECONDS
 from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD, Setting
 
-_PRICED: Final = 269
+_DRY_RUN_STATUS: Final = 269
 _MODEL_DATE: Final = "2026-01-01T00:00:00.000Z"
 
 
-class Generating:
-    """Takes paid jobs in and has them made."""
+class SubmitRoutes:
+    """Accepts paid jobs and starts them."""
 
     def __init__(self, state: SandboxState, engine: Engine) -> None:
         self._state = state
@@ -40,7 +45,7 @@ class Generating:
         _check_model(request)
         dry_run = request.query_params.get("dryRun", "false")
         if dry_run not in {"true", "api", "false"}:
-            raise RefusedError('"dryRun" must be one of [true, api, false]')
+            raise RequestRefusedError('"dryRun" must be one of [true, api, false]')
         given = await read_object(request, "ReframeRequest")
         _check_required(given)
         access = access_of(request)
@@ -51,46 +56,46 @@ class Generating:
             "costDetails": {"custom-generation": cost},
         }
         if dry_run != "false":
-            return reply(costs, _PRICED)
+            return json_response(costs, _DRY_RUN_STATUS)
         self._check_parallel(access.project_id)
         job = self._state.new_job("custom", access.project_id, given, cost)
         self._engine.start(job)
-        record = json.loads(self._state.job_text(job, "submit"))
-        return reply({"job": record} | costs)
+        shown = json.loads(self._state.job_text(job, "submit"))
+        return json_response({"job": shown} | costs)
 
-    def _frames(self, given: Mapping[str, Any], access: Access) -> int:
-        """How many frames are to be paid; the source's count may decide."""
+    def _frames(self, given: Mapping[str, Any], access: ProjectAccess) -> int:
+        """How many frames the price is for; it may depend on the source."""
         if VIDEO_FIELD not in given:
             return frames_to_make(given, SAMPLE_SECONDS * SAMPLE_RATE)
         asset = self._state.assets.get(given[VIDEO_FIELD])
         if asset is None or not access.sees(asset.owner):
-            raise RefusedError(f"Asset {given[VIDEO_FIELD]} not found", 404)
+            raise RequestRefusedError(f"Asset {given[VIDEO_FIELD]} not found", 404)
         return frames_to_make(given, asset.source.frames)
 
     def _check_parallel(self, project_id: str) -> None:
         limit = self._state.behaviour.parallel_jobs
         if limit is not None and self._state.running(project_id) >= limit:
             details = {"actionName": "parallel-custom-jobs", "actionLimit": limit}
-            raise RefusedError("Too many parallel jobs", 429, details)
+            raise RequestRefusedError("Too many parallel jobs", 429, details)
 
     async def _model(self, request: Request) -> Response:
         _check_model(request)
-        return reply({"model": model_record()})
+        return json_response({"model": model_json()})
 
 
 def _check_model(request: Request) -> None:
     model_id = request.path_params["model_id"]
     if model_id != MODEL_ID:
-        raise RefusedError(f"Model {model_id} not found", 404)
+        raise RequestRefusedError(f"Model {model_id} not found", 404)
 
 
 def _check_required(given: Mapping[str, Any]) -> None:
     missing = [row.wire for row in SETTINGS if row.required and row.wire not in given]
     if missing:
-        raise RefusedError(". ".join(f'"{name}" is required' for name in missing))
+        raise RequestRefusedError(". ".join(f'"{name}" is required' for name in missing))
 
 
-def model_record() -> dict[str, Any]:
+def model_json() -> dict[str, Any]:
     """The model as `GET /models/{modelId}` shows it; its inputs are the spec's settings."""
     video = {
         "name": VIDEO_FIELD,
@@ -122,7 +127,7 @@ def model_record() -> dict[str, Any]:
 
 
 def _model_input(setting: Setting) -> dict[str, Any]:
-    """Write a setting in the vendor's form: with no type for integers, and one for assets."""
+    """A setting in the vendor's format, which has a type for assets but none for integers."""
     schema = components()["schemas"]["ReframeRequest"]["properties"][setting.wire]
     kind = "number" if setting.kind == "integer" else setting.kind
     is_text = setting.kind == "string"

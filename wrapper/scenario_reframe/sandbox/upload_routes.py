@@ -1,4 +1,4 @@
-"""Uploads: in signed parts, or imported from a URL."""
+"""Routes for uploads: in signed parts, or imported from a URL."""
 
 import hashlib
 import secrets
@@ -11,29 +11,29 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from scenario_reframe.sandbox.api_keys import access_of
-from scenario_reframe.sandbox.asset_import import take_in
-from scenario_reframe.sandbox.asset_routes import denied
-from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.asset_import import import_upload
+from scenario_reframe.sandbox.asset_routes import access_denied
+from scenario_reframe.sandbox.background_work import WorkerThread
 from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.records import SandboxUpload
 from scenario_reframe.sandbox.request_checks import (
-    RefusedError,
+    RequestRefusedError,
     check,
+    json_response,
     read_json,
     read_object,
-    reply,
 )
 from scenario_reframe.sandbox.state import SandboxState
 from scenario_reframe.sandbox.status_timeline import iso
 
 # S3's own limit.
-_MOST_PARTS: Final = 10_000
+_MAX_PARTS: Final = 10_000
 
 
-class Uploads:
-    """Takes files in."""
+class UploadRoutes:
+    """Accepts files, and imports them as assets."""
 
-    def __init__(self, state: SandboxState, imports: Worker, engine: Engine) -> None:
+    def __init__(self, state: SandboxState, imports: WorkerThread, engine: Engine) -> None:
         self._state = state
         self._engine = engine
         self._imports = imports
@@ -61,50 +61,52 @@ class Uploads:
             upload = self._state.new_upload(owner, {"url": given["url"]}, name)
             self._import(upload)
         else:
-            if given["parts"] > _MOST_PARTS:
-                raise RefusedError(f'"parts" must be less than or equal to {_MOST_PARTS}')
+            if given["parts"] > _MAX_PARTS:
+                raise RequestRefusedError(f'"parts" must be less than or equal to {_MAX_PARTS}')
             upload = self._state.new_upload(owner, given, given["fileName"])
-        return self._reply(upload)
+        return self._response(upload)
 
     async def _get(self, request: Request) -> Response:
-        return self._reply(self._upload(request))
+        return self._response(self._upload(request))
 
     async def _act(self, request: Request) -> Response:
         upload = self._upload(request)
         given = await read_object(request, "UploadActionRequest")
         if given["action"] != "complete":
-            raise RefusedError('"action" must be one of [complete]')
+            raise RequestRefusedError('"action" must be one of [complete]')
         if upload.is_open:
             missing = upload.missing()
             if missing:
-                raise RefusedError(f"Part {missing[0]} of {upload.parts} has not been uploaded")
+                raise RequestRefusedError(
+                    f"Part {missing[0]} of {upload.parts} has not been uploaded"
+                )
             self._import(upload)
-        return self._reply(upload)
+        return self._response(upload)
 
     def _import(self, upload: SandboxUpload) -> None:
         upload.is_open = False
         upload.timeline.reach("validating", at_once=True)
         upload.job.timeline.reach("in-progress", at_once=True)
-        self._imports.add(partial(take_in, self._state, upload, self._engine))
+        self._imports.add(partial(import_upload, self._state, upload, self._engine))
 
-    def _reply(self, upload: SandboxUpload) -> Response:
+    def _response(self, upload: SandboxUpload) -> Response:
         parts: list[dict[str, Any]] = []
         for number in range(1, upload.parts + 1):
             url, expires = self._state.signer.part_url(f"/uploads/{upload.id}/{number}")
             parts.append({"number": number, "url": url, "expires": iso(expires)})
-        return reply({"upload": upload.record(parts)})
+        return json_response({"upload": upload.to_json(parts)})
 
     def _upload(self, request: Request) -> SandboxUpload:
         upload_id = request.path_params["upload_id"]
         upload = self._state.uploads.get(upload_id)
         if upload is None or not access_of(request).sees(upload.owner):
-            raise RefusedError(f"Upload {upload_id} not found", 404)
+            raise RequestRefusedError(f"Upload {upload_id} not found", 404)
         return upload
 
     async def _put_part(self, request: Request) -> Response:
-        """Take a part as S3 does: with its length said before, and as often as it is sent."""
+        """Accept a part as S3 does: only with a Content-Length, and as often as it is sent."""
         if not self._state.signer.part_allows(request.url.path, request.url.query):
-            return denied()
+            return access_denied()
         upload = self._state.uploads[request.path_params["upload_id"]]
         length = request.headers.get("content-length")
         if length is None:
@@ -113,22 +115,22 @@ class Uploads:
             return _s3_error(404, "NoSuchUpload")
         if upload.size is not None and int(length) > upload.size:
             return _s3_error(400, "EntityTooLarge")
-        return await _stored(request, upload, request.path_params["number"])
+        return await _store_part(request, upload, request.path_params["number"])
 
 
-async def _stored(request: Request, upload: SandboxUpload, number: int) -> Response:
-    """Stream a part to disk; it counts once it is whole, and the same part may come twice."""
-    arriving = upload.folder / f"{number}.{secrets.token_hex(4)}"
+async def _store_part(request: Request, upload: SandboxUpload, number: int) -> Response:
+    """Stream a part to disk; only a complete one counts, and it may arrive twice."""
+    incoming = upload.folder / f"{number}.{secrets.token_hex(4)}"
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with arriving.open("wb") as file:
+        with incoming.open("wb") as file:
             async for chunk in request.stream():
                 digest.update(chunk)
                 await run_in_threadpool(file.write, chunk)
     except ClientDisconnect:
-        arriving.unlink()
+        incoming.unlink()
         return _s3_error(400, "IncompleteBody")
-    arriving.replace(upload.part(number))
+    incoming.replace(upload.part(number))
     return Response(headers={"ETag": f'"{digest.hexdigest()}"'})
 
 

@@ -13,15 +13,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from scenario_reframe.sandbox.faults import TRANSPORT
 
-# For a very busy machine; neither takes a second on another.
+# For a very busy machine; otherwise both take less than a second.
 STOP_SECONDS: Final = 60.0
 _START_SECONDS: Final = 60.0
-# Longer than clients keep idle connections: none is closed under a request on its way.
+# Longer than clients keep idle connections, so that none is closed while a request is sent.
 _KEEP_ALIVE_SECONDS: Final = 75
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol, showing the application its connection so that a fault can break it."""
+    """uvicorn's protocol, which gives the application its transport so that faults can close it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -35,7 +35,7 @@ class _Protocol(H11Protocol):
 
 
 def listen(port: int) -> tuple[list[socket.socket], int]:
-    """Listen on this machine only; where `localhost` is IPv6 first, there too."""
+    """Listen on the loopback addresses, IPv6 too if it is available; return the port."""
     first = _bound(socket.AF_INET, "127.0.0.1", port)
     port = first.getsockname()[1]
     try:
@@ -45,7 +45,7 @@ def listen(port: int) -> tuple[list[socket.socket], int]:
 
 
 def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
-    # Named by its protocol, for asyncio sends small replies at once (TCP_NODELAY) only then.
+    # With its protocol number, as asyncio sets TCP_NODELAY (small responses at once) only then.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -57,17 +57,17 @@ def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
 
 
 def serve(app: ASGIApp, sockets: list[socket.socket]) -> Callable[[], None]:
-    """Run uvicorn on a thread; give what stops it."""
+    """Run uvicorn on a thread; return the function that stops it."""
     config = uvicorn.Config(
         app,
         http=_Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="critical",  # faults are wanted here; those of ours are logged by the application
+        log_level="critical",  # faults are intended; the application logs its own errors
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         access_log=False,
-        date_header=False,  # the application dates its replies, by its own clock
+        date_header=False,  # the application sets it, by its own clock
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
@@ -76,7 +76,7 @@ def serve(app: ASGIApp, sockets: list[socket.socket]) -> Callable[[], None]:
     deadline = time.monotonic() + _START_SECONDS
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("The sandbox's server did not start")
+            raise RuntimeError("the sandbox's server did not start")
         time.sleep(0.005)
 
     def stop() -> None:

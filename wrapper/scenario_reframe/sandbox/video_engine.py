@@ -1,11 +1,11 @@
-"""The engine that really reframes, one job after the other."""
+"""The engine that really reframes video."""
 
 import logging
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from scenario_reframe.sandbox.background_work import SandboxStoppedError, Worker
+from scenario_reframe.sandbox.background_work import SandboxStoppedError, WorkerThread
 from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.probing import NotAVideoError, probe
 from scenario_reframe.sandbox.records import SandboxJob
@@ -21,26 +21,26 @@ _HINT: Final = "Upload the video again, or convert it to MP4 (H.264) first."
 class VideoEngine:
     """Really reframes, one job after the other on the worker's thread."""
 
-    def __init__(self, state: SandboxState, encodes: Worker) -> None:
+    def __init__(self, state: SandboxState, encodes: WorkerThread) -> None:
         self._state = state
         self._encodes = encodes
 
-    def look(self, path: Path) -> ClipSource:
-        """Read a file's facts, decoding its first frame. Raises NotAVideoError."""
+    def probe(self, path: Path) -> ClipSource:
+        """Read a file's facts and decode its first frame. Raises NotAVideoError."""
         return probe(path)
 
     def start(self, job: SandboxJob) -> None:
         """Queue the job."""
-        self._encodes.add(partial(_encode, self._state, job))
+        self._encodes.add(partial(_run_job, self._state, job))
 
 
-def _encode(state: SandboxState, job: SandboxJob) -> None:
-    """Do a job's work, on the worker's thread."""
+def _run_job(state: SandboxState, job: SandboxJob) -> None:
+    """Make a job's result, on the worker's thread."""
     target = state.folder / f"{job.id}.mp4"
 
-    def on_frame(done: int, frames: int) -> None:
+    def on_frame(done: int, total: int) -> None:
         state.check_stopping()
-        job.share_done = done / frames
+        job.share_done = done / total
 
     try:
         job.timeline.reach("warming-up")
@@ -55,9 +55,9 @@ def _encode(state: SandboxState, job: SandboxJob) -> None:
         _fail(job, str(error), _HINT)
     except SandboxStoppedError:
         raise
-    except Exception as error:  # noqa: BLE001 - a fault of ours must not stop the jobs behind it
+    except Exception as error:  # noqa: BLE001 - a bug here must not stop the jobs in the queue
         _log.exception("Job %s", job.id)
-        _fail(job, f"{type(error).__name__}: {error}", "This is a fault of the sandbox.")
+        _fail(job, f"{type(error).__name__}: {error}", "This is a bug in the sandbox.")
 
 
 def _fail(job: SandboxJob, error: str, hint: str) -> None:

@@ -1,4 +1,4 @@
-"""The sandbox's web application: routes, the gate before them, errors as the vendor words them."""
+"""The sandbox's web application: its routes, the gate in front of them, and error responses."""
 
 import logging
 from collections import deque
@@ -15,25 +15,25 @@ from starlette.responses import Response
 from starlette.routing import Mount, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scenario_reframe.sandbox.api_keys import Accounts, grant
-from scenario_reframe.sandbox.asset_routes import Files
-from scenario_reframe.sandbox.background_work import Worker
+from scenario_reframe.sandbox.api_keys import ApiKeys, grant
+from scenario_reframe.sandbox.asset_routes import AssetRoutes
+from scenario_reframe.sandbox.background_work import WorkerThread
 from scenario_reframe.sandbox.engine_interface import Engine
 from scenario_reframe.sandbox.fault_rules import Faults
-from scenario_reframe.sandbox.job_routes import Jobs
-from scenario_reframe.sandbox.request_checks import RefusedError, refusal
+from scenario_reframe.sandbox.job_routes import JobRoutes
+from scenario_reframe.sandbox.request_checks import RequestRefusedError, error_response
 from scenario_reframe.sandbox.state import SandboxState
-from scenario_reframe.sandbox.submit_routes import Generating
-from scenario_reframe.sandbox.upload_routes import Uploads
+from scenario_reframe.sandbox.submit_routes import SubmitRoutes
+from scenario_reframe.sandbox.upload_routes import UploadRoutes
 
 _log = logging.getLogger(__name__)
 
-_RECORDS_KEPT: Final = 100_000
+_MAX_REQUESTS: Final = 100_000
 
 
 @dataclass
 class RequestRecord:
-    """One request that reached the sandbox. `status` is None while, or if, none was sent."""
+    """A request to the sandbox. `status` is None until a response has begun."""
 
     method: str
     path: str
@@ -42,20 +42,20 @@ class RequestRecord:
 
 
 class Gate:
-    """Records each request, applies faults, dates replies, wants credentials for the API.
+    """Middleware that records requests, applies faults, adds `Date` and checks credentials.
 
-    The file host wants none: credentials that come to it count as leaked.
+    The file host needs none: credentials sent to it count as leaked.
     """
 
     def __init__(
-        self, app: ASGIApp, faults: Faults, accounts: Accounts, date: Callable[[], float]
+        self, app: ASGIApp, faults: Faults, keys: ApiKeys, date: Callable[[], float]
     ) -> None:
-        self.requests: deque[RequestRecord] = deque(maxlen=_RECORDS_KEPT)
+        self.requests: deque[RequestRecord] = deque(maxlen=_MAX_REQUESTS)
         self.requests_made = 0
         self.credentials_leaked = 0
         self._app = app
         self._faults = faults
-        self._accounts = accounts
+        self._keys = keys
         self._date = date
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,43 +65,44 @@ class Gate:
         self.requests.append(record)
         self.requests_made += 1
 
-        async def recorded(message: Message) -> None:
+        async def record_and_send(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
-                message = self._dated(message)
+                message = self._with_date(message)
             await send(message)
 
-        self._watch_credentials(scope)
+        self._count_leaked_credentials(scope)
         fault = self._faults.take(scope)
         if fault is None:
-            await self._checked(scope, receive, recorded)
+            await self._authorized(scope, receive, record_and_send)
         else:
-            await fault(self._checked, scope, receive, recorded)
+            await fault(self._authorized, scope, receive, record_and_send)
 
-    def _dated(self, message: Message) -> Message:
-        """Add the `Date` header, unless a fault has given one."""
+    def _with_date(self, message: Message) -> Message:
+        """Add the `Date` header, unless a fault has set one."""
         headers = list(message.get("headers", []))
         if not any(name.lower() == b"date" for name, _ in headers):
             headers.append((b"date", formatdate(self._date(), usegmt=True).encode()))
         return {**message, "headers": headers}
 
-    def _watch_credentials(self, scope: Scope) -> None:
-        """Count a leak before any fault, which may keep the request from the application."""
+    def _count_leaked_credentials(self, scope: Scope) -> None:
+        """Count a leak before any fault, as a fault may withhold the request."""
         if not _is_api(scope) and _authorization(scope) is not None:
             self.credentials_leaked += 1
 
-    async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refused = self._refusal(scope) if _is_api(scope) else None
+    async def _authorized(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request with the application, if its credentials allow it."""
+        refused = self._authorize(scope) if _is_api(scope) else None
         await (refused or self._app)(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        """Refuse an unknown key, or another's project; else note what the request may do."""
-        key = self._accounts.key_of(_authorization(scope))
+    def _authorize(self, scope: Scope) -> Response | None:
+        """Grant the request its access; the error for an unknown key or another's project."""
+        key = self._keys.find_key(_authorization(scope))
         if key is None:
-            return refusal(401, "Unauthorized")
-        access = self._accounts.access(key, _project_id(scope))
+            return error_response(401, "Unauthorized")
+        access = self._keys.access(key, _project_id(scope))
         if access is None:
-            return refusal(403, "This key has no access to the project")
+            return error_response(403, "This key has no access to the project")
         grant(scope, access)
         return None
 
@@ -120,19 +121,19 @@ def _project_id(scope: Scope) -> str | None:
     return given[-1] if given else None
 
 
-def build_app(state: SandboxState, engine: Engine, imports: Worker) -> ASGIApp:
-    """Put the routes together: the API under `/v1`, the file host beside it."""
-    files, uploads = Files(state), Uploads(state, imports, engine)
+def build_app(state: SandboxState, engine: Engine, imports: WorkerThread) -> ASGIApp:
+    """Build the application: the API under `/v1`, the file host beside it."""
+    files, uploads = AssetRoutes(state), UploadRoutes(state, imports, engine)
     api = [
-        *Generating(state, engine).routes(),
-        *Jobs(state).routes(),
+        *SubmitRoutes(state, engine).routes(),
+        *JobRoutes(state).routes(),
         *files.routes(),
         *uploads.routes(),
     ]
     host = [*files.host_routes(), *uploads.host_routes()]
     app = Starlette(
         routes=[Mount("/v1", Router(api, redirect_slashes=False)), *host],
-        exception_handlers={HTTPException: _on_http_error, Exception: _on_bug},
+        exception_handlers={HTTPException: _on_http_error, Exception: _on_error},
     )
     app.router.redirect_slashes = False
     return app
@@ -140,12 +141,12 @@ def build_app(state: SandboxState, engine: Engine, imports: Worker) -> ASGIApp:
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
-    details = error.details if isinstance(error, RefusedError) else None
-    answer = refusal(error.status_code, error.detail, details)
-    answer.headers.update(error.headers or {})  # a 405 says what is allowed
-    return answer
+    details = error.details if isinstance(error, RequestRefusedError) else None
+    response = error_response(error.status_code, error.detail, details)
+    response.headers.update(error.headers or {})  # a 405 lists the allowed methods
+    return response
 
 
-async def _on_bug(_request: Request, error: Exception) -> Response:
-    _log.error("A fault of the sandbox", exc_info=error)
-    return refusal(500, "A fault of the sandbox")
+async def _on_error(_request: Request, error: Exception) -> Response:
+    _log.error("A bug in the sandbox", exc_info=error)
+    return error_response(500, "A bug in the sandbox")
