@@ -16,7 +16,7 @@ from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.connections import Connections
 from scenario_reframe.flow.steps import Request
 from scenario_reframe.flow.sync_driver import SyncDriver
-from scenario_reframe.flow.transport import FAULTS, Wire
+from scenario_reframe.flow.transport import TRANSPORT_ERRORS, Wire
 from scenario_reframe_api.api.models import get_model
 from scenario_reframe_api.types import UNSET
 
@@ -63,7 +63,7 @@ def read_live(model_id: str) -> VendorSource:
             return SyncDriver(wire, Connections(httpx.Client, http)).run(send(operation))
     except ReframeError as fault:
         raise SourceError(printable(unsigned(str(fault)))) from fault
-    except (ValueError, OSError, *FAULTS) as fault:
+    except (ValueError, OSError, *TRANSPORT_ERRORS) as fault:
         # Its text may hold a proxy's address with a password in it.
         raise SourceError(f"no connection can be set up ({type(fault).__name__})") from fault
 

@@ -111,7 +111,7 @@ def test_all_wrong_settings_are_told_at_once_and_nothing_is_sent(
     [
         (["run", "missing.mp4"], "VIDEO: missing.mp4 does not exist"),
         (["run", "taken.mp4"], "taken.mp4 does not begin like a video"),
-        (["run", "CLIP", "-o", "taken.mp4", "--ledger", "none"], "say --overwrite"),
+        (["run", "CLIP", "-o", "taken.mp4", "--ledger", "none"], "pass --overwrite"),
         (["run", "CLIP", "--timeout", "nan"], "--timeout: nan is not allowed"),
         (["run", "CLIP", "--timeout", "soon"], "--timeout"),
         (["run", "CLIP", "--trim-borders=maybe"], "--trim-borders"),
@@ -142,7 +142,7 @@ def test_a_target_that_is_not_the_result_of_this_request_is_kept(
     """Whose it is, the ledger knows, for which a free request names the project; nothing more."""
     Path("taken.mp4").write_text("mine", "utf-8")
     assert main(["run", clip, "-o", "taken.mp4", *QUICK]) == 2
-    assert "say --overwrite" in capsys.readouterr().err
+    assert "pass --overwrite" in capsys.readouterr().err
     assert Path("taken.mp4").read_text("utf-8") == "mine"
     assert {(seen.method, seen.path) for seen in sandbox.requests} <= {("GET", "/v1/jobs")}
 

@@ -502,7 +502,7 @@ def test_download_does_not_replace_a_file_that_appears_meanwhile(tmp_path: Path)
     to = tmp_path / "out.mp4"
     error, _ = failed_when_target_appears(to)
     assert isinstance(error, DownloadError)
-    assert "there already" in str(error)
+    assert "already exists" in str(error)
     assert to.read_bytes() == b"theirs"
 
 

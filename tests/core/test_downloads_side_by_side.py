@@ -183,7 +183,7 @@ def test_another_file_that_came_there_since_the_call_began_is_kept(
         return asset
 
     flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
-    with pytest.raises(InvalidInputError, match="there already"):
+    with pytest.raises(InvalidInputError, match="already exists"):
         Stepper(script=script).run(flow)
     assert to.read_bytes() == b"theirs"
 
@@ -263,11 +263,11 @@ def test_a_part_that_is_written_is_not_removed(tmp_path: Path) -> None:
     """The first of two has given up, and the second is still at it when a third begins."""
     to, asset = tmp_path / "out.mp4", Asset(id="asset_1", url="https://cdn.test")
     first, second, third = (PartFile(to, asset) for _ in range(3))
-    first.take()
-    second.take()
+    first.acquire()
+    second.acquire()
     second.accept(200, {"etag": STRONG})
     first.release()
-    third.take()
+    third.acquire()
     second.close()
     third.release()
     assert third.part.name == "out.mp4.part"

@@ -1,4 +1,4 @@
-"""Download results: streamed, resumed, whole or not at all. No I/O."""
+"""Download results: streamed, resumed, complete or not at all. No I/O."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -29,19 +29,19 @@ FRUITLESS_ATTEMPTS = 5
 def fetch(
     operations: Operations, asset: Asset, target: Path, *, overwrite: bool, progress: Progress
 ) -> Flow[Path]:
-    """One asset into one file. Raises DownloadError after several attempts without progress."""
+    """Download one asset. Raises DownloadError after several attempts without progress."""
     part = PartFile(target, asset)
     try:
-        yield Blocking(part.take)
+        yield Blocking(part.acquire)
         yield from _fill(operations, part, progress)
         yield Blocking(partial(part.finish, overwrite=overwrite))
     finally:
-        part.release()  # no step: under asyncio none begins once the caller is cancelled
+        part.release()  # not a step: after a cancellation no step is performed
     return target
 
 
 def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[None]:
-    """Attempts until all bytes are there."""
+    """Try again until all bytes are on disk."""
     asset = part.asset
     url, fruitless, most = asset.url, 0, 0
     while True:
@@ -57,13 +57,13 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
             yield Blocking(part.discard)
         attempt.undo()
         if plan is TransferPlan.GIVE_UP:
-            raise DownloadError(f"{asset.id} cannot be downloaded: {_told(answer)}")
+            raise DownloadError(f"{asset.id} cannot be downloaded: {_cause(answer)}")
         now = yield Blocking(part.have)
         fruitless = 0 if now > most else fruitless + 1
         most = max(most, now)
         if fruitless >= FRUITLESS_ATTEMPTS:
             raise DownloadError(
-                f"{asset.id} did not arrive whole in {fruitless} attempts: {_told(answer)}"
+                f"{asset.id} did not arrive whole in {fruitless} attempts: {_cause(answer)}"
             )
         if fruitless:
             yield Pause(operations.timing.back_off(fruitless))
@@ -71,11 +71,11 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
             url = (yield from repeat(operations.get_asset(asset.id), operations.timing)).url
 
 
-def _told(answer: Reply | NoReply) -> str:
+def _cause(answer: Reply | NoReply) -> str:
     if isinstance(answer, NoReply):
         return f"the connection broke ({type(answer.error).__name__})"
     if answer.status in {WHOLE, PARTIAL}:
-        return "its length was not what the server had said"
+        return "its length was not the one that the server stated"
     return f"its host answered {answer.status}"
 
 
@@ -89,23 +89,25 @@ def download(
     keep_whole: bool = False,
     assets: Sequence[Asset] = (),
 ) -> Flow[list[Path]]:
-    """All results of a job, or one asset, into files.
+    """Download all results of a job, or one asset. Raises InvalidInputError, DownloadError.
 
-    `assets`: the job's assets, if they were read already. `keep_whole`: a target of the asset's
-    size is the result of a run that was cut off, and stays.
+    `assets`: the job's assets, if they were read already. `keep_whole`: a target that exists and
+    has the asset's size is the result of an interrupted run, and is not downloaded again.
     """
     may_exist = overwrite or keep_whole
     path, into_folder = yield Blocking(partial(check_destination, to, overwrite=may_exist))
     job, ids = yield from _assets_of(operations, what)
     assets = assets or (yield from assets_in_order(operations, ids))
     paths = targets(path, into_folder=into_folder, assets=assets)
-    there = (yield Blocking(partial(_sizes, paths))) if not overwrite else {}
+    existing = (yield Blocking(partial(_sizes, paths))) if not overwrite else {}
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
-    fitting = {target for target, size in there.items() if size == sizes[target]}
-    # `path` was not there a moment ago: another download of the same was faster.
+    fitting = {target for target, size in existing.items() if size == sizes[target]}
+    # `path` did not exist a moment ago: another download of the same was faster.
     kept = fitting if keep_whole or path in fitting else set[Path]()
-    if taken := [str(path) for path in there if path not in kept]:
-        raise InvalidInputError(f"to: {', '.join(taken)}: there already; say overwrite")
+    if taken := [str(path) for path in existing if path not in kept]:
+        raise InvalidInputError(
+            f"to: {', '.join(taken)} already exists; pass overwrite=True to replace it"
+        )
     known = [size for size in sizes.values() if size is not None]
     progress = Progress(on_progress, sum(known) if len(known) == len(paths) else None)
     try:
@@ -113,12 +115,12 @@ def download(
             if target not in kept:
                 yield from fetch(operations, asset, target, overwrite=overwrite, progress=progress)
     except (ReframeError, OSError) as fault:
-        raise _failed(fault, job) from fault
+        raise _download_error(fault, job) from fault
     return paths
 
 
 def _sizes(paths: Sequence[Path]) -> dict[Path, int]:
-    """Sizes in bytes of the files that are there."""
+    """Sizes in bytes of the files that exist."""
     return {path: path.stat().st_size for path in paths if path.exists()}
 
 
@@ -141,7 +143,7 @@ def _assets_of(
 
 
 def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Asset]]:
-    """The assets, as fresh records, by their place among the job's results."""
+    """Read the assets again, in the order of the job's results."""
     assets: list[Asset] = []
     for asset_id in ids:
         asset = yield from repeat(operations.get_asset(asset_id), operations.timing)
@@ -149,7 +151,7 @@ def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Ass
     return sorted(assets, key=lambda asset: number(asset.raw.get("outputIndex")) or 0.0)
 
 
-def _failed(fault: ReframeError | OSError, job: Job | None) -> DownloadError:
-    again = f" Job {job.id} is kept: download it again by its id" if job else ""
-    told = fault.strerror if isinstance(fault, OSError) else str(fault)
-    return DownloadError(f"download failed: {told}.{again}", job=job)
+def _download_error(fault: ReframeError | OSError, job: Job | None) -> DownloadError:
+    remedy = f" Job {job.id} is not lost: download it again by its id" if job else ""
+    cause = fault.strerror if isinstance(fault, OSError) else str(fault)
+    return DownloadError(f"download failed: {cause}.{remedy}", job=job)

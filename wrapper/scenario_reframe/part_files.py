@@ -1,8 +1,8 @@
 """A download's bytes on disk, and what to do with each reply.
 
-Bytes go to `NAME.part` beside the target, with a note in `NAME.part.json` of what they are a part
-of; only a whole file gets the final name. While one download writes there, another of the same
-target takes `NAME.2.part`. Decisions are pure functions; `PartFile` does the disk.
+Bytes go to `NAME.part` beside the target, with a note in `NAME.part.json` that says which asset
+they are part of; only a complete file gets the final name. While one download writes there, another
+one of the same target uses `NAME.2.part`. Decisions are pure functions; `PartFile` does the I/O.
 """
 
 import errno
@@ -30,9 +30,9 @@ else:
     import fcntl
 
 WHOLE, PARTIAL, _BAD_RANGE = 200, 206, 416
-_STALE = frozenset({401, 403, 404, 410})
+_EXPIRED = frozenset({401, 403, 404, 410})
 _TRANSIENT = frozenset({408, 425, 429})
-_PLACES = ("", ".2", ".3", ".4")
+_SUFFIXES = ("", ".2", ".3", ".4")
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
@@ -50,21 +50,21 @@ class TransferPlan(Enum):
 
 @frozen
 class TransferVerdict:
-    """A plan, and the whole file's size in bytes where the reply tells it."""
+    """A plan, and the complete file's size in bytes if the reply states it."""
 
     plan: TransferPlan
     total: int | None = None
 
 
 def judge(status: int, headers: Mapping[str, str], have: int) -> TransferVerdict:
-    """What a reply's head means for a file of which `have` bytes are there already."""
+    """What a reply's status and headers mean for a file of which `have` bytes are on disk."""
     if headers.get("content-encoding", "identity") not in {"", "identity"}:
         return TransferVerdict(TransferPlan.GIVE_UP)
     if status == WHOLE:
-        return TransferVerdict(TransferPlan.RESTART, _whole_number(headers.get("content-length")))
+        return TransferVerdict(TransferPlan.RESTART, _int_or_none(headers.get("content-length")))
     if status in {PARTIAL, _BAD_RANGE}:
         return _judge_range(status, headers.get("content-range", ""), have)
-    if status in _STALE:
+    if status in _EXPIRED:
         return TransferVerdict(TransferPlan.FRESH_URL)
     if status in _TRANSIENT or status >= 500:  # noqa: PLR2004
         return TransferVerdict(TransferPlan.TRY_AGAIN)
@@ -83,23 +83,23 @@ def _judge_range(status: int, content_range: str, have: int) -> TransferVerdict:
     match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", content_range)
     if match is None or int(match[1]) != have:
         return TransferVerdict(TransferPlan.START_AGAIN)
-    return TransferVerdict(TransferPlan.APPEND, _whole_number(match[3]))
+    return TransferVerdict(TransferPlan.APPEND, _int_or_none(match[3]))
 
 
-def _whole_number(text: str | None) -> int | None:
+def _int_or_none(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"\d{1,18}", text) else None
 
 
 class PartFile:
-    """A target that is on its way: bytes that this download alone writes, and a note about them.
+    """An unfinished target: a file that only this download writes, and a note about it.
 
-    The note is locked until the end, and a lock ends with its process: what is free is a leftover.
+    The note is locked until the end. A lock ends with its process: a free note is a leftover.
     """
 
     def __init__(self, target: Path, asset: Asset) -> None:
         self.target = target
         self.asset = asset
-        self.note = self._place("." + token_hex(8))  # nobody else's, should no note be ours to lock
+        self.note = self._note_path("." + token_hex(8))  # unique, in case no note can be locked
         self.verdict = TransferVerdict(TransferPlan.TRY_AGAIN)
         self._etag = ""
         self._lock: FileIO | None = None
@@ -110,32 +110,32 @@ class PartFile:
         """Where the bytes go."""
         return _part_of(self.note)
 
-    def take(self) -> None:
-        """Choose a part file that nobody writes, the longest leftover first; remove the others."""
-        places = [self._place(name) for name in _PLACES]
-        for note in sorted(places, key=lambda note: _size(_part_of(note)), reverse=True):
+    def acquire(self) -> None:
+        """Lock a part file that is not in use, the longest one; remove the other unused ones."""
+        notes = [self._note_path(suffix) for suffix in _SUFFIXES]
+        for note in sorted(notes, key=lambda note: _size(_part_of(note)), reverse=True):
             if self._lock is not None and not note.exists():
                 continue
-            lock = _locked(note)
+            lock = _lock_file(note)
             if lock is not None and self._lock is None:
                 self.note, self._lock = note, lock
-                self._etag = self._noted(lock)
+                self._etag = self._etag_in(lock)
             elif lock is not None:
                 _remove(note, lock)
 
     def have(self) -> int:
-        """Bytes that are there and belong to this asset."""
+        """How many bytes are on disk that belong to this asset."""
         return _size(self.part) if self._etag else 0
 
     def request_headers(self) -> dict[str, str]:
-        """Ask for the rest, on condition that the file is still the same."""
+        """The headers to ask for the rest, on condition that the file is still the same."""
         headers = {"Accept-Encoding": "identity"}
         if have := self.have():
             headers |= {"Range": f"bytes={have}-", "If-Range": self._etag}
         return headers
 
     def accept(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Open the file where the reply's bytes belong; False if none are wanted."""
+        """Open the file at the position of the reply's bytes; False if it has none of use."""
         self.verdict = judge(status, headers, self.have())
         if self.verdict.plan is TransferPlan.START_AGAIN:
             self.discard()
@@ -146,11 +146,11 @@ class PartFile:
             self._file = self.part.open("xb")
             etag = headers.get("etag", "")
             if etag.startswith('"'):  # a weak one does not promise the same bytes
-                self._remember(etag)
+                self._write_note(etag)
         return self._file is not None
 
     def write(self, chunk: bytes) -> None:
-        """Take some bytes."""
+        """Write some bytes. Raises DownloadError if they are more than promised."""
         if self._file is not None:
             self._file.write(chunk)
             limit = self.asset.size if self.verdict.total is None else self.verdict.total
@@ -158,7 +158,7 @@ class PartFile:
                 raise DownloadError(f"{self.asset.id} is longer than the {limit} bytes promised")
 
     def close(self) -> None:
-        """Put the bytes on the disk. Closed even if that fails: nothing may be written later."""
+        """Flush and sync. Closed even if that fails: nothing may be written later."""
         if self._file is not None:
             file, self._file = self._file, None
             with file:
@@ -166,47 +166,47 @@ class PartFile:
                 os.fsync(file.fileno())
 
     def is_whole(self) -> bool:
-        """Whether as many bytes are there as the reply and the asset's record say."""
+        """Whether the size is the one that the reply and the asset state."""
         size = _size(self.part)
-        wanted = {self.verdict.total, self.asset.size} - {None}
-        return size > 0 and wanted <= {size}
+        stated = {self.verdict.total, self.asset.size} - {None}
+        return size > 0 and stated <= {size}
 
     def finish(self, *, overwrite: bool) -> None:
-        """Give the whole file its final name, unless another download of it has just done so."""
+        """Give the complete file its final name, unless another download has just done so."""
         etag = self._etag
-        self._remember("")  # were this process killed, the next would add to the finished file
+        self._write_note("")  # were this process killed, the next would add to the finished file
         try:
             if overwrite:
                 self.part.replace(self.target)
-            elif not _linked(self.part, self.target) and not _same(self.part, self.target):
-                raise FileExistsError(errno.EEXIST, "is there already", str(self.target))
+            elif not _link(self.part, self.target) and not _same_content(self.part, self.target):
+                raise FileExistsError(errno.EEXIST, "already exists", str(self.target))
         except OSError:
-            self._remember(etag)
+            self._write_note(etag)
             raise
 
     def discard(self) -> None:
-        """Forget what is there."""
-        self._remember("")
+        """Remove the bytes on disk."""
+        self._write_note("")
         self.part.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Leave to the next call what it can build on, and nothing else."""
+        """Keep only what the next call can resume."""
         if self._lock is not None and self.have():
             self._lock.close()
         else:
             _remove(self.note, self._lock)
 
-    def _place(self, name: str) -> Path:
-        return self.target.with_name(f"{self.target.name}{name}.part.json")
+    def _note_path(self, suffix: str) -> Path:
+        return self.target.with_name(f"{self.target.name}{suffix}.part.json")
 
-    def _remember(self, etag: str) -> None:
+    def _write_note(self, etag: str) -> None:
         self._etag = etag
         if self._lock is not None:
             note = {"asset": self.asset.id, "size": self.asset.size, "etag": etag}
             self._lock.truncate(0)
             self._lock.write(json.dumps(note).encode() if etag else b"")
 
-    def _noted(self, lock: FileIO) -> str:
+    def _etag_in(self, lock: FileIO) -> str:
         try:
             lock.seek(0)
             note = json.loads(lock.read())
@@ -227,8 +227,8 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _locked(path: Path) -> FileIO | None:
-    """A file that is open and locked; None if another has it, or if files cannot be locked here."""
+def _lock_file(path: Path) -> FileIO | None:
+    """The file, open and locked; None if another process has it, or locks do not work here."""
     try:
         file = path.open("a+b", buffering=0)
     except OSError:
@@ -250,7 +250,7 @@ def _locked(path: Path) -> FileIO | None:
 
 
 def _remove(note: Path, lock: FileIO | None) -> None:
-    """Remove a part file and its note, and only then let go of the note, where that can be done."""
+    """Remove a part file and its note, then release the lock (before it, on Windows)."""
     with suppress(OSError):
         _part_of(note).unlink(missing_ok=True)
         if lock is not None and sys.platform == "win32":
@@ -260,8 +260,8 @@ def _remove(note: Path, lock: FileIO | None) -> None:
         lock.close()
 
 
-def _linked(part: Path, target: Path) -> bool:
-    """Give a file another name; False if that is taken. A rename would replace what is there."""
+def _link(part: Path, target: Path) -> bool:
+    """Rename a file without replacing another one; False if the target exists."""
     try:
         os.link(part, target)
     except FileExistsError:
@@ -273,5 +273,5 @@ def _linked(part: Path, target: Path) -> bool:
     return True
 
 
-def _same(part: Path, target: Path) -> bool:
+def _same_content(part: Path, target: Path) -> bool:
     return target.is_file() and filecmp.cmp(part, target, shallow=False)

@@ -1,4 +1,4 @@
-"""Where results go: what a target may be, how it is kept, and what its files are called."""
+"""Where results go: checks of a target, and the names of its files."""
 
 import os
 import re
@@ -18,16 +18,16 @@ _EXTENSIONS = {"video/mp4": ".mp4", "video/webm": ".webm", "video/quicktime": ".
 
 
 def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
-    """The target and whether it is a folder, before anything is paid.
+    """The target and whether it is a folder; its parent is made. To be called before paying.
 
-    Raises InvalidInputError when nothing could be written there, or something would be lost.
+    Raises InvalidInputError if it cannot be written, or exists and may not be overwritten.
     """
     text = checked_path(to, "to")
     path = Path(text)
     try:
         into_folder = path.is_dir() or text.endswith(("/", os.sep))
         if not into_folder and path.exists() and not overwrite:
-            raise InvalidInputError(f"to: {path} is there already; say overwrite to replace it")
+            raise InvalidInputError(f"to: {path} already exists; pass overwrite=True to replace it")
         if into_folder and path.exists() and not path.is_dir():
             raise InvalidInputError(f"to: {path} is a file, not a folder")
         folder = path if into_folder else path.parent
@@ -40,7 +40,7 @@ def check_destination(to: Destination, *, overwrite: bool) -> tuple[Path, bool]:
 
 
 def absolute(to: Destination | None) -> str | None:
-    """A target as it is kept: absolute, and a folder's with a separator."""
+    """A target as it is stored: absolute; a folder ends in a separator."""
     if to is None:
         return None
     is_folder = os.fspath(to).endswith(("/", os.sep)) or Path(to).is_dir()
@@ -48,7 +48,7 @@ def absolute(to: Destination | None) -> str | None:
 
 
 def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Path]:
-    """Where each asset goes: named after itself in a folder, else `name`, `name-2`, ..."""
+    """The file of each asset: named by its id in a folder, else `name`, `name-2`, ..."""
     if into_folder:
         return [to / f"{asset.id}{_EXTENSIONS.get(asset.mime_type, '.mp4')}" for asset in assets]
     later = [to.with_name(f"{to.stem}-{number}{to.suffix}") for number in range(2, len(assets) + 1)]
@@ -56,7 +56,7 @@ def targets(to: Path, *, into_folder: bool, assets: Sequence[Asset]) -> list[Pat
 
 
 def is_result_at(file: Path, target: str | None) -> bool:
-    """Whether a file is one that `targets` names for a target, as `absolute` keeps it."""
+    """Whether `targets` may have named this file, for a target in the form of `absolute`."""
     if target is None:
         return False
     path = Path(target)
@@ -67,7 +67,7 @@ def is_result_at(file: Path, target: str | None) -> bool:
 
 
 def default_name(video: Video | None, settings: Mapping[str, Any]) -> str:
-    """`clip-9x16.mp4`, or `clip-reframed.mp4` if the aspect ratio is left open."""
+    """`clip-9x16.mp4`, or `clip-reframed.mp4` without an aspect ratio."""
     ratio = settings.get("aspect_ratio")
     aspect_ratio = ratio if isinstance(ratio, str) else "auto"
     shape = "reframed" if aspect_ratio == "auto" else aspect_ratio.replace(":", "x")

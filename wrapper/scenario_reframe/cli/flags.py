@@ -170,6 +170,6 @@ _FLAGS = {
 def in_flags(line: str) -> str:
     """The library's complaint about an argument, in the words of the command line."""
     name, colon, rest = line.partition(": ")
-    rest = rest.replace("say overwrite", "say --overwrite")
+    rest = rest.replace("pass overwrite=True", "pass --overwrite")
     rest = re.sub(r"(?<=pass it as )(\w+)=\.\.\.", lambda found: _FLAGS[found[1]], rest)
     return f"{_FLAGS.get(name, name)}{colon}{rest}"

@@ -1,4 +1,4 @@
-"""Performs a flow's steps over httpx, with asyncio. The disk is kept off the event loop."""
+"""The driver for asyncio: performs a flow's steps over httpx, blocking work in threads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
@@ -27,13 +27,13 @@ from .steps import (
     Step,
     Together,
 )
-from .transport import FAULTS, MAX_REDIRECTS, Wire, no_reply, note, signed_urls
+from .transport import MAX_REDIRECTS, TRANSPORT_ERRORS, Wire, log_call, no_reply, signed_urls
 
 T = TypeVar("T")
 
 
 class AsyncDriver:
-    """Performs flows over an httpx.AsyncClient. The disk is kept off the event loop."""
+    """Performs flows over an httpx.AsyncClient. Blocking work runs off the event loop."""
 
     def __init__(self, wire: Wire, connections: Connections[httpx.AsyncClient]) -> None:
         self._wire = wire
@@ -44,10 +44,10 @@ class AsyncDriver:
         return self._connections.get()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Perform every step; what the flow returns.
+        """Perform every step, and return what the flow returns.
 
-        A step that must be known to the flow is brought to its end when the caller is cancelled;
-        the flow gets its answer, and is cancelled in place of the next step.
+        A step whose answer the flow must know is finished even when the caller is cancelled: the
+        flow gets the answer, and the cancellation in place of the next step.
         """
         self._connections.get()
         answer: Any = None
@@ -64,9 +64,9 @@ class AsyncDriver:
                 continue
             try:
                 if isinstance(step, Blocking) and not step.may_be_left:
-                    answer, cancelled = await _whole(step.function)
+                    answer, cancelled = await _run_to_end(step.function)
                 elif isinstance(step, Send) and step.grace:
-                    answer, cancelled = await _in_grace(self._send(step), step)
+                    answer, cancelled = await _with_grace(self._send(step), step)
                 else:
                     answer = await self._perform(step)
                 error = None
@@ -94,13 +94,13 @@ class AsyncDriver:
                         return await (
                             self._pull(step) if isinstance(step, Pull) else self._push(step)
                         )
-                except FAULTS as error:
+                except TRANSPORT_ERRORS as error:
                     return no_reply(error)
 
     async def _send(self, step: Send) -> Reply | NoReply:
         async def streamed(body: bytes) -> AsyncIterator[bytes]:
             if step.handover.check is not None:
-                await _ended(step.handover.check)
+                await _run_in_thread(step.handover.check)
             step.handover.happened = True
             yield body
 
@@ -109,9 +109,9 @@ class AsyncDriver:
         try:
             sent = self._wire.api(request, streamed)
             answer = await self._exchange(sent, self._wire.auth, request)
-        except Exception as error:  # noqa: BLE001 - a sent request is one, whatever is raised
+        except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
             answer = no_reply(error, step)
-        note(request, answer)
+        log_call(request, answer)
         return answer
 
     async def _exchange(
@@ -130,14 +130,14 @@ class AsyncDriver:
         response = await self._open(step)
         head = self._wire.reply(response)
         try:
-            # Each to its end, even when cancelled: no thread may have the file when it is closed.
-            if await _ended(partial(step.sink.accept, head.status, head.headers)):
+            # Each to its end, even when cancelled: no thread may use the file when it is closed.
+            if await _run_in_thread(partial(step.sink.accept, head.status, head.headers)):
                 async for chunk in response.aiter_raw():
-                    await _ended(partial(step.sink.write, chunk))
+                    await _run_in_thread(partial(step.sink.write, chunk))
                     await awaited(step.progress.add(len(chunk)))
         finally:
             try:
-                await _ended(step.sink.close)
+                await _run_in_thread(step.sink.close)
             finally:
                 await response.aclose()
         return head
@@ -170,16 +170,16 @@ class AsyncDriver:
                 sent = self._wire.transfer("PUT", step, content=content)
                 return await self._exchange(sent, None)
         finally:
-            # Here, not in a thread, as a second cancellation would call that off. When cancelled,
+            # Not in a thread, which a second cancellation would prevent. After a cancellation,
             # another thread may still be reading the last chunk.
             with reading:
                 chunks.close()
 
     async def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
-        turnstile = asyncio.Semaphore(limit)
+        slots = asyncio.Semaphore(limit)
 
         async def one(flow: Flow[Any]) -> Any:
-            async with turnstile:
+            async with slots:
                 return await self.run(flow)
 
         tasks = [asyncio.ensure_future(one(flow)) for flow in flows]
@@ -191,22 +191,22 @@ class AsyncDriver:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _whole(function: Callable[[], T]) -> tuple[T, bool]:
-    """Run a function in a thread to its end, and say whether the caller was cancelled meanwhile.
+async def _run_to_end(function: Callable[[], T]) -> tuple[T, bool]:
+    """Run a function in a thread to its end: its result, and whether the caller was cancelled.
 
-    What is on disk by then must be known to the flow: a lease that was taken, an intent.
+    The flow must know what was written by then, such as a lease or a POST's row.
     """
     work = asyncio.ensure_future(asyncio.to_thread(function))
-    cancelled = await _settled(work)
+    cancelled = await _wait_until_done(work)
     if cancelled and work.exception() is not None:
         raise asyncio.CancelledError from work.exception()
     return work.result(), cancelled
 
 
-async def _in_grace(work: Coroutine[Any, Any, T], step: Send) -> tuple[T, bool]:
-    """The reply to a request, and whether the caller was cancelled while it was on its way.
+async def _with_grace(work: Coroutine[Any, Any, T], step: Send) -> tuple[T, bool]:
+    """The reply to a request, and whether the caller was cancelled before it came.
 
-    A reply that is about to come may be a paid job's: it is waited for, once the request was sent.
+    It may be a paid job's: once the request was sent, the reply is waited for all the same.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -216,15 +216,15 @@ async def _in_grace(work: Coroutine[Any, Any, T], step: Send) -> tuple[T, bool]:
             await asyncio.wait([task], timeout=step.grace if step.handover.happened else 0.0)
         finally:
             task.cancel()
-            await _settled(task)
+            await _wait_until_done(task)
         if task.cancelled() or task.exception() is not None:
             raise
         return task.result(), True
     return task.result(), False
 
 
-async def _settled(task: "asyncio.Future[Any]") -> bool:
-    """Wait until a task has ended, however often the caller is cancelled; whether it was."""
+async def _wait_until_done(task: "asyncio.Future[Any]") -> bool:
+    """Wait until a task is done, however often the caller is cancelled; return whether it was."""
     cancelled = False
     while not task.done():
         try:
@@ -235,7 +235,7 @@ async def _settled(task: "asyncio.Future[Any]") -> bool:
 
 
 def _with_job(stop: asyncio.CancelledError, result: object) -> asyncio.CancelledError:
-    """A paid job is not lost by a cancellation that comes after it was made."""
+    """Add the job to a cancellation that came after the job was made: it is paid for."""
     job = result if isinstance(result, Job) else getattr(result, "job", None)
     if job is not None:
         stop.job = job  # type: ignore[attr-defined]
@@ -243,14 +243,14 @@ def _with_job(stop: asyncio.CancelledError, result: object) -> asyncio.Cancelled
     return stop
 
 
-async def _ended(function: Callable[[], T]) -> T:
-    """Run a function in a thread to its end; then be cancelled, if that was asked for."""
-    result, cancelled = await _whole(function)
+async def _run_in_thread(function: Callable[[], T]) -> T:
+    """Run a function in a thread to its end; only then raise the caller's cancellation."""
+    result, cancelled = await _run_to_end(function)
     if cancelled:
         raise asyncio.CancelledError
     return result
 
 
 async def awaited(value: Any) -> Any:
-    """What a callback returned, awaited if it was a coroutine function's."""
+    """What a callback returned, awaited if it can be."""
     return await value if isawaitable(value) else value

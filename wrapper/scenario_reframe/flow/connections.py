@@ -1,4 +1,4 @@
-"""The httpx client that requests go over, in whatever process and event loop they are made."""
+"""The httpx client that requests use, whichever process and event loop they are made in."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ H = TypeVar("H", bound=httpx.Client | httpx.AsyncClient)
 
 
 class Connections(Generic[H]):
-    """A given httpx client, or one of our own.
+    """The caller's httpx client, or one of our own.
 
-    A pool does not survive `os.fork`: its sockets would bring the parent's replies. Nor does it
-    survive the event loop that it was used with. Then a client of our own is made anew. The parent
-    process's is kept, since closing it would end the parent's connections; a loop's is dropped.
+    A pool does not survive `os.fork`, since its sockets would receive the parent's replies, nor
+    the end of its event loop. Our own client is then replaced by a new one. After a fork the old
+    one stays open, since closing it would close the parent's connections; a loop's is dropped.
     """
 
     def __init__(self, make: Callable[[], H], given: H | None) -> None:
@@ -28,7 +28,7 @@ class Connections(Generic[H]):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def get(self) -> H:
-        """The client. Raises ConfigurationError if it is closed, or the parent process's."""
+        """The client. Raises ConfigurationError if it is closed, or given before a fork."""
         if self._process != os.getpid():
             if self.is_given:
                 raise ConfigurationError(
@@ -43,7 +43,7 @@ class Connections(Generic[H]):
         return self._http[-1]
 
     def to_close(self) -> H | None:
-        """What is to be closed with the client."""
+        """The httpx client to close, or None if it is not ours."""
         if self.is_given or self._process != os.getpid():
             return None
         self._follow_loop()

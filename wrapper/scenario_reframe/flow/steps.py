@@ -1,8 +1,8 @@
-"""Flows: the control plane without I/O.
+"""Steps: what a flow yields. Flows are the control plane, without I/O.
 
 A flow is a generator that yields steps and is sent their answers; a driver performs them, one
-with threads and one with asyncio. Retry, deadlines, polling and recovery are written here once,
-and tested by stepping a flow by hand, with no socket and no sleep.
+for plain code and one for asyncio. So retry, deadlines, polling and recovery are written once,
+and tests step through a flow with no socket and no sleep.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @frozen(kw_only=True)
 class Request:
-    """One call of the API. `timeout` in seconds, None for the client's own."""
+    """One call of the API. `timeout`: seconds; None means the client's own."""
 
     method: str
     path: str
@@ -46,21 +46,21 @@ class Sink(Protocol):
     """Where a download's bytes go. Its methods block; drivers keep them off the event loop."""
 
     def accept(self, status: int, headers: Mapping[str, str]) -> bool:
-        """Look at the reply's head; False to leave the body unread."""
+        """Check the reply's status and headers; False leaves the body unread."""
 
     def write(self, chunk: bytes) -> None:
-        """Take some bytes."""
+        """Write some bytes."""
 
     def close(self) -> None:
-        """Called once for every `accept`, whatever happened."""
+        """Close; called once after every `accept`, whatever happened."""
 
 
 class Handover:
-    """The moment in which a request's body is handed over to be sent.
+    """Records whether a request's body was handed over to httpx.
 
-    A body that was never handed over was not sent, whatever was raised: an exception's class proves
-    nothing, since a reply may be there when one is raised. `check` is called right before; what it
-    raises keeps the request from being sent.
+    A body that was never handed over was not sent, whatever was raised. An exception's class proves
+    nothing, since a reply may have arrived before it is raised. `check` is called right before the
+    handover; if it raises, the request is not sent.
     """
 
     def __init__(self, check: Callable[[], None] | None = None) -> None:
@@ -72,7 +72,7 @@ class Handover:
 class Send:
     """Send a request to the API. Answer: Reply or NoReply.
 
-    `grace`: for so many seconds its reply is waited for when the caller is cancelled (asyncio).
+    `grace`: seconds for which the reply is still waited for when the caller is cancelled (asyncio).
     """
 
     request: Request
@@ -82,7 +82,7 @@ class Send:
 
 @frozen
 class Pause:
-    """Let some seconds pass."""
+    """Wait for some seconds."""
 
     seconds: float
 
@@ -129,7 +129,7 @@ class Push:
 
 @frozen
 class Together:
-    """Run flows side by side, at most `limit` at once. Answer: their results, in order."""
+    """Run flows in parallel, at most `limit` at once. Answer: their results, in order."""
 
     flows: Sequence["Flow[Any]"]
     limit: int
@@ -141,7 +141,7 @@ ProgressCallback = Callable[[int, int | None], Any]
 
 
 class Progress:
-    """Counts transferred bytes and tells them to a callback as (done, total or None)."""
+    """Counts transferred bytes, and calls a callback with (done, total or None)."""
 
     def __init__(self, callback: ProgressCallback | None, total: int | None, done: int = 0) -> None:
         self._callback = callback
@@ -150,33 +150,33 @@ class Progress:
         self.done = done
 
     def add(self, count: int) -> Any:
-        """Count some bytes; what the callback returns, since that may have to be awaited."""
+        """Add some bytes; returns what the callback returned, which may have to be awaited."""
         with self._lock:
             self.done += count
             return self._callback(self.done, self.total) if self._callback else None
 
     def subtract(self, count: int) -> None:
-        """Count some bytes less, without telling."""
+        """Subtract some bytes, without a call of the callback."""
         with self._lock:
             self.done -= count
 
     def attempt(self) -> "Attempt":
-        """A count of its own for something that may fail and start again."""
+        """A separate count for one attempt, which can be undone."""
         return Attempt(self)
 
 
 class Attempt(Progress):
-    """What one attempt has added to the whole, so that it can be taken back."""
+    """Counts what one attempt has added, so that it can be subtracted if the attempt fails."""
 
     def __init__(self, whole: Progress) -> None:
         super().__init__(None, None)
         self._whole = whole
 
     def add(self, count: int) -> Any:
-        """Count here and in the whole."""
+        """Add some bytes here and to the whole."""
         super().add(count)
         return self._whole.add(count)
 
     def undo(self) -> None:
-        """Take back what was counted, without telling."""
+        """Subtract what this attempt has added, without a call of the callback."""
         self._whole.subtract(self.done)

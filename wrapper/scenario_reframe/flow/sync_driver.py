@@ -1,4 +1,4 @@
-"""Performs a flow's steps over httpx, with threads."""
+"""The driver without asyncio: performs a flow's steps over httpx, uploads in threads."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ from .steps import (
     Step,
     Together,
 )
-from .transport import FAULTS, MAX_REDIRECTS, Wire, no_reply, note, signed_urls
+from .transport import MAX_REDIRECTS, TRANSPORT_ERRORS, Wire, log_call, no_reply, signed_urls
 
 T = TypeVar("T")
 
 
 class _StoppedError(Exception):
-    """Breaks a part off when another has failed; that one's error is the one that is told."""
+    """Stops a part's upload when another part has failed; that other error is the one raised."""
 
 
 class SyncDriver:
@@ -45,7 +45,7 @@ class SyncDriver:
         return self._connections.get()
 
     def run(self, flow: Flow[T], stopped: Event | None = None) -> T:
-        """Perform every step; what the flow returns. `stopped` breaks uploads off."""
+        """Perform every step, and return what the flow returns. `stopped` ends uploads early."""
         self._connections.get()
         answer: Any = None
         error: BaseException | None = None
@@ -82,7 +82,7 @@ class SyncDriver:
                             if isinstance(step, Pull)
                             else self._push(step, stopped)
                         )
-                except FAULTS as error:
+                except TRANSPORT_ERRORS as error:
                     return no_reply(error)
 
     def _send(self, step: Send) -> Reply | NoReply:
@@ -97,9 +97,9 @@ class SyncDriver:
         try:
             sent = self._wire.api(request, streamed)
             answer = self._exchange(sent, self._wire.auth, request)
-        except Exception as error:  # noqa: BLE001 - a sent request is one, whatever is raised
+        except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
             answer = no_reply(error, step)
-        note(request, answer)
+        log_call(request, answer)
         return answer
 
     def _exchange(

@@ -1,4 +1,4 @@
-"""What goes over the wire: requests built whole, without any default of a given httpx client."""
+"""Builds httpx requests, without any default of a given httpx client, and reads replies."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from scenario_reframe.timing import Clock
 
 from .steps import NoReply, Pull, Push, Reply, Request, Send
 
-FAULTS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
+TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 MAX_REDIRECTS = 5
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 USER_AGENT = (
@@ -32,7 +32,7 @@ _signed: ContextVar[bool] = ContextVar("_signed", default=False)
 
 
 class _HideSignedQueries(logging.Filter):
-    """httpx logs whole URLs at INFO; while a signed one is in use, its query stays out."""
+    """httpx logs whole URLs at INFO; this hides the query of a signed one."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _signed.get() and isinstance(record.args, tuple):
@@ -48,7 +48,7 @@ _HIDE_SIGNED_QUERIES = _HideSignedQueries()
 
 @contextmanager
 def signed_urls() -> Iterator[None]:
-    """Within this, httpx's log shows no URL's query."""
+    """While this is entered, httpx's log shows no URL's query."""
     token = _signed.set(True)
     try:
         yield
@@ -58,7 +58,7 @@ def signed_urls() -> Iterator[None]:
 
 @frozen
 class Wire:
-    """Where the API is, and how to ask it. `timeout`: seconds that one request may take."""
+    """Builds requests to one server. `timeout`: the seconds that one request may take."""
 
     base_url: str
     credentials: Credentials
@@ -70,11 +70,11 @@ class Wire:
 
     @property
     def auth(self) -> BasicAuth:
-        """For requests to the API."""
+        """The credentials, for requests to the API only."""
         return BasicAuth(self.credentials, origin=origin_of(httpx.URL(self.base_url)))
 
     def api(self, request: Request, streamed: Callable[[bytes], Any]) -> httpx.Request:
-        """Build a call of the API. `streamed` makes an iterator of its body."""
+        """Build a request to the API. `streamed` makes an iterator of its body."""
         query = f"?{urlencode(request.params)}" if request.params else ""
         headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
         content = None
@@ -93,24 +93,24 @@ class Wire:
     def transfer(
         self, method: str, step: Pull | Push, *, url: httpx.URL | None = None, content: Any = None
     ) -> httpx.Request:
-        """Build a call of a file's host, without credentials. `url`: where it redirects to."""
+        """Build a request to a file's host, without credentials. `url`: a redirect's target."""
         url = url or httpx.URL(step.url)
         if not is_safe(url):
-            raise httpx.UnsupportedProtocol("the server named a file address that is not https")
+            raise httpx.UnsupportedProtocol("the server named a URL of a file that is not https")
         headers = {"User-Agent": USER_AGENT, **step.headers}
         return httpx.Request(
             method, url, headers=headers, content=content, extensions=self._limits(None)
         )
 
     def collector(self, request: Request | None = None) -> "Collector":
-        """A place for a reply's body, which must be whole in time: a trickle is no reply."""
+        """A collector for a reply's body, which must be complete within the timeout."""
         seconds = self._seconds(request.timeout if request else None)
         return Collector(self.clock, self.clock() + seconds)
 
     def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
-        """The reply, with the credentials blotted out should an error echo them."""
+        """The reply, with the credentials redacted in case an error echoes them."""
         headers = {name.lower(): value for name, value in response.headers.items()}
-        # In a paid reply no short secret must take an id apart.
+        # In a paid reply, redacting a short secret must not damage an id.
         is_paid = response.is_success and content.lstrip().startswith(b"{")
         text = content.decode("utf-8", "replace")
         redacted = self.credentials.redact(text, shortest=8 if is_paid else 4)
@@ -118,15 +118,15 @@ class Wire:
             content = redacted.encode()
         return Reply(response.status_code, headers, content)
 
-    def _seconds(self, wished: float | None) -> float:
-        return self.timeout if wished is None else min(self.timeout, wished)
+    def _seconds(self, requested: float | None) -> float:
+        return self.timeout if requested is None else min(self.timeout, requested)
 
-    def _limits(self, wished: float | None) -> dict[str, Any]:
-        return {"timeout": httpx.Timeout(self._seconds(wished)).as_dict()}
+    def _limits(self, requested: float | None) -> dict[str, Any]:
+        return {"timeout": httpx.Timeout(self._seconds(requested)).as_dict()}
 
 
 class Collector:
-    """Gathers a reply's body, up to a size and a moment on the clock."""
+    """Collects a reply's body, up to a size and a deadline."""
 
     def __init__(self, clock: Clock, deadline: float) -> None:
         self._clock = clock
@@ -134,34 +134,34 @@ class Collector:
         self._content = bytearray()
 
     def add(self, chunk: bytes) -> None:
-        """Take some bytes. Raises an httpx.HTTPError when it is too much or too late."""
+        """Add some bytes. Raises an httpx.HTTPError if they are too many or too late."""
         self._content += chunk
         if len(self._content) > MAX_REPLY_BYTES:
             raise httpx.DecodingError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
         if self._clock() > self._deadline:
-            raise httpx.ReadTimeout("the reply did not come whole in time")
+            raise httpx.ReadTimeout("the reply was not complete in time")
 
     @property
     def content(self) -> bytes:
-        """All of it."""
+        """All bytes so far."""
         return bytes(self._content)
 
 
 def no_reply(error: Exception, step: Send | None = None) -> NoReply:
-    """No reply, and whether a request may have been sent: a body tells it for certain.
+    """The NoReply for an error. `sent` is certain for a request with a body, else judged by class.
 
-    Once it was handed over, whatever is raised keeps the reply from being known; what is no fault
-    of the connection is raised again before that.
+    Before the handover, errors that are not httpx's are raised again; after it, a reply may have
+    been lost to any error.
     """
     was_sent = step is not None and step.handover.happened
-    if not was_sent and not isinstance(error, FAULTS):
+    if not was_sent and not isinstance(error, TRANSPORT_ERRORS):
         raise error
     if step is not None and step.request.body is not None:
         return NoReply(error, sent=was_sent)
     return NoReply(error, sent=not isinstance(error, _NOT_CONNECTED))
 
 
-def note(request: Request, answer: Reply | NoReply) -> None:
+def log_call(request: Request, answer: Reply | NoReply) -> None:
     """Log a call, without its query."""
-    told = answer.status if isinstance(answer, Reply) else type(answer.error).__name__
-    _LOG.debug("%s %s: %s", request.method, request.path, told)
+    result = answer.status if isinstance(answer, Reply) else type(answer.error).__name__
+    _LOG.debug("%s %s: %s", request.method, request.path, result)
