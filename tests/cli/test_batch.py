@@ -30,8 +30,8 @@ from scenario_reframe import (
 )
 from scenario_reframe.batch.items import Status
 from scenario_reframe.cli import main
-from scenario_reframe.cli.batch_summary import Tally
-from scenario_reframe.cli.exit_codes import command_line
+from scenario_reframe.cli.batch_summary import BatchSummary
+from scenario_reframe.cli.exit_codes import remember_command_line
 from scenario_reframe.cli.progress import LiveDisplay
 from scenario_reframe.models import Job
 from scenario_reframe.sandbox import Sandbox
@@ -83,13 +83,13 @@ def test_a_folder_in_two_shapes_and_the_same_command_again(
     assert set(captured.out.splitlines()) == made
     assert {str(path) for path in Path("out").iterdir()} == made
     assert "Left out: clips/notes.txt does not begin like a video" in captured.err
-    assert f"6 asked for: 6 done. {6 * EACH:,g} creative units paid in this run." in captured.err
+    assert f"6 items: 6 done. {6 * EACH:,g} creative units paid in this run." in captured.err
     assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
     before = sandbox.requests_made
     assert main(arguments) == 0
     captured = capsys.readouterr()
     assert set(captured.out.splitlines()) == made
-    told = "6 done (6 taken up from an earlier run). 0 creative units paid in this run."
+    told = "6 done (6 bought by an earlier run). 0 creative units paid in this run."
     assert told in captured.err
     assert sandbox.requests_made == before
 
@@ -155,8 +155,8 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
     for place, part in {
         0: "aspect_ration: no such column; did you mean aspect_ratio?",
         1: "none.mp4 does not exist",
-        2: "it has 3 cells, and the header has 4",
-        3: "video: it is missing",
+        2: "3 cells, but the header has 4",
+        3: "video: missing; every row needs one",
         4: "empty.mp4 is empty",
         5: "9-480p.mp4 is the output of several items",
         9: "is not inside the folder",
@@ -176,23 +176,23 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["none"], "none: there is no such file or folder"),
-        (["clips/*.avi"], "clips/*.avi: no video is there"),
-        (["empty"], "empty: no video is there"),
-        ([""], "an empty name is no file"),
+        (["none"], "none: no such file or folder"),
+        (["clips/*.avi"], "clips/*.avi: no video found"),
+        (["empty"], "empty: no video found"),
+        ([""], "an empty name is not a file"),
         (["none.csv"], "none.csv: none.csv cannot be read: No such file"),
-        (["empty/list.jsonl"], "empty/list.jsonl:1: it has no rows"),
+        (["empty/list.jsonl"], "empty/list.jsonl:1: the file has no rows"),
         (["clips/a.mp4", "clips/sub/a.mp4"], "A manifest can name outputs"),
         (["empty/text.mp4"], "does not begin like a video"),
-        (["clips", "-o", "clips"], "clips: no video is there but in the output folder"),
-        (["clips/a.mp4", "-o", "clips"], "name another folder with --output"),
+        (["clips", "-o", "clips"], "clips: no video found outside the output folder"),
+        (["clips/a.mp4", "-o", "clips"], "pass another folder as --output"),
         (["clips", "-o", "clips/a.mp4"], "--output: clips/a.mp4 is a file"),
         (["clips", "--num-frames", "5"], "--num-frames: 5 is not allowed"),
         (["clips", "--each", "num-frames=5"], "--each num_frames: 5 is not allowed"),
         (["clips", "--concurrency", "0"], "concurrency: 0 is not allowed"),
         (["clips", "--budget", "nan"], "budget: nan is not allowed"),
         (["clips", "-o", "taken"], "taken/a-reframed.mp4 exists already"),
-        (["empty/ratio.csv", *SHAPES], "ratio.csv:2: aspect_ratio: the row gives it, and --each"),
+        (["empty/ratio.csv", *SHAPES], "ratio.csv:2: aspect_ratio: is in the row and in --each"),
         ([], "SOURCES"),
     ],
 )
@@ -239,10 +239,10 @@ def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None
     lines = captured.err.splitlines()
     assert sum("failed: clips/" in line and "too dark" in line for line in lines) == 2
     paid = f"{2 * EACH:,g} creative units paid in this run."
-    assert f"3 asked for: 2 done, 1 failed. {paid}" in lines
+    assert f"3 items: 2 done, 1 failed. {paid}" in lines
     assert lines[-1] == "scenario-reframe batch clips -o 'my out' --seed 5"
     assert main(shlex.split(lines[-1])[1:]) == 0
-    assert "3 done (2 taken up from an earlier run)" in capsys.readouterr().err
+    assert "3 done (2 bought by an earlier run)" in capsys.readouterr().err
     assert sandbox.jobs_made == 3
 
 
@@ -257,15 +257,15 @@ def test_a_budget_is_not_passed(sandbox: Sandbox, capsys: Output) -> None:
     assert sandbox.jobs_made == 2
 
 
-def test_without_a_ledger_it_is_said_that_nothing_can_be_taken_up(
+def test_without_a_ledger_it_is_said_that_nothing_can_be_resumed(
     sandbox: Sandbox, capsys: Output
 ) -> None:
     """At the start, and when something is not done."""
     sandbox.faults.add(answer(400, {"reason": "no"}), r"/generate/")
     assert main(["batch", "clips", "-o", "out", "--ledger", "none"]) == 3
     told = capsys.readouterr().err
-    assert "Without a ledger, a batch that is cut off cannot be taken up again." in told
-    assert told.endswith("What was made:\nscenario-reframe jobs list\n")
+    assert "Without a ledger, a batch that is interrupted cannot be resumed." in told
+    assert told.endswith("To list the jobs:\nscenario-reframe jobs list\n")
 
 
 @pytest.fixture
@@ -325,12 +325,12 @@ def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Commands, sandbox: San
     assert "Traceback" not in err
     lines = err.splitlines()
     assert "scenario-reframe: interrupted" in lines
-    assert "Jobs under way are paid for, and go on." in lines
-    assert any("6 asked for: " in line and "not at their end" in line for line in lines)
+    assert "Running jobs are paid for and continue on the server." in lines
+    assert any("6 items: " in line and " unfinished" in line for line in lines)
     again = shlex.split(lines[-1])
     assert again[:2] == ["scenario-reframe", "batch"]
     _, err = output_of(start(*again[1:]))
-    assert "6 done (2 taken up from an earlier run)." in err.splitlines()[-1]
+    assert "6 done (2 bought by an earlier run)." in err.splitlines()[-1]
     assert sandbox.jobs_made == 6
 
 
@@ -369,24 +369,26 @@ def test_the_exit_code_is_that_of_what_matters_most(
     ends: list[tuple[Status, ReframeError]], code: int
 ) -> None:
     """What is uncertain, then the first that failed, then what was skipped."""
-    tally = Tally(9, has_ledger=True)
-    tally.ended("a", BatchOutcome(item=BatchItem("a"), status="done"))
+    summary = BatchSummary(9, has_ledger=True)
+    summary.add_outcome("a", BatchOutcome(item=BatchItem("a"), status="done"))
     for status, error in ends:
-        tally.ended("b", BatchOutcome(item=BatchItem("b"), status=status, error=error))
-    assert tally.code() == code
+        summary.add_outcome("b", BatchOutcome(item=BatchItem("b"), status=status, error=error))
+    assert summary.exit_code() == code
 
 
 def test_a_long_list_of_what_is_not_done_is_cut() -> None:
     """At twenty, and no secret of a URL is in the command that is printed."""
-    tally = Tally(30, has_ledger=True)
+    summary = BatchSummary(30, has_ledger=True)
     for number in range(25):
         error = JobFailedError("it is\ntoo dark")
         job = Job(id=f"job_{number}", status="failure")
         item = BatchItem("b")
-        tally.ended(str(number), BatchOutcome(item=item, status="failed", error=error, job=job))
-    with command_line(["batch", "https://files.test/a.mp4?Token=abc", "-o", "out"]):
-        lines = list(tally.lines())
-    assert lines[0].startswith("30 asked for: 0 done, 25 failed, 5 not at their end.")
+        summary.add_outcome(
+            str(number), BatchOutcome(item=item, status="failed", error=error, job=job)
+        )
+    with remember_command_line(["batch", "https://files.test/a.mp4?Token=abc", "-o", "out"]):
+        lines = list(summary.lines())
+    assert lines[0].startswith("30 items: 0 done, 25 failed, 5 unfinished.")
     assert lines[20:22] == ["- failed: 19: it is too dark", "- and 5 more"]
     assert not any("Token" in line for line in lines)
 
@@ -396,8 +398,8 @@ def test_bars_leave_stdout_to_who_reads_it(capsys: Output) -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, color_system=None)
     with LiveDisplay(console) as display:
-        display.count(3, 9, "3 done, 2 under way")
-        display.result("out/a.mp4")
-    assert "3 done, 2 under way" in shown.getvalue()
+        display.count(3, 9, "3 done, 2 running")
+        display.output("out/a.mp4")
+    assert "3 done, 2 running" in shown.getvalue()
     assert "out/a.mp4" not in shown.getvalue()
     assert capsys.readouterr().out == "out/a.mp4\n"

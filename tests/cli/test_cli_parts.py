@@ -15,8 +15,8 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from scenario_reframe.cli.exit_codes import command, failure_of, taken_up_by
-from scenario_reframe.cli.flags import Connection, Wishes, checked
+from scenario_reframe.cli.exit_codes import UnfinishedJobError, failure_of, resumable, shell_command
+from scenario_reframe.cli.flags import Connection, GivenSettings, checked_settings
 from scenario_reframe.cli.run_command import default_output
 from scenario_reframe.video import resolve
 
@@ -33,25 +33,25 @@ from scenario_reframe.video import resolve
 )
 def test_the_default_output_is_a_plain_name_in_the_working_directory(video: str, name: str) -> None:
     """Whatever a URL holds, no folder and no query gets into it."""
-    assert default_output(resolve(video), Wishes({"aspect_ratio": "9:16"}, {})) == name
+    assert default_output(resolve(video), GivenSettings({"aspect_ratio": "9:16"}, {})) == name
 
 
 def test_extra_values_are_json_if_they_parse() -> None:
     """Else they are text; an equals sign belongs to the value."""
-    wishes = checked(None, ["a=1", "b=true", "c=x=y", 'd={"e": [1]}', "f="])
-    assert wishes.extra == {"a": 1, "b": True, "c": "x=y", "d": {"e": [1]}, "f": ""}
+    given = checked_settings(None, ["a=1", "b=true", "c=x=y", 'd={"e": [1]}', "f="])
+    assert given.extra == {"a": 1, "b": True, "c": "x=y", "d": {"e": [1]}, "f": ""}
 
 
 def test_an_extra_given_twice_is_refused() -> None:
     """One of the two would be lost."""
     with pytest.raises(InvalidSettingsError, match="a is given twice"):
-        checked({}, ["a=1", "a=2"])
+        checked_settings({}, ["a=1", "a=2"])
 
 
 def test_a_printed_command_keeps_the_connection_and_can_be_pasted() -> None:
     """Spaces are quoted."""
     connection = Connection(base_url="https://api.test/v1", project_id="my project")
-    assert command("jobs", "list", connection=connection) == (
+    assert shell_command("jobs", "list", connection=connection) == (
         "scenario-reframe jobs list --base-url https://api.test/v1 --project-id 'my project'"
     )
 
@@ -64,10 +64,10 @@ def test_candidates_of_an_uncertain_submit_are_listed() -> None:
     assert failure.code == 6
     assert failure.lines()[1:] == [
         "Sent at 2026-01-02T03:04:05+00:00 with seed 9.",
-        "Could be it: job_1 (queued)",
-        "Could be it: job_2 (new thing)",
+        "Candidate: job_1 (queued)",
+        "Candidate: job_2 (new thing)",
     ]
-    assert failure.record()["candidates"] == ["job_1", "job_2"]
+    assert failure.to_json()["candidates"] == ["job_1", "job_2"]
 
 
 @pytest.mark.parametrize(
@@ -86,11 +86,11 @@ def test_every_error_has_its_exit_code(fault: Exception, code: int) -> None:
     assert failure_of(fault).code == code
 
 
-def test_a_job_that_was_canceled_is_not_offered_to_be_taken_up() -> None:
-    """There is nothing left to take."""
+def test_no_command_resumes_a_canceled_job() -> None:
+    """There is nothing left to resume."""
     with (
         pytest.raises(JobCanceledError),
-        taken_up_by("job_1", "scenario-reframe jobs download job_1"),
+        resumable("job_1", "scenario-reframe jobs download job_1"),
     ):
         raise JobCanceledError("canceled")
 
@@ -99,10 +99,25 @@ def test_an_unexpected_error_in_a_wait_still_says_how_to_go_on() -> None:
     """Even a bug must not lose a paid job."""
     with (
         pytest.raises(Exception, match="bug") as caught,
-        taken_up_by("job_1", "scenario-reframe jobs download job_1"),
+        resumable("job_1", "scenario-reframe jobs download job_1"),
     ):
         raise ZeroDivisionError("a bug")
     failure = failure_of(caught.value)
     assert failure.code == 1
     assert failure.message == "unexpected ZeroDivisionError: a bug"
     assert failure.lines()[-1] == "scenario-reframe jobs download job_1"
+
+
+def test_the_library_s_note_on_a_job_is_not_repeated() -> None:
+    """The command that resumes the job says as much; other notes stay."""
+    stop = KeyboardInterrupt()
+    stop.add_note("Job job_1 goes on, and is paid for: wait for this id.")
+    stop.add_note("another note")
+    with pytest.raises(UnfinishedJobError) as caught, resumable("job_1", "the command"):
+        raise stop
+    assert failure_of(caught.value).lines() == [
+        "scenario-reframe: interrupted",
+        "another note",
+        "Job job_1 is paid for and continues on the server. To resume it, run:",
+        "the command",
+    ]

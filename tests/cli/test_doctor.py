@@ -15,8 +15,8 @@ import pytest
 from commands import point_to
 from ledger_rows import claimed, end, open_ledger, posting, submitted
 from scenario_reframe.cli import doctor_command, doctor_findings, doctor_ledger, doctor_server, main
-from scenario_reframe.cli.doctor_findings import Finding, completed, exit_code, unreachable
-from scenario_reframe.cli.flags import HERE
+from scenario_reframe.cli.doctor_findings import Finding, exit_code, unreachable, with_skipped
+from scenario_reframe.cli.flags import DEFAULT_CONNECTION
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, drop, rewrite
 from scenario_reframe_api.settings import MODEL_ID
@@ -173,7 +173,7 @@ def test_wrong_credentials_are_told(
     ("fault", "message", "advice"),
     [
         (answer(403, {"reason": "no plan"}), "403: no plan", "plan is not allowed"),
-        (answer(404, {}), "404", "is the base URL right"),
+        (answer(404, {}), "404", "check the base URL"),
         (answer(429, {}), "429", "wait"),
         (answer(503, "<h1>Bad</h1>"), "503: a page of HTML", "try later"),
         (answer(302, "", {"location": "https://l.test/"}), "302", "base URL"),
@@ -213,13 +213,13 @@ def test_a_server_that_never_answers_is_told(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It listens, and that is all."""
-    monkeypatch.setattr(doctor_server, "_PATIENCE", 0.05)
+    monkeypatch.setattr(doctor_server, "_REPLY_TIMEOUT", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         code, checks = examined("--base-url", f"http://127.0.0.1:{silent.getsockname()[1]}/v1")
     assert code == 3
-    assert "no answer came in time" in checks["server"]["message"]
+    assert "no reply in time" in checks["server"]["message"]
 
 
 def test_a_server_without_tls_is_told(sandbox: Sandbox, examined: Doctor) -> None:
@@ -227,7 +227,7 @@ def test_a_server_without_tls_is_told(sandbox: Sandbox, examined: Doctor) -> Non
     url = sandbox.base_url.replace("http://", "https://")
     code, checks = examined("--base-url", url)
     assert code == 3
-    assert checks["server"]["message"] == f"{url}: no TLS connection comes about"
+    assert checks["server"]["message"] == f"{url}: no TLS connection can be made"
 
 
 def test_a_name_that_cannot_be_resolved_is_told(
@@ -259,10 +259,10 @@ def test_a_connection_that_breaks_is_told_at_either_call(
     ("cause", "words"),
     [
         (ssl.SSLCertVerificationError("self-signed"), "its certificate is not trusted"),
-        (httpx.ProxyError("http://me:pw@proxy"), "the proxy does not let it through"),
-        (httpx.RemoteProtocolError("x"), "speaks no HTTP"),
-        (None, "no whole reply came"),
-        (ValueError("http://me:pw@proxy"), "no whole reply came"),
+        (httpx.ProxyError("http://me:pw@proxy"), "the proxy refuses the connection"),
+        (httpx.RemoteProtocolError("x"), "does not speak HTTP"),
+        (None, "no complete reply came"),
+        (ValueError("http://me:pw@proxy"), "no complete reply came"),
     ],
     ids=repr,
 )
@@ -319,7 +319,9 @@ def test_without_the_servers_clock_none_is_compared(date: str | None) -> None:
 
 def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
     """The Date of a real reply is read; a clock that is off fails nothing."""
-    found = doctor_command.examine(HERE, lambda: datetime.now(UTC) + timedelta(hours=1))
+    found = doctor_command.examine(
+        DEFAULT_CONNECTION, lambda: datetime.now(UTC) + timedelta(hours=1)
+    )
     (clock,) = [finding for finding in found if finding.name == "clock"]
     assert clock.status == "warn"
     assert "ahead of the server's" in clock.message
@@ -329,7 +331,7 @@ def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
 def test_a_slow_server_is_warned_of() -> None:
     """A quick one is not."""
     assert doctor_findings.latency(0.2) == Finding(
-        "latency", "ok", "200 ms for one call, with its connection"
+        "latency", "ok", "200 ms for one call, connecting included"
     )
     assert doctor_findings.latency(9).status == "warn"
 
@@ -507,7 +509,7 @@ def test_a_ledger_that_another_program_locks_is_told(
     sandbox: Sandbox, path: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some patience; it can be read all the same."""
-    monkeypatch.setattr(doctor_ledger, "_PATIENCE", 0.02)
+    monkeypatch.setattr(doctor_ledger, "_LOCK_TIMEOUT", 0.02)
     open_ledger(path).close()
     lock = sqlite3.connect(path)
     try:
@@ -569,7 +571,7 @@ def test_the_exit_code_is_the_first_failures() -> None:
     refused = Finding("b", "fail", "no", code=3)
     assert exit_code([warned]) == 0
     assert exit_code([warned, refused, Finding("c", "fail", "no")]) == 3
-    found = completed(("b", "c"), [refused])
+    found = with_skipped(("b", "c"), [refused])
     assert [finding.status for finding in found] == ["fail", "skip"]
     assert found[1].line() == "skip c             not checked, because of b"
 
@@ -578,4 +580,4 @@ def test_a_finding_is_one_line_whatever_a_server_says() -> None:
     """No control sequence, no line end."""
     found = Finding("a", "fail", "red\x1b[31m\nline", "do\nthis")
     assert found.line() == "fail a             red line; do this"
-    assert found.record()["message"] == "red line"
+    assert found.to_json()["message"] == "red line"

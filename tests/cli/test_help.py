@@ -15,7 +15,7 @@ from rich.console import Console
 from scenario_reframe import Job
 from scenario_reframe.cli import main
 from scenario_reframe.cli.commands import app
-from scenario_reframe.cli.progress import Forgiving, LiveDisplay, in_bytes
+from scenario_reframe.cli.progress import BestEffortStream, LiveDisplay, format_bytes
 from scenario_reframe_api.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parents[2]
@@ -157,7 +157,7 @@ def test_bars_show_a_servers_text_as_it_is() -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, color_system=None)
     with LiveDisplay(console) as display:
-        display.say("[red]said[/red]")
+        display.message("[red]said[/red]")
         display.status(Job(id="job_1", status="[b]new[/b]"))
         display.status(Job(id="job_1", status="in-progress", progress=0.42))
         display.downloading(5, None)
@@ -177,9 +177,9 @@ def test_a_terminal_that_hangs_up_does_not_raise() -> None:
         def flush(self) -> None:
             raise OSError(5, "Input/output error")
 
-    stream = cast("TextIO", Forgiving(Gone()))
+    stream = cast("TextIO", BestEffortStream(Gone()))
     with LiveDisplay(Console(file=stream, force_terminal=True, width=80)) as display:
-        display.say("said")
+        display.message("said")
         display.uploading(1, 2)
         display.status(Job(id="job_1", status="queued"))
 
@@ -190,4 +190,4 @@ def test_a_terminal_that_hangs_up_does_not_raise() -> None:
 )
 def test_sizes_are_told_in_powers_of_ten(count: int, words: str) -> None:
     """With the unit that keeps them short."""
-    assert in_bytes(count) == words
+    assert format_bytes(count) == words

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from scenario_reframe import BatchItem, InvalidInputError, InvalidSettingsError
-from scenario_reframe.cli.batch_inputs import label
-from scenario_reframe.cli.each_flag import read_each, varied
+from scenario_reframe.cli.batch_inputs import video_label
+from scenario_reframe.cli.each_flag import parse_each, variants_of
 from scenario_reframe.cli.manifest import Manifest, read_manifest
 
 BOM = b"\xef\xbb\xbf"
@@ -77,7 +77,7 @@ def test_lines_are_counted_through_quoted_cells(tmp_path: Path) -> None:
     read = manifest(tmp_path, content)
     assert list(read.lines) == [2, 5]
     assert read.items[0].settings["prompt"] == "two\r\nlines"
-    assert read.faults == [(6, "it is no CSV: unexpected end of data")]
+    assert read.faults == [(6, "not valid CSV: unexpected end of data")]
 
 
 def test_json_lines_keep_their_types(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def test_paths_are_relative_to_the_manifest(video: str, found: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "faults"),
     [
-        (b"", [(1, "it has no rows")]),
-        (BOM + b"\r\n\r\n", [(1, "it has no rows")]),
-        (b"video,output\n", [(1, "it has no rows")]),
+        (b"", [(1, "the file has no rows")]),
+        (BOM + b"\r\n\r\n", [(1, "the file has no rows")]),
+        (b"video,output\n", [(1, "the file has no rows")]),
         (b"output,prompt\nx.mp4,y\n", [(1, "video: the column is missing")]),
         (
             b"video,aspect_ration\na.mp4,1:1\n",
@@ -124,31 +124,31 @@ def test_paths_are_relative_to_the_manifest(video: str, found: str, tmp_path: Pa
         (
             b"video,seed,Seed,aspectRatio,aspect-ratio\na.mp4,1,2,1:1,1:1\n",
             [
-                (1, "aspect_ratio: the column is there twice"),
-                (1, "seed: the column is there twice"),
+                (1, "aspect_ratio: duplicate column"),
+                (1, "seed: duplicate column"),
             ],
         ),
         (
             b"video,seed\na.mp4\nb.mp4,1,2\n",
             [
-                (2, "it has 1 cells, and the header has 2"),
-                (3, "it has 3 cells, and the header has 2"),
+                (2, "1 cells, but the header has 2"),
+                (3, "3 cells, but the header has 2"),
             ],
         ),
-        (b"video,seed\n,1\n", [(2, "video: it is missing; every row names one")]),
-        (b"video,\na.mp4,x\n", [(2, "cell 2: 'x' stands in a column without a name")]),
+        (b"video,seed\n,1\n", [(2, "video: missing; every row needs one")]),
+        (b"video,\na.mp4,x\n", [(2, "cell 2: 'x' is in a column without a name")]),
         (
             b'video,prompt\n"a"b,x\nc.mp4,y\n',
-            [(2, "it is no CSV: ',' expected after '\"'")],
+            [(2, "not valid CSV: ',' expected after '\"'")],
         ),
         (
             "video,prompt\na.mp4,x\nb.mp4,Tür\n".encode("latin-1"),
             [(3, "byte 0xfc is not UTF-8; save the file as UTF-8")],
         ),
-        ("video\na.mp4\n".encode("utf-16"), [(1, "it is UTF-16; save the file as UTF-8")]),
+        ("video\na.mp4\n".encode("utf-16"), [(1, "the file is UTF-16; save the file as UTF-8")]),
         (
             "video\na.mp4\n".encode("utf-16-le"),
-            [(1, "it holds a NUL character; save the file as UTF-8")],
+            [(1, "the file contains a NUL character; save the file as UTF-8")],
         ),
     ],
 )
@@ -169,12 +169,12 @@ def test_every_fault_of_json_lines_has_its_line(tmp_path: Path) -> None:
     read = manifest(tmp_path, "\n".join(lines).encode(), "list.jsonl")
     assert [line for line, _ in read.faults] == [1, 2, 3, 4, 5, 6, 7]
     told = dict(read.faults)
-    assert told[2] == "it is no JSON object"
-    assert told[3] == told[6] == "video: it is missing; every row names one"
+    assert told[2] == "not a JSON object"
+    assert told[3] == told[6] == "video: missing; every row needs one"
     assert told[4] == "sede: no such key; did you mean seed?"
-    assert told[5] == "num_frames: it is there twice"
-    assert "no JSON: " in told[1]
-    assert "no JSON: " in told[7]
+    assert told[5] == "num_frames: duplicate key"
+    assert "not valid JSON: " in told[1]
+    assert "not valid JSON: " in told[7]
 
 
 def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
@@ -187,35 +187,35 @@ def test_each_is_every_combination_under_its_own_name(tmp_path: Path) -> None:
     """The default name tells the ratio; the other values follow, and stand before a suffix."""
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"\0\0\0\x18ftypisom")
-    both = read_each(["aspect-ratio=9:16, 1:1", "trimBorders=true,false"], {})
-    assert [item.output for item in varied(BatchItem(clip), both)] == [
+    both = parse_each(["aspect-ratio=9:16, 1:1", "trimBorders=true,false"], {})
+    assert [item.output for item in variants_of(BatchItem(clip), both)] == [
         "clip-9x16-trim-borders.mp4", "clip-9x16-no-trim-borders.mp4",
         "clip-1x1-trim-borders.mp4", "clip-1x1-no-trim-borders.mp4",
     ]  # fmt: skip
-    shapes = read_each(["aspect_ratio=9:16,1:1"], {})
+    shapes = parse_each(["aspect_ratio=9:16,1:1"], {})
     named = BatchItem(clip, "sub.d/my.clip.mov", {"seed": 5})
-    assert [item.output for item in varied(BatchItem(clip), shapes)] == [None, None]
-    made = list(varied(named, shapes))
+    assert [item.output for item in variants_of(BatchItem(clip), shapes)] == [None, None]
+    made = list(variants_of(named, shapes))
     assert [item.output for item in made] == ["sub.d/my.clip-9x16.mov", "sub.d/my.clip-1x1.mov"]
     assert made[1].settings == {"seed": 5, "aspect_ratio": "1:1"}
-    (prompt,) = read_each(["prompt=../a b"], {})
-    assert [item.output for item in varied(named, [prompt])] == ["sub.d/my.clip-.._a_b.mov"]
-    assert list(varied(named, read_each([], {}))) == [named]
+    (prompt,) = parse_each(["prompt=../a b"], {})
+    assert [item.output for item in variants_of(named, [prompt])] == ["sub.d/my.clip-.._a_b.mov"]
+    assert list(variants_of(named, parse_each([], {}))) == [named]
 
 
 def test_all_that_is_wrong_with_each_is_told_at_once() -> None:
     """Before any file is looked at."""
     wrong = ["num-frames=81,80", "ratio", "shape=1", "seed=1,1", "seed=2", "resolution=480p"]
     with pytest.raises(InvalidSettingsError) as caught:
-        read_each(wrong, {"resolution": "720p"})
+        parse_each(wrong, {"resolution": "720p"})
     problems = caught.value.problems
     assert problems[0].startswith("--each num_frames: 80 is not allowed; it takes a whole number")
     assert problems[1] == "--each: 'ratio' is not SETTING=VALUE,VALUE"
     assert problems[2].startswith("--each shape: no such setting; ")
-    assert problems[3] == "--each seed: a value is there twice"
+    assert problems[3] == "--each seed: duplicate value"
     assert problems[4:] == (
-        "--each seed: it is given twice",
-        "--each resolution: it is given twice",
+        "--each seed: given twice",
+        "--each resolution: given twice",
     )
 
 
@@ -230,4 +230,4 @@ def test_all_that_is_wrong_with_each_is_told_at_once() -> None:
 )
 def test_a_url_is_shown_without_what_may_be_secret(video: str, shown: str) -> None:
     """Neither its user nor its query."""
-    assert label(video) == shown
+    assert video_label(video) == shown

@@ -264,4 +264,4 @@ def test_a_ledger_that_is_only_asked_for_is_where_the_command_line_has_it(
         client = make("key", "secret", ledger=given)
         assert path.exists()
         asyncio.run(client.aclose()) if make is AsyncReframeClient else client.close()
-    assert Connection().place() == str(usual)
+    assert Connection().ledger_location() == str(usual)

@@ -11,7 +11,7 @@ import pytest
 
 from ledger_rows import BASE, PROJECT, Make, job, sql, submission
 from scenario_reframe import LedgerBusyError
-from scenario_reframe.cli.doctor_ledger import Scope, health
+from scenario_reframe.cli.doctor_ledger import EntryFilter, ledger_checks
 from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, SubmitConditions
 from scenario_reframe.ledger.rows import request_key
 from scenario_reframe.ledger.tables import VERSION
@@ -271,7 +271,8 @@ def test_doctor_looks_at_it_and_leaves_it_alone(path: Path) -> None:
     row(path, 3, "done", project_id=None)
     before = path.read_bytes()
     found = {
-        finding.name: finding.message for finding in health(str(path), Scope(BASE, PROJECT), "x")
+        finding.name: finding.message
+        for finding in ledger_checks(str(path), EntryFilter(BASE, PROJECT), "x")
     }
     assert f"version 1; the next run brings it to version {VERSION}" in found["ledger"]
     assert found["entries"].startswith("2 of this server and project, 1 unfinished (1 uncertain")

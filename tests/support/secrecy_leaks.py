@@ -122,15 +122,15 @@ def test_doctor(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     assert SECRET in capsys.readouterr().out
 
 
-def test_display_result() -> None:
+def test_display_output() -> None:
     """The line of a result, on stdout."""
-    progress.PlainDisplay().result(SECRET)
+    progress.PlainDisplay().output(SECRET)
 
 
-def test_say() -> None:
+def test_print_message() -> None:
     """A line on stderr, of a function that was imported by its name."""
-    say: Any = importlib.import_module("scenario_reframe.cli.commands").say
-    say(SECRET)
+    commands: Any = importlib.import_module("scenario_reframe.cli.commands")
+    commands.print_message(SECRET)
 
 
 def test_log_debug() -> None:

@@ -1,5 +1,5 @@
-"""The command `batch`: its flags, and what it calls."""
-# ruff: noqa: PLC0415 - what a command needs is loaded when it runs, so that --help stays quick
+"""The command `batch`: its flags and arguments."""
+# ruff: noqa: PLC0415 - imports are delayed until the command runs, so that --help is quick
 
 from typing import Annotated
 
@@ -8,7 +8,14 @@ from cyclopts import Parameter
 from scenario_reframe.errors import InvalidSettingsError
 from scenario_reframe_api.settings import ReframeSettings
 
-from .flags import HERE, Connection, ExtraFlags, SettingFlags, Wishes, checked
+from .flags import (
+    DEFAULT_CONNECTION,
+    Connection,
+    ExtraFlags,
+    GivenSettings,
+    SettingFlags,
+    checked_settings,
+)
 
 EachFlags = Annotated[
     list[str] | None,
@@ -30,21 +37,20 @@ FolderFlag = Annotated[
 ]
 ConcurrencyFlag = Annotated[
     int | None,
-    Parameter(metavar="N", help="Most jobs at once; else as many as the server allows."),
+    Parameter(metavar="N", help="Most jobs at once; by default as many as the server allows."),
 ]
 BudgetFlag = Annotated[
     float | None,
     Parameter(
         metavar="UNITS",
-        help="Creative units that all of the batch may cost, earlier runs of it included.",
+        help="Creative units that the batch may cost, its earlier runs included.",
     ),
 ]
 ResubmitFlag = Annotated[
     float | None,
     Parameter(
         metavar="SECONDS",
-        help="Submit again what got no clear answer, so long after it can last have arrived, if no "
-        "listed job could be it.",
+        help="Resubmit an unconfirmed job after this many seconds, if no listed job could be it.",
     ),
 ]
 CheckFlag = Annotated[
@@ -52,7 +58,7 @@ CheckFlag = Annotated[
     Parameter(
         negative=(),
         show_default=False,
-        help="Only check everything, and print what would be made; nothing is sent.",
+        help="Only check everything and print what would be made; nothing is sent.",
     ),
 ]
 LinesFlag = Annotated[
@@ -79,9 +85,9 @@ def batch(
     resubmit_after: ResubmitFlag = None,
     check: CheckFlag = False,
     as_json: LinesFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> int:
-    """Reframe many clips side by side. Everything is checked first; run again, it goes on.
+    """Reframe many clips in parallel. Everything is checked first; run it again to resume.
 
     Prints the results' paths as they come.
 
@@ -93,23 +99,23 @@ def batch(
     """
     from .batch_run import BatchArguments
     from .batch_run import batch as run
-    from .each_flag import Variant, read_each
+    from .each_flag import Variant, parse_each
 
     problems: list[str] = []
-    wishes, variants = Wishes({}, {}), list[Variant]()
+    given, variants = GivenSettings({}, {}), list[Variant]()
     try:
-        wishes = checked(settings, extra)
+        given = checked_settings(settings, extra)
     except InvalidSettingsError as error:
         problems += error.problems
     try:
-        variants = read_each(each or (), settings or ReframeSettings())
+        variants = parse_each(each or (), settings or ReframeSettings())
     except InvalidSettingsError as error:
         problems += error.problems
     if problems:
         raise InvalidSettingsError(problems)
-    order = BatchArguments(
+    arguments = BatchArguments(
         sources=sources,
-        wishes=wishes,
+        given=given,
         variants=variants,
         to=output,
         concurrency=concurrency,
@@ -118,4 +124,4 @@ def batch(
         check=check,
         as_json=as_json,
     )
-    return run(order, connection)
+    return run(arguments, connection)

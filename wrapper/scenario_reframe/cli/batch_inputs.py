@@ -1,4 +1,4 @@
-"""What a batch is made of: folders, patterns, files and manifests become items, all checked."""
+"""A batch's inputs (folders, patterns, files, manifests) made into items, all checked."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -13,152 +13,152 @@ from scenario_reframe.batch.planning import ItemPlan, plan
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidVideoError
 from scenario_reframe.video import is_url, open_video
 
-from .each_flag import Variant, varied
-from .exit_codes import FaultyBatchError, Misfit
-from .flags import Wishes
+from .each_flag import Variant, variants_of
+from .exit_codes import FaultyInputsError, InputFault
+from .flags import GivenSettings
 from .manifest import SUFFIXES, is_remote, read_manifest
 
 _MAGIC = frozenset("*?[")
 
 
 @frozen(order=True)
-class Place:
-    """Where something was asked for: a manifest's line, or a clip; `number` keeps the order."""
+class InputPosition:
+    """Where an item comes from: a manifest's line, or a clip; `number` keeps the order."""
 
     number: int
     line: int = 0
     source: str = field(default="", order=False)
 
-    def misfit(self, text: str) -> Misfit:
-        """A fault of what stands here."""
-        return Misfit(self.source, self.line or None, text)
+    def fault(self, text: str) -> InputFault:
+        """A fault at this position."""
+        return InputFault(self.source, self.line or None, text)
 
 
 @frozen
-class Asked:
-    """One thing to make."""
+class PositionedItem:
+    """An item of the batch, and where it comes from."""
 
     item: BatchItem
-    place: Place
+    position: InputPosition
 
 
-def label(video: Any) -> str:
-    """What to call a video: a URL without its user and its query, which may be secrets."""
+def video_label(video: Any) -> str:
+    """A video as it is shown: a URL without its user and query, which may be secrets."""
     text = str(video)
     return bare_url(text) if is_url(text) else text
 
 
 @define
-class Gathering:
-    """Everything asked for. `remarks`: what was left out, and why."""
+class BatchInputs:
+    """Collects the items of all inputs. `remarks` say which files were left out, and why."""
 
     folder: Path
-    wishes: Wishes
+    given: GivenSettings
     variants: Sequence[Variant]
-    asked: list[Asked] = field(factory=list)
-    faults: list[tuple[Place, str]] = field(factory=list)
+    items: list[PositionedItem] = field(factory=list)
+    faults: list[tuple[InputPosition, str]] = field(factory=list)
     remarks: list[str] = field(factory=list)
     _number: int = 0
 
     def add(self, source: str) -> None:
-        """A folder, a pattern, a manifest, or a video: a file, a URL or the id of an asset."""
+        """Add a folder, a pattern, a manifest, or a video: a file, a URL or the id of an asset."""
         path = Path(source)
         if not source:
-            self._fault(source, "an empty name is no file and no folder")
+            self._add_fault(source, "an empty name is not a file or a folder")
         elif path.is_dir():
-            self._clips(source, sorted(path.iterdir()))
+            self._add_clips(source, sorted(path.iterdir()))
         elif path.suffix.lower() in SUFFIXES:
-            self._manifest(path)
+            self._add_manifest(path)
         elif path.exists() and self._is_result(path):
             self.remarks.append(f"Left out: {source} is in the output folder")
         elif path.exists() or is_remote(source):
-            self._ask(BatchItem(source), self._place(label(source)))
+            self._add_item(BatchItem(source), self._next_position(video_label(source)))
         elif _MAGIC & set(source):
             found = glob.glob(source, recursive=True)  # noqa: PTH207 - as absolute as it is typed
-            self._clips(source, [Path(one) for one in sorted(found)])
+            self._add_clips(source, [Path(one) for one in sorted(found)])
         else:
-            self._fault(source, "there is no such file or folder")
+            self._add_fault(source, "no such file or folder")
 
     def plans(self) -> list[ItemPlan]:
-        """Each item checked, in the order of `asked`.
+        """Each item checked, in the order of `items`.
 
-        Raises FaultyBatchError that tells every fault of every row.
+        Raises FaultyInputsError that names every fault of every row.
         """
         plans: list[ItemPlan] = []
-        if not self.asked and not self.faults:
-            raise InvalidInputError("there is nothing to make: name another folder with --output")
+        if not self.items and not self.faults:
+            raise InvalidInputError("no clips are left to reframe: pass another folder as --output")
         try:
-            plans = plan([asked.item for asked in self.asked], self.folder)
+            plans = plan([one.item for one in self.items], self.folder)
         except InvalidBatchError as error:
-            self.faults += self.placed(error)
+            self.faults += self.positioned(error)
         if self.faults:
-            raise self.faulty(self.faults)
+            raise self.error_for(self.faults)
         return plans
 
-    def placed(self, error: InvalidBatchError) -> list[tuple[Place, str]]:
-        """Its faults with their places; that a video is missing is told without the library."""
-        found = [(self.asked[number], text) for number, text in error.faults]
+    def positioned(self, error: InvalidBatchError) -> list[tuple[InputPosition, str]]:
+        """The library's faults with their positions; the manifest has reported missing videos."""
+        found = [(self.items[number], text) for number, text in error.faults]
         return [
-            (asked.place, text)
-            for asked, text in found
-            if asked.item.video != "" or not text.startswith("video: ")
+            (one.position, text)
+            for one, text in found
+            if one.item.video != "" or not text.startswith("video: ")
         ]
 
-    def faulty(self, faults: Sequence[tuple[Place, str]]) -> FaultyBatchError:
-        """What to raise for them. A row that is made in several shapes has each fault once."""
+    def error_for(self, faults: Sequence[tuple[InputPosition, str]]) -> FaultyInputsError:
+        """The error that lists them in order; a fault of several variants of a row only once."""
         ordered = sorted(dict.fromkeys(faults), key=lambda fault: fault[0])
-        return FaultyBatchError([place.misfit(text) for place, text in ordered])
+        return FaultyInputsError([position.fault(text) for position, text in ordered])
 
-    def _manifest(self, path: Path) -> None:
-        place = self._place(str(path))
+    def _add_manifest(self, path: Path) -> None:
+        position = self._next_position(str(path))
         try:
             manifest = read_manifest(path)
         except InvalidInputError as error:
-            self.faults.append((place, str(error)))
+            self.faults.append((position, str(error)))
             return
-        self.faults += [(evolve(place, line=line), text) for line, text in manifest.faults]
+        self.faults += [(evolve(position, line=line), text) for line, text in manifest.faults]
         for item, line in zip(manifest.items, manifest.lines, strict=True):
-            self._ask(item, evolve(place, line=line))
+            self._add_item(item, evolve(position, line=line))
 
-    def _clips(self, source: str, paths: Sequence[Path]) -> None:
-        """Those of the files that begin like a video."""
-        before, in_folder = len(self.asked), 0
+    def _add_clips(self, source: str, paths: Sequence[Path]) -> None:
+        """Add the files that begin like a video."""
+        before, results = len(self.items), 0
         for path in paths:
             if not path.is_file():
                 continue
             if self._is_result(path):
-                in_folder += 1
+                results += 1
                 continue
             try:
                 open_video(path)
             except InvalidVideoError as fault:
                 self.remarks.append(f"Left out: {str(fault).removeprefix('video: ')}")
             else:
-                self._ask(BatchItem(str(path)), self._place(str(path)))
-        if in_folder:
-            self.remarks.append(f"Left out: {in_folder} files of {self.folder}, the output folder")
-        if len(self.asked) == before:
-            self._fault(
-                source, "no video is there" + (" but in the output folder" * bool(in_folder))
-            )
+                self._add_item(BatchItem(str(path)), self._next_position(str(path)))
+        if results:
+            self.remarks.append(f"Left out: {results} files of {self.folder}, the output folder")
+        if len(self.items) == before:
+            where = " outside the output folder" if results else ""
+            self._add_fault(source, f"no video found{where}")
 
     def _is_result(self, path: Path) -> bool:
-        """Results of an earlier run must not be taken for clips, and paid for again."""
+        """Whether it may be an earlier run's result, which must not be paid for as a clip."""
         return path.parent.resolve() == self.folder.resolve()
 
-    def _ask(self, item: BatchItem, place: Place) -> None:
+    def _add_item(self, item: BatchItem, position: InputPosition) -> None:
+        """Add each variant of an item, with the flags' settings where it has none of its own."""
         for name in item.settings:
             if name in self.variants[0]:
-                self.faults.append((place, f"{name}: the row gives it, and --each as well"))
+                self.faults.append((position, f"{name}: is in the row and in --each; remove one"))
         extra = item.extra
-        if isinstance(extra, Mapping):  # else it is told when all is checked
-            extra = {**self.wishes.extra, **extra}
-        whole = evolve(item, settings={**self.wishes.settings, **item.settings}, extra=extra)
-        self.asked += [Asked(made, place) for made in varied(whole, self.variants)]
+        if isinstance(extra, Mapping):  # anything else is reported when the item is checked
+            extra = {**self.given.extra, **extra}
+        whole = evolve(item, settings={**self.given.settings, **item.settings}, extra=extra)
+        self.items += [PositionedItem(one, position) for one in variants_of(whole, self.variants)]
 
-    def _place(self, source: str) -> Place:
+    def _next_position(self, source: str) -> InputPosition:
         self._number += 1
-        return Place(self._number, 0, source)
+        return InputPosition(self._number, 0, source)
 
-    def _fault(self, source: str, text: str) -> None:
-        self.faults.append((self._place(source), text))
+    def _add_fault(self, source: str, text: str) -> None:
+        self.faults.append((self._next_position(source), text))

@@ -1,7 +1,7 @@
-"""`batch`: many clips, each outcome told as it comes, and all summed up at the end."""
+"""`batch`: runs it, shows each outcome as it comes, and prints a summary at the end."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,24 +11,24 @@ from attrs import define, field, frozen
 from scenario_reframe import BatchEvent, BatchOutcome, InvalidBatchError, ReframeClient
 from scenario_reframe.batch.planning import ItemPlan, checked_folder, occupied
 
-from .batch_inputs import Gathering, label
-from .batch_summary import Tally, in_units, reason
+from .batch_inputs import BatchInputs, video_label
+from .batch_summary import BatchSummary, error_text, in_creative_units
 from .each_flag import Variant
 from .exit_codes import failure_of
-from .flags import Connection, Wishes
+from .flags import Connection, GivenSettings
 from .output import one_line
-from .progress import Display, display, say
+from .progress import Display, open_display, print_message
 from .run_command import open_client
 
-_REMARKS = 10
+_MOST_REMARKS = 10
 
 
 @frozen(kw_only=True)
 class BatchArguments:
-    """What is to be made, and within which limits."""
+    """The command's arguments."""
 
     sources: Sequence[str]
-    wishes: Wishes
+    given: GivenSettings
     variants: Sequence[Variant]
     to: str
     concurrency: int | None
@@ -38,41 +38,42 @@ class BatchArguments:
     as_json: bool
 
 
-def batch(order: BatchArguments, connection: Connection) -> int:
-    """Check everything, then make it; the exit code."""
-    gathering = Gathering(checked_folder(order.to), order.wishes, order.variants)
-    for source in order.sources:
-        gathering.add(source)
-    for remark in gathering.remarks[:_REMARKS]:
-        say(one_line(remark))
-    if len(gathering.remarks) > _REMARKS:
-        say(f"Left out: {len(gathering.remarks) - _REMARKS:,} more")
-    plans = gathering.plans()
-    with open_client(connection) as client, display() as shown:
-        if not order.check and connection.place() is None:
-            shown.say("Without a ledger, a batch that is cut off cannot be taken up again.")
-        tally = Tally(len(plans), has_ledger=connection.place() is not None)
-        course = _BatchCourse(order, gathering, plans, tally, shown)
-        return course.check(client) if order.check else course.run(client)
+def batch(arguments: BatchArguments, connection: Connection) -> int:
+    """Check everything, then run the batch; the exit code."""
+    inputs = BatchInputs(checked_folder(arguments.to), arguments.given, arguments.variants)
+    for source in arguments.sources:
+        inputs.add(source)
+    for remark in inputs.remarks[:_MOST_REMARKS]:
+        print_message(one_line(remark))
+    if len(inputs.remarks) > _MOST_REMARKS:
+        print_message(f"Left out: {len(inputs.remarks) - _MOST_REMARKS:,} more")
+    plans = inputs.plans()
+    has_ledger = connection.ledger_location() is not None
+    with open_client(connection) as client, open_display() as shown:
+        if not arguments.check and not has_ledger:
+            shown.message("Without a ledger, a batch that is interrupted cannot be resumed.")
+        summary = BatchSummary(len(plans), has_ledger=has_ledger)
+        reporter = _BatchReporter(arguments, inputs, plans, summary, shown)
+        return reporter.check(client) if arguments.check else reporter.run(client)
 
 
 @define
-class _BatchCourse:
-    """Follows a batch: shows what happens, and keeps count."""
+class _BatchReporter:
+    """Checks or runs a batch, and reports what happens."""
 
-    order: BatchArguments
-    gathering: Gathering
+    arguments: BatchArguments
+    inputs: BatchInputs
     plans: Sequence[ItemPlan]
-    tally: Tally
+    summary: BatchSummary
     shown: Display
-    _names: dict[int, str] = field(init=False)
+    _labels: dict[int, str] = field(init=False)
     _outputs: dict[int, Path] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         # By identity: an item holds dicts, and two may be equal.
         self._outputs = {id(plan.item): self._shown_path(plan.output) for plan in self.plans}
-        self._names = {
-            id(plan.item): f"{label(plan.item.video)} -> {self._outputs[id(plan.item)]}"
+        self._labels = {
+            id(plan.item): f"{video_label(plan.item.video)} -> {self._outputs[id(plan.item)]}"
             for plan in self.plans
         }
 
@@ -85,116 +86,110 @@ class _BatchCourse:
             self._refuse(InvalidBatchError(faults))
         for plan in self.plans:
             output = self._outputs[id(plan.item)]
-            row = {"video": label(plan.item.video), "output": str(output)}
-            told = one_line(self._names[id(plan.item)])
-            self.shown.result(json.dumps(row) if self.order.as_json else told)
-        if self.order.as_json:
-            self.shown.result(json.dumps({"summary": {"asked": len(self.plans), "sent": 0}}))
-        self.shown.say(f"{len(self.plans):,} asked for; nothing was sent, nothing was paid.")
+            row = {"video": video_label(plan.item.video), "output": str(output)}
+            label = one_line(self._labels[id(plan.item)])
+            self.shown.output(json.dumps(row) if self.arguments.as_json else label)
+        if self.arguments.as_json:
+            self.shown.output(json.dumps({"summary": {"asked": len(self.plans), "sent": 0}}))
+        self.shown.message(f"{len(self.plans):,} to make; nothing was sent, nothing was paid.")
         return 0
 
     def run(self, client: ReframeClient) -> int:
-        """Make it. Whatever stops it says what is done, and how to go on."""
+        """Run the batch. Whatever stops it, the summary says what is done and how to resume."""
         outcomes = client.batch(
             [plan.item for plan in self.plans],
-            self.order.to,
-            concurrency=self.order.concurrency,
-            budget=self.order.budget,
-            resubmit_after=self.order.resubmit_after,
-            on_event=self._happened,
+            self.arguments.to,
+            concurrency=self.arguments.concurrency,
+            budget=self.arguments.budget,
+            resubmit_after=self.arguments.resubmit_after,
+            on_event=self._on_event,
         )
         try:
             # Closed at once if something stops it here: its thread must not submit any more.
             with closing(outcomes) as found:
                 for outcome in found:
-                    self._ended(outcome)
+                    self._report(outcome)
         except InvalidBatchError as fault:
             self._refuse(fault)
-        except BrokenPipeError:  # stdout's reader has gone, and no error will be told
-            self._say_summary()
+        except BrokenPipeError:  # stdout's reader has gone, and no error will be printed
+            self._print_summary()
             raise
         except BaseException as stop:
-            self._stopped(stop)
+            self._add_summary(stop)
             raise
-        self._say_summary()
-        self._put_summary()
-        return self.tally.code()
+        self._print_summary()
+        self._print_json_summary()
+        return self.summary.exit_code()
 
     def _refuse(self, fault: InvalidBatchError) -> None:
-        raise self.gathering.faulty(self.gathering.placed(fault)) from fault
+        raise self.inputs.error_for(self.inputs.positioned(fault)) from fault
 
-    def _stopped(self, stop: BaseException) -> None:
-        """The summary follows on what stopped it."""
-        if self.tally.begun:
-            for line in self.tally.lines():
+    def _add_summary(self, stop: BaseException) -> None:
+        """Have the summary printed after the message of what stopped the batch."""
+        if self.summary.has_started:
+            for line in self.summary.lines():
                 stop.add_note(line)
-            self._put_summary()
+            self._print_json_summary()
 
-    def _say_summary(self) -> None:
-        self.shown.close()  # so that it stands below the bars
-        for line in self.tally.lines():
-            self.shown.say(line)
+    def _print_summary(self) -> None:
+        self.shown.close()  # so that it is printed below the bars
+        for line in self.summary.lines():
+            self.shown.message(line)
 
-    def _put_summary(self) -> None:
-        if self.order.as_json:
-            self.shown.result(json.dumps({"summary": self.tally.record()}))
+    def _print_json_summary(self) -> None:
+        if self.arguments.as_json:
+            self.shown.output(json.dumps({"summary": self.summary.to_json()}))
 
-    def _happened(self, event: BatchEvent) -> None:
-        """Called from the batch's thread."""
-        self.tally.happened(event)
-        name = one_line(self._names.get(id(event.item), ""))
+    def _on_event(self, event: BatchEvent) -> None:
+        """Show an event. Called from the batch's thread."""
+        self.summary.add_event(event)
+        label = one_line(self._labels.get(id(event.item), ""))
         if event.kind == "checked":
-            self.shown.say(f"Checked {one_line(event.detail)}")
+            self.shown.message(f"Checked {one_line(event.detail)}")
         elif event.kind == "limited":
-            self.shown.say(f"The server takes no more for now: {one_line(event.detail)}")
+            self.shown.message(f"The server takes no more jobs for now: {one_line(event.detail)}")
         elif event.kind == "taken-up" and event.job is not None:
-            self.shown.say(f"taken up: {name} (job {event.job.id})")
-        self._count()
+            self.shown.message(f"resumed: {label} (job {event.job.id})")
+        self._show_count()
 
-    def _ended(self, outcome: BatchOutcome) -> None:
-        name = one_line(self._names[id(outcome.item)])
-        self.tally.ended(name, outcome)
-        told = f"{name}{_facts(outcome)}"
-        if outcome.status != "done":
-            told += f": {reason(outcome)}"
-        self.shown.say(f"{outcome.status}: {told}")
-        if self.order.as_json:
-            self.shown.result(json.dumps(self._record(outcome)))
+    def _report(self, outcome: BatchOutcome) -> None:
+        label = one_line(self._labels[id(outcome.item)])
+        self.summary.add_outcome(label, outcome)
+        reason = f": {error_text(outcome)}" if outcome.status != "done" else ""
+        self.shown.message(f"{outcome.status}: {label}{_facts(outcome)}{reason}")
+        if self.arguments.as_json:
+            self.shown.output(json.dumps(self._to_json(outcome)))
         else:
             for file in outcome.files:
-                self.shown.result(str(self._shown_path(file)))
-        self._count()
+                self.shown.output(str(self._shown_path(file)))
+        self._show_count()
 
-    def _count(self) -> None:
-        self.shown.count(self.tally.at_end, self.tally.total, self.tally.words())
+    def _show_count(self) -> None:
+        self.shown.count(self.summary.finished, self.summary.total, self.summary.counts())
 
-    def _record(self, outcome: BatchOutcome) -> dict[str, Any]:
-        error = failure_of(outcome.error).record() if outcome.error is not None else {}
+    def _to_json(self, outcome: BatchOutcome) -> dict[str, Any]:
+        error = failure_of(outcome.error).to_json() if outcome.error is not None else {}
         return {
-            "video": label(outcome.item.video),
+            "video": video_label(outcome.item.video),
             "output": str(self._outputs[id(outcome.item)]),
             "status": outcome.status,
             "taken_up": outcome.taken_up,
-            "job": outcome.job.id if outcome.job is not None else None,
             "cost": outcome.cost,
             "settings": dict(outcome.item.settings),
             "files": [str(self._shown_path(file)) for file in outcome.files],
-            **_without(error, "job"),
+            **error,
+            "job": outcome.job.id if outcome.job is not None else None,
         }
 
     def _shown_path(self, path: Path) -> Path:
         """Below the output folder as it was typed."""
-        folder = self.gathering.folder
-        return Path(self.order.to, path.relative_to(folder)) if folder in path.parents else path
+        folder = self.inputs.folder
+        return Path(self.arguments.to, path.relative_to(folder)) if folder in path.parents else path
 
 
 def _facts(outcome: BatchOutcome) -> str:
-    """` (job job_x, 50 creative units, taken up)`."""
+    """` (job job_x, 50 creative units, bought by an earlier run)`."""
     facts = [f"job {outcome.job.id}"] if outcome.job is not None and outcome.job.id else []
-    facts += [in_units(outcome.cost)] if outcome.cost is not None else []
-    facts += ["taken up"] if outcome.taken_up else []
+    facts += [in_creative_units(outcome.cost)] if outcome.cost is not None else []
+    facts += ["bought by an earlier run"] if outcome.taken_up else []
     return f" ({', '.join(facts)})" if facts else ""
-
-
-def _without(record: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != name}

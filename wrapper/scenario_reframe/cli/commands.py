@@ -1,5 +1,5 @@
-"""The commands: what each takes, and what it calls."""
-# ruff: noqa: PLC0415 - what a command needs is loaded when it runs, so that --help stays quick
+"""The command line: every command with its flags, and the exit code."""
+# ruff: noqa: PLC0415 - imports are delayed until the command runs, so that --help is quick
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -8,9 +8,9 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from .batch_command import batch
-from .exit_codes import Failure, command_line, failure_of, usage
+from .exit_codes import Failure, failure_of, remember_command_line, usage_failure
 from .flags import (
-    HERE,
+    DEFAULT_CONNECTION,
     Connection,
     ExtraFlags,
     JsonFlag,
@@ -18,13 +18,13 @@ from .flags import (
     OverwriteFlag,
     SettingFlags,
     TimeoutFlag,
-    checked,
-    for_demo,
+    checked_settings,
+    with_demo_defaults,
 )
 from .help_layout import HELP
-from .output import put_json, tolerate_any_path
-from .progress import say
-from .warning_lines import warnings_told
+from .output import print_json, tolerate_any_path
+from .progress import print_message
+from .warning_lines import warnings_on_stderr
 
 _HOUR = 3600.0
 
@@ -39,7 +39,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )
-jobs = App(name="jobs", help="Look at jobs, wait for them, and download their results.")
+jobs = App(name="jobs", help="Show jobs, wait for them, and download their results.")
 app.command(jobs)
 app.command(batch)
 
@@ -55,7 +55,7 @@ def run(
     overwrite: OverwriteFlag = False,
     timeout: TimeoutFlag = _HOUR,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Reframe a video: upload, submit one paid job, wait, download. Prints the result's path.
 
@@ -70,7 +70,7 @@ def run(
 
     run_command.run(
         video,
-        checked(settings, extra),
+        checked_settings(settings, extra),
         output,
         connection,
         overwrite=overwrite,
@@ -87,26 +87,26 @@ def estimate(
     settings: SettingFlags = None,
     extra: ExtraFlags = None,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Print what a job would cost, in creative units, without paying.
 
     Parameters
     ----------
     video
-        A file, an http(s) URL, or the id of an asset. It is uploaded for this.
+        A file, which is uploaded, an http(s) URL, or the id of an asset.
     """
     from . import run_command
 
-    run_command.estimate(video, checked(settings, extra), connection, as_json=as_json)
+    run_command.estimate(video, checked_settings(settings, extra), connection, as_json=as_json)
 
 
 @jobs.command(name="list")
 def list_jobs(
     *,
-    limit: Annotated[int, Parameter(help="How many at most.")] = 20,
+    limit: Annotated[int, Parameter(help="Most jobs to list.")] = 20,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """List the newest jobs: id, kind, status, progress, creation, cost (creative units), seed."""
     from .jobs_command import list_jobs
@@ -115,8 +115,10 @@ def list_jobs(
 
 
 @jobs.command
-def show(job_id: str, /, *, as_json: JsonFlag = False, connection: Connection = HERE) -> None:
-    """Show one job as it stands."""
+def show(
+    job_id: str, /, *, as_json: JsonFlag = False, connection: Connection = DEFAULT_CONNECTION
+) -> None:
+    """Show one job as it is now."""
     from .jobs_command import show
 
     show(job_id, connection, as_json=as_json)
@@ -129,7 +131,7 @@ def wait(
     *,
     timeout: TimeoutFlag = _HOUR,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Wait until a job is done."""
     from .jobs_command import wait
@@ -146,14 +148,14 @@ def download(
     overwrite: OverwriteFlag = False,
     timeout: TimeoutFlag = _HOUR,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
     """Wait for a job if it is not done, and download its results.
 
     Parameters
     ----------
     output
-        A file, or a folder, in which the asset's id is the name.
+        A file, or a folder, in which files are named after their assets.
     """
     from .jobs_command import download
     from .run_command import Target
@@ -170,24 +172,24 @@ def resume(
         Parameter(
             negative=(),
             show_default=False,
-            help="Submit again, with the same seed, what got no answer and is not listed.",
+            help="Resubmit, with the same seed, what got no answer and has no listed job.",
         ),
     ] = False,
     after: Annotated[
         float,
         Parameter(
             metavar="SECONDS",
-            help="With --resubmit: only once so many have passed since it can last have arrived.",
+            help="With --resubmit: only this many seconds after the last submit can have arrived.",
         ),
     ] = 600.0,
     overwrite: OverwriteFlag = False,
     timeout: TimeoutFlag = _HOUR,
     as_json: JsonFlag = False,
-    connection: Connection = HERE,
+    connection: Connection = DEFAULT_CONNECTION,
 ) -> int:
-    """Finish what was cut off: find its job, wait, download.
+    """Finish interrupted runs: find the job, wait, download.
 
-    It pays only for what was cut off before it was ever submitted.
+    Pays only for runs that were interrupted before they submitted.
     """
     from .resume_command import resume
 
@@ -201,8 +203,8 @@ def resume(
 
 
 @app.command
-def doctor(*, as_json: JsonFlag = False, connection: Connection = HERE) -> int:
-    """Check, without paying, whether all is in order, and say what to do where it is not.
+def doctor(*, as_json: JsonFlag = False, connection: Connection = DEFAULT_CONNECTION) -> int:
+    """Check the set-up without paying, and say how to fix what is wrong.
 
     Credentials, the server, clocks, the model's inputs, the ledger, what is installed.
     """
@@ -213,9 +215,9 @@ def doctor(*, as_json: JsonFlag = False, connection: Connection = HERE) -> int:
 
 @app.command
 def sandbox(
-    *, port: Annotated[int, Parameter(help="Where to listen; 0 takes a free port.")] = 8123
+    *, port: Annotated[int, Parameter(help="The port to listen on; 0 takes a free one.")] = 8123
 ) -> None:
-    """Run a local server that speaks the same API and costs nothing, until Ctrl-C."""
+    """Run a local server with the same API, at no cost, until Ctrl-C."""
     from .sandbox_commands import sandbox
 
     sandbox(port)
@@ -232,40 +234,40 @@ def demo(
 ) -> None:
     """Reframe a clip without an account, on a sandbox. Prints two paths: video and picture.
 
-    To 9:16 at 480p, where the settings do not say otherwise.
+    To 9:16 at 480p by default.
 
     Parameters
     ----------
     video
-        A file; without one, a sample is made.
+        A file; by default a sample is made.
     output
-        The folder for the results; earlier ones of the same name are replaced.
+        The folder for the results; files of the same names are replaced.
     """
     from .sandbox_commands import demo
 
-    demo(video, checked(for_demo(settings), extra), output or ".")
+    demo(video, checked_settings(with_demo_defaults(settings), extra), output or ".")
 
 
 def invoke(argv: Sequence[str]) -> int:
-    """Run one command line; its exit code. No exception leaves it but SystemExit."""
+    """Run one command line; its exit code. Raises nothing but SystemExit."""
     tolerate_any_path()
     try:
         try:
-            with command_line(argv), warnings_told():
+            with remember_command_line(argv), warnings_on_stderr():
                 return app(list(argv)) or 0
         except CycloptsError as fault:
-            return _tell(usage(str(fault)), argv)
+            return _report_failure(usage_failure(str(fault)), argv)
         except BrokenPipeError:
             raise
-        except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - no traceback for people
-            return _tell(failure_of(fault), argv)
-    except BrokenPipeError:  # stdout's reader has gone: nobody to tell
+        except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - a message instead of a traceback
+            return _report_failure(failure_of(fault), argv)
+    except BrokenPipeError:  # stdout's reader has gone
         return 1
 
 
-def _tell(failure: Failure, argv: Sequence[str]) -> int:
+def _report_failure(failure: Failure, argv: Sequence[str]) -> int:
     for line in failure.lines():
-        say(line)
+        print_message(line)
     if "--json" in argv:
-        put_json(failure.record())
+        print_json(failure.to_json())
     return failure.code

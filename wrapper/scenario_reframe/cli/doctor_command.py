@@ -1,4 +1,4 @@
-"""`doctor`: check all that a run needs, without paying for anything: no call but GETs."""
+"""`doctor`: checks everything a run needs, with GETs only, so that nothing is paid."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -21,11 +21,11 @@ from scenario_reframe.credentials import (
 )
 from scenario_reframe.errors import ConfigurationError
 
-from .doctor_findings import REFUSED, Finding, Status, completed, exit_code
-from .doctor_server import health as server_health
-from .exit_codes import command
+from .doctor_findings import REFUSED, Finding, Status, exit_code, with_skipped
+from .doctor_server import server_checks
+from .exit_codes import shell_command
 from .flags import Connection
-from .output import put, put_json
+from .output import print_json, print_line
 
 _SERVER = ("server", "latency", "clock", "accepted", "model", "inputs")
 _LEDGER = ("ledger", "integrity", "private", "entries", "writable")
@@ -33,50 +33,50 @@ _EXTRAS: dict[str, tuple[Status, tuple[str, ...]]] = {
     "cli": ("fail", ("cyclopts", "rich")),
     "sandbox": ("warn", ("av", "jsonschema", "starlette", "uvicorn")),
 }
-"""What each extra brings, and what its absence is: the sandbox is not needed for real work."""
+"""Each extra's modules, and the status if one is missing: real work needs no sandbox."""
 
 
 def doctor(connection: Connection, *, as_json: bool) -> int:
     """Print one line for each check; the exit code of the first that failed, or 0."""
     findings = examine(connection)
     if as_json:
-        put_json({"checks": [finding.record() for finding in findings]})
+        print_json({"checks": [finding.to_json() for finding in findings]})
     else:
         for finding in findings:
-            put(finding.line())
+            print_line(finding.line())
     return exit_code(findings)
 
 
 def examine(
     connection: Connection, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[Finding]:
-    """All checks, in order. It never raises; `now` is this machine's clock."""
+    """The findings of all checks, in order. Never raises; `now` is this machine's clock."""
     credentials, found = _credentials()
     findings = [
-        *_checked(("versions",), _versions()),
+        *_run_checks(("versions",), _versions()),
         found,
-        *_checked(_SERVER, server_health(connection, credentials, now)),
-        *_checked(_LEDGER, _ledger(connection, credentials)),
-        *_checked([f"extra-{name}" for name in _EXTRAS], _extras()),
+        *_run_checks(_SERVER, server_checks(connection, credentials, now)),
+        *_run_checks(_LEDGER, _ledger(connection, credentials)),
+        *_run_checks([f"extra-{name}" for name in _EXTRAS], _extras()),
     ]
-    return [_discreet(finding, credentials) for finding in findings]
+    return [_redacted(finding, credentials) for finding in findings]
 
 
-def _checked(names: Sequence[str], steps: Iterator[Finding]) -> list[Finding]:
-    """The findings of some checks, however they end."""
+def _run_checks(names: Sequence[str], checks: Iterator[Finding]) -> list[Finding]:
+    """The findings of some checks; one that raises is a failure, later ones are skipped."""
     found: list[Finding] = []
     try:
-        found.extend(steps)
+        found.extend(checks)
     except Exception as fault:  # noqa: BLE001 - the other checks go on; its text may hold secrets
         known = {finding.name for finding in found}
         name = next((name for name in names if name not in known), names[-1])
         message = f"unexpected {type(fault).__name__}"
-        found.append(Finding(name, "fail", message, "this is a fault of doctor's: report it"))
-    return completed(names, found)
+        found.append(Finding(name, "fail", message, "this is a bug in doctor: please report it"))
+    return with_skipped(names, found)
 
 
-def _discreet(finding: Finding, credentials: Credentials | None) -> Finding:
-    """Without credentials and signatures, should a server have put them into its words."""
+def _redacted(finding: Finding, credentials: Credentials | None) -> Finding:
+    """The finding without credentials and signatures that a server may have echoed."""
     message = unsigned(finding.message)
     return evolve(finding, message=credentials.redact(message) if credentials else message)
 
@@ -115,19 +115,19 @@ def _variable(names: Sequence[str]) -> str | None:
 
 
 def _ledger(connection: Connection, credentials: Credentials | None) -> Iterator[Finding]:
-    place = connection.place()
-    if place is None:
-        yield from (Finding(name, "skip", "no ledger is kept") for name in _LEDGER)
+    location = connection.ledger_location()
+    if location is None:
+        yield from (Finding(name, "skip", "no ledger is used") for name in _LEDGER)
         return
-    from .doctor_ledger import Scope, health  # noqa: PLC0415 - sqlite3, if it is asked for
+    from .doctor_ledger import EntryFilter, ledger_checks  # noqa: PLC0415 - imports sqlite3
 
     try:
         base_url = find_base_url(connection.base_url)
     except ConfigurationError:
         base_url = None
     api_key = None if credentials is None else credentials.key
-    scope = Scope(base_url, find_project_id(connection.project_id), api_key)
-    yield from health(place, scope, command("resume", connection=connection))
+    chosen = EntryFilter(base_url, find_project_id(connection.project_id), api_key)
+    yield from ledger_checks(location, chosen, shell_command("resume", connection=connection))
 
 
 def _extras() -> Iterator[Finding]:
@@ -144,5 +144,5 @@ def _extras() -> Iterator[Finding]:
 def _is_missing(module: str) -> bool:
     try:
         return find_spec(module) is None
-    except ValueError:  # it is loaded, by other means than an installed file
+    except ValueError:  # loaded, but not from an installed file
         return False

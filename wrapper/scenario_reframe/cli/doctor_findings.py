@@ -1,4 +1,4 @@
-"""What `doctor` has found: its lines and exit code, and what a reply or a fault means. No I/O."""
+"""What `doctor` finds: its lines and exit code, and what a reply or an error means. No I/O."""
 
 import socket
 import ssl
@@ -26,7 +26,7 @@ from .output import one_line
 Status = Literal["ok", "warn", "fail", "skip"]
 
 REFUSED = 3
-"""The exit code for credentials and server."""
+"""The exit code for failed checks of credentials and server."""
 
 UPGRADE = "pip install --upgrade scenario-reframe"
 _KEYS = "Project Settings, API Keys"
@@ -37,45 +37,45 @@ _NAME_WIDTH = 13
 _FAULTS: tuple[tuple[type[BaseException], str, str], ...] = (
     (
         httpx.ProxyError,
-        "the proxy does not let it through",
-        "look at HTTPS_PROXY, ALL_PROXY and NO_PROXY",
+        "the proxy refuses the connection",
+        "check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
     ),
     (
         socket.gaierror,
         "its name cannot be resolved",
-        "look at the network, its DNS and the base URL",
+        "check the network, its DNS and the base URL",
     ),
     (
         ssl.SSLCertVerificationError,
         "its certificate is not trusted",
-        "look at this machine's clock; SSL_CERT_FILE names a company's own authority",
+        "check this machine's clock; SSL_CERT_FILE can name a company's own authority",
     ),
     (
         ssl.SSLError,
-        "no TLS connection comes about",
-        "is it the right port, and https what is spoken there?",
+        "no TLS connection can be made",
+        "check the port, and that it serves https",
     ),
     (
         ConnectionRefusedError,
         "the connection is refused",
-        "is the server running, and the base URL's port right?",
+        "check that the server runs, and the base URL's port",
     ),
     (
         httpx.TimeoutException,
-        "no answer came in time",
-        "look at the network and its firewall, or try later",
+        "no reply in time",
+        "check the network and its firewall, or try later",
     ),
     (
         httpx.RemoteProtocolError,
-        "it hangs up, or speaks no HTTP",
-        "look at the base URL, or try later",
+        "it closes the connection, or does not speak HTTP",
+        "check the base URL, or try later",
     ),
 )
 
 
 @frozen
 class Finding:
-    """What became of one check. `code`: the command's exit code if it failed."""
+    """The result of one check. `code`: the command's exit code if it failed."""
 
     name: str
     status: Status
@@ -84,12 +84,12 @@ class Finding:
     code: int = 1
 
     def line(self) -> str:
-        """For people."""
+        """The finding for people."""
         advice = f"; {one_line(self.advice)}" if self.advice else ""
         return f"{self.status:<4} {self.name:<{_NAME_WIDTH}} {one_line(self.message)}{advice}"
 
-    def record(self) -> dict[str, Any]:
-        """For scripts."""
+    def to_json(self) -> dict[str, Any]:
+        """The finding in the output of `--json`."""
         return {
             "name": self.name,
             "status": self.status,
@@ -99,12 +99,12 @@ class Finding:
 
 
 def exit_code(findings: Iterable[Finding]) -> int:
-    """That of the first failure, else 0: a warning is none."""
+    """The code of the first failure, else 0; warnings do not count."""
     return next((finding.code for finding in findings if finding.status == "fail"), 0)
 
 
-def completed(names: Sequence[str], found: Iterable[Finding]) -> list[Finding]:
-    """What was found, and each check that was not come to, as skipped."""
+def with_skipped(names: Sequence[str], found: Iterable[Finding]) -> list[Finding]:
+    """The findings, and a skipped one for each check that was not reached."""
     done = list(found)
     known = {finding.name for finding in done}
     cause = next((finding.name for finding in done if finding.status in {"fail", "skip"}), "")
@@ -116,20 +116,20 @@ def completed(names: Sequence[str], found: Iterable[Finding]) -> list[Finding]:
 
 
 def unreachable(base_url: str, error: BaseException | None) -> Finding:
-    """Why no reply came, in words. The error's own text may hold a proxy's password."""
+    """Why no reply came. Never the error's own text, which may hold a proxy's password."""
     causes = list(_causes(error))
-    for kind, words, advice in _FAULTS:
+    for kind, reason, advice in _FAULTS:
         if any(isinstance(cause, kind) for cause in causes):
-            return Finding("server", "fail", f"{base_url}: {words}", advice, REFUSED)
-    words = f"no whole reply came ({type(error).__name__})"
-    advice = "look at the network and the base URL, or try later"
-    return Finding("server", "fail", f"{base_url}: {words}", advice, REFUSED)
+            return Finding("server", "fail", f"{base_url}: {reason}", advice, REFUSED)
+    reason = f"no complete reply came ({type(error).__name__})"
+    advice = "check the network and the base URL, or try later"
+    return Finding("server", "fail", f"{base_url}: {reason}", advice, REFUSED)
 
 
 def refused(name: str, error: ReframeError) -> Finding:
-    """What a reply means that is none of those that were asked for."""
+    """What a reply means that is an error or cannot be parsed."""
     if not isinstance(error, ApiError):
-        advice = "is the base URL right? A proxy's or a login page may be in the way"
+        advice = "check the base URL; a proxy or a login page may be in the way"
         return Finding(name, "fail", str(error), advice, REFUSED)
     reason = f": {error.reason}" if error.reason else ""
     message = f"the server answered {error.status_code}{reason}"
@@ -137,42 +137,42 @@ def refused(name: str, error: ReframeError) -> Finding:
 
 
 def latency(seconds: float) -> Finding:
-    """How long one call took, with the connection's opening."""
-    message = f"{seconds * 1000:.0f} ms for one call, with its connection"
+    """How long one call took, opening the connection included."""
+    message = f"{seconds * 1000:.0f} ms for one call, connecting included"
     if seconds <= _MOST_LATENCY:
         return Finding("latency", "ok", message)
-    return Finding("latency", "warn", message, "look at the network, or a proxy on the way")
+    return Finding("latency", "warn", message, "check the network, and any proxy")
 
 
 def clock(date: str | None, here: datetime) -> Finding:
-    """The server's clock (an HTTP date) beside this machine's.
+    """The server's clock (an HTTP date) compared with this machine's.
 
-    No failure: lost jobs are looked for by the server's own clock.
+    Never a failure: the look-up of lost jobs uses the server's clock.
     """
     there = http_date(date)
     if there is None:
-        return Finding("clock", "skip", "the server does not say what time it is")
+        return Finding("clock", "skip", "the server's reply has no date")
     ahead = (here - there).total_seconds()
     if abs(ahead) <= _MOST_SKEW:
         return Finding("clock", "ok", f"within {_MOST_SKEW:.0f} s of the server's")
     side = "ahead of" if ahead > 0 else "behind"
     message = f"this clock is {abs(ahead):,.0f} s {side} the server's"
-    return Finding("clock", "warn", message, "set the clock; jobs are found all the same")
+    return Finding("clock", "warn", message, "set the clock; lost jobs are found all the same")
 
 
 def inputs(changes: Sequence[Change]) -> Finding:
-    """The live model's inputs beside those that this version knows."""
+    """The live model's inputs compared with those that this version knows."""
     if not changes:
-        return Finding("inputs", "ok", "the model takes what this version knows")
+        return Finding("inputs", "ok", "the model's inputs are those that this version knows")
     ordered = sorted(changes, key=lambda change: change.breaks != "yes")
-    told = [f"{change.setting}: {change.kind}, {change.why}" for change in ordered]
-    if len(told) > _MOST_CHANGES:
-        told = [*told[:_MOST_CHANGES], f"{len(told) - _MOST_CHANGES} more"]
+    texts = [f"{change.setting}: {change.kind}, {change.why}" for change in ordered]
+    if len(texts) > _MOST_CHANGES:
+        texts = [*texts[:_MOST_CHANGES], f"{len(texts) - _MOST_CHANGES} more"]
     differ = "1 difference" if len(changes) == 1 else f"{len(changes)} differences"
     return Finding(
         "inputs",
         "fail" if ordered[0].breaks == "yes" else "warn",
-        f"{differ} between the model and this version ({'; '.join(told)})",
+        f"{differ} between the model and this version ({'; '.join(texts)})",
         f"scripts/drift --live --apply in a checkout, else {UPGRADE}",
     )
 
@@ -184,12 +184,12 @@ def _advice(error: ApiError) -> str:
         case PermissionDeniedError():
             return "the key is known, but its project (SCENARIO_PROJECT_ID) or plan is not allowed"
         case NotFoundError():
-            return "is the base URL right, with its /v1, and the project (SCENARIO_PROJECT_ID)?"
+            return "check the base URL, with its /v1, and the project (SCENARIO_PROJECT_ID)"
         case RateLimitedError():
-            return "wait a while, and try again"
+            return "wait a while, then try again"
         case ServerError():
             return "the server or its gateway failed: try later"
-    return "is the base URL right?"
+    return "check the base URL"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""How the ledger is, for `doctor`. It is looked at, and neither made nor changed."""
+"""The ledger's checks, for `doctor`. They only read: no ledger is made or changed."""
 
 import os
 import shlex
@@ -18,8 +18,8 @@ from scenario_reframe.ledger.tables import VERSION
 
 from .doctor_findings import UPGRADE, Finding
 
-_PATIENCE = 5.0  # seconds for a lock; the ledger's own transactions take far less
-_CHOOSE = "choose another place with --ledger or SCENARIO_LEDGER"
+_LOCK_TIMEOUT = 5.0  # seconds; the ledger's own transactions take far less
+_CHOOSE = "choose another path with --ledger or SCENARIO_LEDGER"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _FINISHED = {"done", "failed"}
 _HAS_VERSION = "SELECT count(*) FROM sqlite_schema WHERE name = 'schema_version'"
@@ -39,10 +39,10 @@ _COUNT_1 = """
 
 
 @frozen
-class Scope:
-    """Whose entries are counted; no base URL if it cannot be read.
+class EntryFilter:
+    """Which entries are counted: the project's, else the key's, else all of the server.
 
-    The project's; if that is not named, those of the key, and without a key all of the server.
+    `base_url` is None if it is not a URL.
     """
 
     base_url: str | None
@@ -50,17 +50,17 @@ class Scope:
     api_key: str | None = field(default=None, repr=False)
 
 
-def health(place: str, scope: Scope, resume: str) -> Iterator[Finding]:
-    """What there is to say of a ledger. `resume`: the command that finishes its entries."""
+def ledger_checks(location: str, chosen: EntryFilter, resume: str) -> Iterator[Finding]:
+    """The findings on a ledger. `resume`: the command that finishes its entries."""
     try:
-        path = path_of(place)
+        path = path_of(location)
     except ConfigurationError as fault:
         yield Finding("ledger", "fail", str(fault), _CHOOSE)
         return
-    yield from _file(path, scope, resume) if path.exists() else _absent(path)
+    yield from _check_file(path, chosen, resume) if path.exists() else _check_folder(path)
 
 
-def _absent(path: Path) -> Iterator[Finding]:
+def _check_folder(path: Path) -> Iterator[Finding]:
     folder = next(parent for parent in path.parents if parent.exists())
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         yield Finding("ledger", "ok", f"none yet; the first run makes {path}")
@@ -70,20 +70,20 @@ def _absent(path: Path) -> Iterator[Finding]:
         yield Finding("ledger", "fail", f"{path} cannot be made in {folder}", _CHOOSE)
 
 
-def _file(path: Path, scope: Scope, resume: str) -> Iterator[Finding]:
-    # Not through `SqlLedger`, which would make tables in it and bring it up to date.
-    looks: dict[str, Callable[[sqlite3.Connection], Finding]] = {
+def _check_file(path: Path, chosen: EntryFilter, resume: str) -> Iterator[Finding]:
+    # Not through `SqlLedger`, which would create or migrate its tables.
+    checks: dict[str, Callable[[sqlite3.Connection], Finding]] = {
         "ledger": partial(_version, path),
         "integrity": partial(_integrity, path),
         "private": lambda _: _private(path),
-        "entries": partial(_entries, scope, resume),
+        "entries": partial(_entries, chosen, resume),
         "writable": _writable,
     }
-    for name, look in looks.items():
+    for name, check in checks.items():
         mode = "rw" if name == "writable" else "ro"
         try:
             with closing(_opened(path, mode)) as connection:
-                finding = look(connection)
+                finding = check(connection)
         except sqlite3.Error as fault:
             finding = Finding(name, "fail", f"{path} {explain(fault)}")
         yield finding
@@ -93,7 +93,7 @@ def _file(path: Path, scope: Scope, resume: str) -> Iterator[Finding]:
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)
+    return sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT, isolation_level=None)
 
 
 def _version_of(connection: sqlite3.Connection) -> int:
@@ -104,30 +104,32 @@ def _version_of(connection: sqlite3.Connection) -> int:
 def _version(path: Path, connection: sqlite3.Connection) -> Finding:
     version = _version_of(connection)
     if version > VERSION:
-        message = f"{path} is of version {version}, this program knows {VERSION}"
+        message = f"{path} has version {version}, and this program knows {VERSION}"
         return Finding("ledger", "fail", message, UPGRADE)
     if version == 0:
-        return Finding("ledger", "ok", f"{path} is empty yet; the first run fills it")
-    later = "" if version == VERSION else f"; the next run brings it to version {VERSION}"
+        return Finding("ledger", "ok", f"{path} is still empty; the first run fills it")
+    later = "" if version == VERSION else f"; the next run migrates it to version {VERSION}"
     return Finding("ledger", "ok", f"{path}, version {version}{later}")
 
 
 def _integrity(path: Path, connection: sqlite3.Connection) -> Finding:
     answer = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     if answer == "ok":
-        return Finding("integrity", "ok", "the file is whole")
+        return Finding("integrity", "ok", "the file is not damaged")
     advice = f"copy what you need from scenario-reframe jobs list, then move it away, or {_CHOOSE}"
     return Finding("integrity", "fail", f"{path} is damaged ({answer})", advice)
 
 
 def _private(path: Path) -> Finding:
     if os.name == "nt":
-        return Finding("private", "skip", "Windows has no such mode")
+        return Finding("private", "skip", "Windows has no file modes")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & _OTHERS:
         advice = f"chmod 600 {shlex.quote(str(path))}"
-        return Finding("private", "warn", f"others may use {path} (mode {mode:04o})", advice)
-    return Finding("private", "ok", f"mode {mode:04o}: nobody else can read it")
+        return Finding(
+            "private", "warn", f"other users can access {path} (mode {mode:04o})", advice
+        )
+    return Finding("private", "ok", f"mode {mode:04o}: no other user can access it")
 
 
 def _writable(connection: sqlite3.Connection) -> Finding:
@@ -136,17 +138,17 @@ def _writable(connection: sqlite3.Connection) -> Finding:
     return Finding("writable", "ok", "it can be written")
 
 
-def _entries(scope: Scope, resume: str, connection: sqlite3.Connection) -> Finding:
-    if scope.base_url is None:
-        return Finding("entries", "skip", "they belong to a base URL, which cannot be read")
+def _entries(chosen: EntryFilter, resume: str, connection: sqlite3.Connection) -> Finding:
+    if chosen.base_url is None:
+        return Finding("entries", "skip", "the base URL that they belong to is not valid")
     version = _version_of(connection)
     if version == 0:
         return Finding("entries", "ok", "none yet")
-    whose = {"base_url": scope.base_url, "project": scope.project_id, "fingerprint": None}
-    if version > 1 and scope.api_key is not None:
+    values = {"base_url": chosen.base_url, "project": chosen.project_id, "fingerprint": None}
+    if version > 1 and chosen.api_key is not None:
         (salt,) = connection.execute("SELECT salt FROM salt").fetchone()
-        whose["fingerprint"] = fingerprint_of(salt, scope.api_key)
-    rows = connection.execute(_COUNT if version > 1 else _COUNT_1, whose).fetchall()
+        values["fingerprint"] = fingerprint_of(salt, chosen.api_key)
+    rows = connection.execute(_COUNT if version > 1 else _COUNT_1, values).fetchall()
     return _counted(dict(rows), resume)
 
 
@@ -158,4 +160,6 @@ def _counted(counts: dict[str, int], resume: str) -> Finding:
         return Finding("entries", "ok", message)
     if uncertain:
         message += f" ({uncertain:,} uncertain: it is not known whether a job was made)"
-    return Finding("entries", "warn", message, f"{resume} finishes what no process is at")
+    return Finding(
+        "entries", "warn", message, f"{resume} finishes those that no process is working on"
+    )

@@ -1,4 +1,4 @@
-"""How the server is, for `doctor`: two GETs, and what their replies mean."""
+"""The server's checks, for `doctor`: two GETs, and what their replies mean."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,50 +23,52 @@ from scenario_reframe_api.settings import MODEL_ID
 from .doctor_findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable
 from .flags import Connection
 
-_PATIENCE = 15.0  # seconds for one reply
+_REPLY_TIMEOUT = 15.0  # seconds
 
 
-def health(
+def server_checks(
     connection: Connection, credentials: Credentials | None, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
-    """What there is to say of the server. `now` is this machine's clock."""
+    """The findings on the server. `now` is this machine's clock."""
     try:
         base_url = find_base_url(connection.base_url)
     except ConfigurationError as fault:
-        advice = "mend --base-url or SCENARIO_BASE_URL"
+        advice = "correct --base-url or SCENARIO_BASE_URL"
         yield Finding("server", "fail", str(fault), advice, REFUSED)
         return
     if credentials is None:
-        yield Finding("server", "skip", f"{base_url} is not asked without credentials")
+        yield Finding("server", "skip", f"{base_url} is not called without credentials")
         return
     try:
         http = httpx.Client()
     except (ValueError, OSError, ImportError) as fault:
         # Its text may hold a proxy's address with a password in it.
         message = f"{base_url}: no connection can be set up ({type(fault).__name__})"
-        advice = "look at HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
+        advice = "check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
         yield Finding("server", "fail", message, advice, REFUSED)
         return
     with http:
-        driver = SyncDriver(Wire(base_url, credentials, _PATIENCE), Connections(httpx.Client, http))
+        driver = SyncDriver(
+            Wire(base_url, credentials, _REPLY_TIMEOUT), Connections(httpx.Client, http)
+        )
         operations = Operations(find_project_id(connection.project_id))
-        yield from _asked(_AskedServer(driver, operations, base_url), now)
+        yield from _check_jobs(_Server(driver, operations, base_url), now)
 
 
 @frozen
-class _AskedServer:
-    """A server, and how it is asked: once each, since its state now is the question."""
+class _Server:
+    """Calls the server, each time once: a retry would hide its present state."""
 
     driver: SyncDriver
     operations: Operations
     base_url: str
 
     def reply(self, operation: Operation[Any]) -> Reply:
-        """The reply, whatever it says. Raises ConnectionFailedError."""
+        """The reply, whatever its status. Raises ConnectionFailedError."""
         return self.driver.run(send(Operation(operation.request, lambda reply: reply)))
 
 
-def _asked(server: _AskedServer, now: Callable[[], datetime]) -> Iterator[Finding]:
+def _check_jobs(server: _Server, now: Callable[[], datetime]) -> Iterator[Finding]:
     listing = server.operations.list_jobs(size=1)
     began = time.monotonic()
     try:
@@ -83,13 +85,13 @@ def _asked(server: _AskedServer, now: Callable[[], datetime]) -> Iterator[Findin
         yield refused("accepted", fault)
         return
     yield Finding("accepted", "ok", "the server accepts key and secret")
-    yield from _model(server)
+    yield from _check_model(server)
 
 
-def _model(server: _AskedServer) -> Iterator[Finding]:
+def _check_model(server: _Server) -> Iterator[Finding]:
     try:
         operation = server.operations.get_model(MODEL_ID)
-        record = operation.parse(server.reply(operation))
+        model = operation.parse(server.reply(operation))
     except ConnectionFailedError as fault:
         yield evolve(unreachable(server.base_url, fault.__cause__), name="model")
         return
@@ -97,10 +99,10 @@ def _model(server: _AskedServer) -> Iterator[Finding]:
         yield refused("model", fault)
         return
     try:
-        source = read_model(record, MODEL_ID)
+        source = read_model(model, MODEL_ID)
     except ReframeError as fault:
-        advice = f"{UPGRADE}; in a checkout, scripts/drift --live says the same"
+        advice = f"{UPGRADE}; in a checkout, scripts/drift --live shows the same"
         yield Finding("model", "fail", str(fault), advice)
         return
-    yield Finding("model", "ok", f"{MODEL_ID} is there, with {len(source.settings)} inputs")
+    yield Finding("model", "ok", f"{MODEL_ID} exists, with {len(source.settings)} inputs")
     yield inputs(compare(known_settings(), source))

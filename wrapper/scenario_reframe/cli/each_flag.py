@@ -1,4 +1,4 @@
-"""`--each`: every clip is made once for each combination of some settings' values."""
+"""`--each`: makes every clip once for each combination of some settings' values."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from scenario_reframe.settings import problem_with
 from scenario_reframe.video import resolve
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 
-from .manifest import plain_name, typed, unknown_name
+from .manifest import field_name, parse_value, unknown_name
 
 Variant = Mapping[str, Any]
 
@@ -23,8 +23,8 @@ _ROWS = {row.name: row for row in SETTINGS}
 _LONGEST_TAG = 40
 
 
-def read_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
-    """The combinations of all `SETTING=VALUE,VALUE`; one that is empty if there are none.
+def parse_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
+    """The combinations of all `SETTING=VALUE,VALUE`; a single empty one if there are none.
 
     Raises InvalidSettingsError that names everything wrong at once.
     """
@@ -32,28 +32,28 @@ def read_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
     problems: list[str] = []
     for text in texts:
         written, equals, listed = text.partition("=")
-        name = plain_name(written)
+        name = field_name(written)
         row = _ROWS.get(name or "")
         if not equals or not written:
             problems.append(f"--each: {text!r:.80} is not SETTING=VALUE,VALUE")
         elif row is None:
             problems.append(f"--each {unknown_name(written, 'setting')}")
         elif row.name in values or row.name in given:
-            problems.append(f"--each {written}: it is given twice")
+            problems.append(f"--each {written}: given twice")
         else:
-            found = [typed(row, value.strip()) for value in listed.split(",")]
+            found = [parse_value(row, value.strip()) for value in listed.split(",")]
             values[row.name] = found
             wrong = (problem_with(row, value) for value in found)
             problems += [f"--each {problem}" for problem in wrong if problem]
             if len(set(found)) < len(found):
-                problems.append(f"--each {written}: a value is there twice")
+                problems.append(f"--each {written}: duplicate value")
     if problems:
         raise InvalidSettingsError(problems)
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
 
 
-def varied(item: BatchItem, variants: Sequence[Variant]) -> Iterator[BatchItem]:
-    """The item once for each variant, under names that tell them apart."""
+def variants_of(item: BatchItem, variants: Sequence[Variant]) -> Iterator[BatchItem]:
+    """The item once for each variant, under distinct output names."""
     for variant in variants:
         made = evolve(item, settings={**item.settings, **variant})
         yield evolve(made, output=_output(made, variant))
@@ -66,16 +66,16 @@ def _output(item: BatchItem, variant: Variant) -> Any:
         return _inserted(item.output, variant)
     others = {name: value for name, value in variant.items() if name != "aspect_ratio"}
     if not others:
-        return None  # the default name tells the aspect ratio
+        return None  # the default name includes the aspect ratio
     try:
         name = default_name(resolve(item.video), item.settings)
     except InvalidInputError:
-        return None  # told when all is checked
+        return None  # reported when the item is checked
     return _inserted(name, others)
 
 
 def _inserted(output: Any, variant: Variant) -> Any:
-    """The values before the suffix; what is no file's name stays, and is told as such later."""
+    """The output with the values before its suffix; no file name: unchanged, refused later."""
     path = Path(output) if isinstance(output, str) else Path()
     if path.name in {"", ".."} or output.endswith("/"):
         return output
@@ -84,7 +84,7 @@ def _inserted(output: Any, variant: Variant) -> Any:
 
 
 def _tag(name: str, value: Any) -> str:
-    """`9x16`, `480p`, `no-trim-borders`: a value as a part of a file's name."""
+    """A value as part of a file name: `9x16`, `480p`, `no-trim-borders`."""
     if isinstance(value, bool):
         return ("" if value else "no-") + name.replace("_", "-")
     return re.sub(r"[^\w.-]", "_", str(value).replace(":", "x"))[:_LONGEST_TAG]

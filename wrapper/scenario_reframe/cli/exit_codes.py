@@ -1,4 +1,4 @@
-"""What ends a command early: its exit code, and what a person or a script is told."""
+"""Errors that end a command: exit codes, messages for people, JSON objects for scripts."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -23,10 +23,11 @@ from scenario_reframe.errors import (
     WaitTimeoutError,
 )
 
-from .flags import Connection, in_flags
+from .flags import Connection, with_flag_names
 from .output import one_line
 
 USAGE = 2
+UNCERTAIN = 6
 _UNKNOWN = 1
 _INTERRUPTED = 130
 _COMMAND_LINE: ContextVar[Sequence[str]] = ContextVar("_COMMAND_LINE", default=())
@@ -36,53 +37,53 @@ _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int],
     ((ApiError, ConfigurationError), 3),
     ((JobFailedError, JobCanceledError), 4),
     (WaitTimeoutError, 5),
-    (SubmissionUncertainError, 6),
+    (SubmissionUncertainError, UNCERTAIN),
     ((UploadError, DownloadError), 7),
     (KeyboardInterrupt, _INTERRUPTED),
 )
 
 
-class StoppedError(Exception):
-    """A job that is paid for is not at its end yet; the cause says why. `again` takes it up."""
+class UnfinishedJobError(Exception):
+    """A command ended before its paid job did; `cause` says why, `resume_command` resumes it."""
 
-    def __init__(self, cause: BaseException, job_id: str, again: str) -> None:
+    def __init__(self, cause: BaseException, job_id: str, resume_command: str) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.job_id = job_id
-        self.again = again
+        self.resume_command = resume_command
 
 
 @frozen
-class Misfit:
-    """A fault of what a batch was to be made of: of a manifest's line, or of a clip."""
+class InputFault:
+    """A fault in a batch's inputs: in a line of a manifest, or in a clip (`line` is None)."""
 
     source: str
     line: int | None
     text: str
 
-    def told(self) -> str:
+    def message(self) -> str:
         """`manifest.csv:701: num_frames: 300 is not allowed; ...`."""
-        place = self.source if self.line is None else f"{self.source}:{self.line}"
-        return one_line(f"{place}: {self.text}")
+        position = self.source if self.line is None else f"{self.source}:{self.line}"
+        return one_line(f"{position}: {self.text}")
 
-    def record(self) -> dict[str, Any]:
-        """For scripts."""
+    def to_json(self) -> dict[str, Any]:
+        """The fault in the output of `--json`."""
         return {"source": self.source, "line": self.line, "message": one_line(self.text)}
 
 
-class FaultyBatchError(Exception):
-    """What a batch was to be made of is faulty. Nothing was sent."""
+class FaultyInputsError(Exception):
+    """A batch's inputs have faults. Nothing was sent."""
 
-    def __init__(self, faults: Sequence[Misfit]) -> None:
+    def __init__(self, faults: Sequence[InputFault]) -> None:
         self.faults = tuple(faults)
-        super().__init__("\n".join(fault.told() for fault in faults))
+        super().__init__("\n".join(fault.message() for fault in faults))
 
 
 @frozen
 class Failure:
-    """An exit code, what happened, and what to do now. `facts` are for `--json`.
+    """An error as it is reported: exit code, message, and what to do now.
 
-    `details` are told before what happened.
+    `details` are printed before the message; `facts` go into the JSON object.
     """
 
     code: int
@@ -93,26 +94,26 @@ class Failure:
     details: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The report for people."""
         return [*self.details, f"scenario-reframe: {self.message}", *self.advice]
 
-    def record(self) -> dict[str, Any]:
-        """For scripts."""
+    def to_json(self) -> dict[str, Any]:
+        """The report in the output of `--json`."""
         return {"error": self.kind, "message": self.message, **self.facts}
 
 
 @contextmanager
-def taken_up_by(job_id: str, again: str) -> Iterator[None]:
-    """Within this a job is on its way: whatever stops it says how to take it up again."""
+def resumable(job_id: str, resume_command: str) -> Iterator[None]:
+    """Whatever stops this block, except the job's own failure, names the command that resumes."""
     try:
         yield
     except (JobFailedError, JobCanceledError):
         raise
     except BaseException as cause:
-        raise StoppedError(cause, job_id, again) from cause
+        raise UnfinishedJobError(cause, job_id, resume_command) from cause
 
 
-def command(*words: str, connection: Connection) -> str:
+def shell_command(*words: str, connection: Connection) -> str:
     """A command line that can be pasted into a shell, with this one's connection."""
     parts = ["scenario-reframe", *words]
     if connection.base_url is not None:
@@ -125,8 +126,8 @@ def command(*words: str, connection: Connection) -> str:
 
 
 @contextmanager
-def command_line(argv: Sequence[str]) -> Iterator[None]:
-    """Within this, it is what a person typed."""
+def remember_command_line(argv: Sequence[str]) -> Iterator[None]:
+    """Within this block, `typed_command` returns this command line."""
     token = _COMMAND_LINE.set(tuple(argv))
     try:
         yield
@@ -134,23 +135,23 @@ def command_line(argv: Sequence[str]) -> Iterator[None]:
         _COMMAND_LINE.reset(token)
 
 
-def same_command() -> str:
-    """The command line as it was typed; unless a URL's query, a secret perhaps, is in it."""
+def typed_command() -> str:
+    """The command line as typed; not if it holds a URL's query, which may be a secret."""
     typed = shlex.join(["scenario-reframe", *_COMMAND_LINE.get()])
     return typed if unsigned(typed) == typed else "scenario-reframe batch ... (as before)"
 
 
-def usage(message: str) -> Failure:
-    """A command line that cannot be read."""
+def usage_failure(message: str) -> Failure:
+    """The failure of a command line that cannot be parsed."""
     return Failure(USAGE, "UsageError", one_line(message), ("Try: scenario-reframe --help",))
 
 
 def failure_of(fault: BaseException) -> Failure:
-    """What any exception means for the person who ran the command."""
-    if isinstance(fault, StoppedError):
-        return _stopped(fault)
-    if isinstance(fault, FaultyBatchError):
-        return _faulty(fault)
+    """Any exception as it is reported."""
+    if isinstance(fault, UnfinishedJobError):
+        return _unfinished_job(fault)
+    if isinstance(fault, FaultyInputsError):
+        return _faulty_inputs(fault)
     job = fault.job if isinstance(fault, ReframeError) else None
     facts: dict[str, Any] = {"job": job.id} if job else {}
     return Failure(
@@ -162,32 +163,32 @@ def failure_of(fault: BaseException) -> Failure:
     )
 
 
-def _stopped(fault: StoppedError) -> Failure:
+def _unfinished_job(fault: UnfinishedJobError) -> Failure:
     plain = failure_of(fault.cause)
-    advice = f"Job {fault.job_id} is paid for and goes on. To take it up again:"
-    facts = plain.facts | {"job": fault.job_id, "resume": fault.again}
-    return Failure(
-        plain.code, plain.kind, plain.message, (*plain.advice, advice, fault.again), facts
-    )
+    # The library's own note on this job says the same without the command.
+    advice = [line for line in plain.advice if fault.job_id not in line]
+    advice.append(f"Job {fault.job_id} is paid for and continues on the server. To resume it, run:")
+    facts = plain.facts | {"job": fault.job_id, "resume": fault.resume_command}
+    return Failure(plain.code, plain.kind, plain.message, (*advice, fault.resume_command), facts)
 
 
-def _faulty(fault: FaultyBatchError) -> Failure:
+def _faulty_inputs(fault: FaultyInputsError) -> Failure:
     faults = fault.faults
     rows = len({(one.source, one.line) for one in faults})
     what = "row" if any(one.line for one in faults) else "clip"
-    counted = f"{counted_in(len(faults), 'fault')} in {counted_in(rows, what)}"
+    counted = f"{plural(len(faults), 'fault')} in {plural(rows, what)}"
     message = f"{counted}; nothing was sent, nothing was paid"
     advice: tuple[str, ...] = ()
     if any("output of more than one" in one.text for one in faults) and what == "clip":
         advice = ("A manifest can name outputs: a CSV file with the columns video and output.",)
-    facts = {"faults": [one.record() for one in faults]}
-    details = tuple(one.told() for one in faults)
+    facts = {"faults": [one.to_json() for one in faults]}
+    details = tuple(one.message() for one in faults)
     return Failure(USAGE, "InvalidBatchError", message, advice, facts, details)
 
 
-def counted_in(number: int, what: str) -> str:
+def plural(number: int, noun: str) -> str:
     """`1 fault`, `2 faults`."""
-    return f"{number:,} {what}" + "s" * (number != 1)
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def _code(fault: BaseException) -> int:
@@ -196,12 +197,12 @@ def _code(fault: BaseException) -> int:
 
 def _message(fault: BaseException) -> str:
     if isinstance(fault, InvalidSettingsError) and len(fault.problems) > 1:
-        lines = "".join(f"\n  {in_flags(line)}" for line in fault.problems)
+        lines = "".join(f"\n  {with_flag_names(line)}" for line in fault.problems)
         return f"{len(fault.problems)} settings are wrong:{lines}"
     if isinstance(fault, KeyboardInterrupt):
         return "interrupted"
     if isinstance(fault, InvalidInputError):
-        return in_flags(str(fault))
+        return with_flag_names(str(fault))
     if isinstance(fault, ReframeError):
         return str(fault)
     return f"unexpected {type(fault).__name__}: {fault}"
@@ -212,13 +213,13 @@ def _advice(fault: BaseException) -> Sequence[str]:
         return ()
     lost = fault.submission
     lines = [f"Sent at {lost.started_at.isoformat(timespec='seconds')} with seed {lost.seed}."]
-    lines += [f"Could be it: {job.id} ({one_line(job.status)})" for job in fault.candidates]
+    lines += [f"Candidate: {job.id} ({one_line(job.status)})" for job in fault.candidates]
     return lines
 
 
 def _facts(fault: BaseException) -> dict[str, Any]:
     if isinstance(fault, InvalidSettingsError):
-        return {"problems": [in_flags(line) for line in fault.problems]}
+        return {"problems": [with_flag_names(line) for line in fault.problems]}
     if isinstance(fault, ApiError):
         return {"status_code": fault.status_code, "request_id": fault.request_id}
     if isinstance(fault, SubmissionUncertainError):

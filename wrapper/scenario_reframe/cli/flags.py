@@ -1,4 +1,4 @@
-"""The flags that several commands share. Those of the settings are the generated TypedDict's."""
+"""Flags shared by several commands. Those of the settings come from the generated TypedDict."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from scenario_reframe.ledger.default_path import default_ledger_path
 from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
 
-_SETTINGS_GROUP = Group("Settings", help="What is not given takes the server's default.")
+_SETTINGS_GROUP = Group("Settings", help="Settings not given take the server's defaults.")
 _CONNECTION_GROUP = Group(
     "Connection",
     help="Credentials come from SCENARIO_API_KEY and SCENARIO_API_SECRET, never from flags.",
@@ -21,9 +21,9 @@ _CONNECTION_GROUP = Group(
 
 
 def convert(kind: object, tokens: Sequence[Token]) -> object:
-    """A flag's text as the number it stands for, else as it is.
+    """A flag's text as a number if the setting takes one and it parses, else unchanged.
 
-    No value is refused here: the library does that, and names every wrong setting at once.
+    Values are not checked here: the library does that, and names every wrong setting at once.
     """
     text = tokens[0].value
     readers = {int: (int,), float: (int, float)}.get(kind, ()) if isinstance(kind, type) else ()
@@ -60,17 +60,21 @@ JsonFlag = Annotated[
         name="--json",
         negative=(),
         show_default=False,
-        help="Print one JSON object on stdout, errors as well.",
+        help="Print one JSON object on stdout, for errors too.",
     ),
 ]
 OverwriteFlag = Annotated[
     bool,
-    Parameter(name="--overwrite", negative=(), show_default=False, help="Replace what is there."),
+    Parameter(
+        name="--overwrite", negative=(), show_default=False, help="Replace an existing file."
+    ),
 ]
 TimeoutFlag = Annotated[
     float,
     Parameter(
-        name="--timeout", metavar="SECONDS", help="Longest wait for the job; it goes on after that."
+        name="--timeout",
+        metavar="SECONDS",
+        help="How long to wait for the job, which continues after that.",
     ),
 ]
 
@@ -78,7 +82,7 @@ TimeoutFlag = Annotated[
 @Parameter(name="*", group=_CONNECTION_GROUP)
 @frozen(kw_only=True)
 class Connection:
-    """Where the API is."""
+    """The flags that say which server, project and ledger to use."""
 
     base_url: Annotated[
         str | None, Parameter(metavar="URL", help="The API's address, else SCENARIO_BASE_URL.")
@@ -89,31 +93,33 @@ class Connection:
     ledger: Annotated[
         str | None,
         Parameter(
-            metavar="PLACE",
-            help="Where jobs are put on record: a path, a database URL, or none; else "
+            metavar="PATH",
+            help="The ledger of paid jobs: a path, a database URL, or none; else "
             "SCENARIO_LEDGER, else ledger.db in the user's state folder.",
         ),
     ] = None
 
-    def place(self) -> str | None:
-        """Where the ledger is."""
-        place = self.ledger or str(default_ledger_path())
-        return None if place == "none" else place
+    def ledger_location(self) -> str | None:
+        """The ledger's path or URL; None for no ledger."""
+        location = self.ledger or str(default_ledger_path())
+        return None if location == "none" else location
 
 
-HERE = Connection()
+DEFAULT_CONNECTION = Connection()
 
 
 @frozen
-class Wishes:
-    """The settings of one job, checked."""
+class GivenSettings:
+    """The settings of one job as given on the command line, checked."""
 
     settings: ReframeSettings
     extra: Mapping[str, Any]
 
 
-def checked(settings: ReframeSettings | None, extra: Sequence[str] | None) -> Wishes:
-    """The settings as given. Raises InvalidSettingsError that names everything wrong at once."""
+def checked_settings(
+    settings: ReframeSettings | None, extra: Sequence[str] | None
+) -> GivenSettings:
+    """The settings as given. Raises InvalidSettingsError that names every wrong one at once."""
     problems: list[str] = []
     values: dict[str, Any] = {}
     for text in extra or ():
@@ -124,14 +130,14 @@ def checked(settings: ReframeSettings | None, extra: Sequence[str] | None) -> Wi
             problems.append(f"extra: {key} is given twice")
         else:
             values[key] = _json_or_text(value)
-    wishes = Wishes(settings or {}, values)
+    given = GivenSettings(settings or {}, values)
     try:
-        request_body(wishes.settings, wishes.extra)
+        request_body(given.settings, given.extra)
     except InvalidSettingsError as error:
         problems += error.problems
     if problems:
         raise InvalidSettingsError(problems)
-    return wishes
+    return given
 
 
 def _json_or_text(text: str) -> Any:
@@ -144,8 +150,8 @@ def _json_or_text(text: str) -> Any:
 _DEMO: Mapping[str, Any] = {"aspect_ratio": "9:16", "resolution": "480p"}
 
 
-def for_demo(settings: ReframeSettings | None) -> ReframeSettings:
-    """The settings as given, over those of the demo, as far as the spec still allows these."""
+def with_demo_defaults(settings: ReframeSettings | None) -> ReframeSettings:
+    """The settings as given, and the demo's for the rest, as far as the spec still allows these."""
     known = {
         row.name: _DEMO[row.name]
         for row in SETTINGS
@@ -167,8 +173,8 @@ _FLAGS = {
 }
 
 
-def in_flags(line: str) -> str:
-    """The library's complaint about an argument, in the words of the command line."""
+def with_flag_names(line: str) -> str:
+    """The library's message about an argument, with the flag's name for the argument's."""
     name, colon, rest = line.partition(": ")
     rest = rest.replace("pass overwrite=True", "pass --overwrite")
     rest = re.sub(r"(?<=pass it as )(\w+)=\.\.\.", lambda found: _FLAGS[found[1]], rest)

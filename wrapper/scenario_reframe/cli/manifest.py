@@ -1,4 +1,4 @@
-"""A batch's manifest, CSV or JSON lines: rows into items, and every fault with its line number."""
+"""Reads a batch's manifest, CSV or JSON lines, into items and faults with line numbers."""
 
 import csv
 import io
@@ -21,18 +21,18 @@ SUFFIXES = (".csv", ".jsonl", ".ndjson")
 _ROWS = {row.name: row for row in SETTINGS}
 _DELIMITERS = ",;\t"
 _SAVE_AS = "save the file as UTF-8"
-_MISSING = "video: it is missing; every row names one"
-_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_MISSING = "video: missing; every row needs one"
+_BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 LineFault = tuple[int, str]
 
 
 @frozen
 class Manifest:
-    """What a file asks for. `lines`: the line of each item, from 1; `faults`: line and text.
+    """A manifest's items, the line of each (from 1), and its faults (line and text).
 
-    A row that cannot be read is in `faults` and in no item; where only the video is missing, the
-    item's is "".
+    A row that cannot be read has a fault and no item; one whose video is missing has a fault and
+    an item whose video is "".
     """
 
     path: Path
@@ -44,7 +44,7 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a CSV file (`.csv`) or JSON lines (`.jsonl`, `.ndjson`), in UTF-8.
 
-    Videos are relative to its folder. Raises InvalidInputError if it cannot be read at all.
+    Videos are relative to its folder. Raises InvalidInputError if the file cannot be opened.
     """
     try:
         content = path.read_bytes()
@@ -55,26 +55,26 @@ def read_manifest(path: Path) -> Manifest:
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
     rows = list(read(text, faults)) if text is not None else []
     if not rows and not faults:
-        faults.append((1, "it has no rows"))
+        faults.append((1, "the file has no rows"))
     items = [_item(fields, path.parent) for _, fields in rows]
     faults.sort(key=lambda fault: fault[0])
     return Manifest(path, items, [line for line, _ in rows], faults)
 
 
 def is_remote(video: Any) -> bool:
-    """Whether it is a URL or an asset's id: it is relative to no folder."""
+    """Whether it is a URL or an asset's id, which no folder is put before."""
     return is_url(video) or is_asset_id(video)
 
 
-def plain_name(written: str) -> str | None:
-    """The field that a column or a flag means: snake_case, kebab or the API's name, any case."""
+def field_name(written: str) -> str | None:
+    """The field that a column or flag names, in snake_case, kebab-case or as the API spells it."""
     return _NAMES.get(_folded(written))
 
 
-def typed(row: Setting, text: str) -> Any:
-    """A cell's text as the setting's kind; as it is, if it cannot be that."""
+def parse_value(row: Setting, text: str) -> Any:
+    """A cell's text converted to the setting's kind; unchanged if that fails."""
     if row.kind == "boolean":
-        return _TRUTHS.get(text.lower(), text)
+        return _BOOLEANS.get(text.lower(), text)
     readers = {"integer": (int,), "number": (int, float)}.get(row.kind, ())
     for read in readers:
         try:
@@ -85,9 +85,9 @@ def typed(row: Setting, text: str) -> Any:
 
 
 def unknown_name(written: str, what: str) -> str:
-    """That there is no such column (or key, or setting), and which it may have meant."""
+    """The message for an unknown column, key or setting, with the name it may have meant."""
     close = get_close_matches(_folded(written), _NAMES, n=1)
-    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"there are {', '.join(_FIELDS)}"
+    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"known are {', '.join(_FIELDS)}"
     return f"{written[:80]}: no such {what}; {hint}"
 
 
@@ -103,7 +103,7 @@ _NAMES = {_folded(name): name for name in _FIELDS} | {
 
 def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        faults.append((1, f"it is UTF-16; {_SAVE_AS}"))
+        faults.append((1, f"the file is UTF-16; {_SAVE_AS}"))
         return None
     try:
         text = content.decode("utf-8-sig")
@@ -113,7 +113,7 @@ def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
         return None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        faults.append((line, f"it holds a NUL character; {_SAVE_AS}"))
+        faults.append((line, f"the file contains a NUL character; {_SAVE_AS}"))
         return None
     return text
 
@@ -122,18 +122,18 @@ def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[st
     """Each row's first line and its fields."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = "," if "," in header else max(_DELIMITERS, key=header.count)
-    # newline="": line ends within quotes are the cell's, and those between rows are the reader's.
+    # newline="": the reader itself tells line ends within quotes from those between rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str | None] | None = None
     for line, cells in _csv_lines(reader, faults):
         if names is None:
             names = _columns(line, cells, faults)
         elif len(cells) != len(names):
-            faults.append((line, f"it has {len(cells)} cells, and the header has {len(names)}"))
+            faults.append((line, f"{len(cells)} cells, but the header has {len(names)}"))
         else:
             faults += [
-                (line, f"cell {place}: {cell[:80]!r} stands in a column without a name")
-                for place, (name, cell) in enumerate(zip(names, cells, strict=True), 1)
+                (line, f"cell {number}: {cell[:80]!r} is in a column without a name")
+                for number, (name, cell) in enumerate(zip(names, cells, strict=True), 1)
                 if name == "" and cell
             ]
             fields = _typed_cells(names, cells)
@@ -143,7 +143,7 @@ def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[st
 
 
 def _csv_lines(reader: Any, faults: list[LineFault]) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank; a quoted cell may go over several lines."""
+    """Each row that is not blank, with its first line; a quoted cell may span several lines."""
     while True:
         line = reader.line_num + 1
         try:
@@ -151,71 +151,72 @@ def _csv_lines(reader: Any, faults: list[LineFault]) -> Iterator[tuple[int, list
         except StopIteration:
             return
         except csv.Error as fault:
-            faults.append((line, f"it is no CSV: {fault}"))
+            faults.append((line, f"not valid CSV: {fault}"))
             continue
         if any(cells):
             yield line, cells
 
 
 def _columns(line: int, cells: Sequence[str], faults: list[LineFault]) -> list[str | None]:
-    """Which field each column is: None for one that is not known, "" for one without a name."""
-    names = ["" if not cell else plain_name(cell) for cell in cells]
+    """The field of each column: None for an unknown one, "" for one without a name."""
+    names = ["" if not cell else field_name(cell) for cell in cells]
     faults += [
         (line, unknown_name(cell, "column"))
         for cell, name in zip(cells, names, strict=True)
         if name is None
     ]
-    faults += [(line, f"{name}: the column is there twice") for name in _twice(names)]
+    faults += [(line, f"{name}: duplicate column") for name in _duplicates(names)]
     if "video" not in names:
         faults.append((line, "video: the column is missing"))
     return names
 
 
-def _twice(names: Iterable[str | None]) -> list[str]:
+def _duplicates(names: Iterable[str | None]) -> list[str]:
     listed = [name for name in names if name]
     return sorted({name for name in listed if listed.count(name) > 1})
 
 
 def _typed_cells(names: Sequence[str | None], cells: Sequence[str]) -> dict[str, Any]:
-    """What is given; an empty cell is not."""
+    """The converted cells; empty ones are left out."""
     given = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
     return {
-        name: typed(_ROWS[name], cell) if name in _ROWS else cell for name, cell in given.items()
+        name: parse_value(_ROWS[name], cell) if name in _ROWS else cell
+        for name, cell in given.items()
     }
 
 
 def _json_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each line's fields. Lines end at LF only: other separators may stand in a JSON string."""
+    """Each line's fields. Lines end at LF only: a JSON string may contain other separators."""
     for line, content in enumerate(text.split("\n"), 1):
         if not content.strip():
             continue
         try:
             pairs = _pairs_of(content)
         except (ValueError, RecursionError) as fault:
-            faults.append((line, f"it is no JSON: {getattr(fault, 'msg', fault)}"))
+            faults.append((line, f"not valid JSON: {getattr(fault, 'msg', fault)}"))
             continue
         if pairs is None:
-            faults.append((line, "it is no JSON object"))
+            faults.append((line, "not a JSON object"))
             continue
         yield line, _keyed(line, pairs, faults)
 
 
 def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
-    """An object's pairs as they are written, where a key may stand twice; None for no object."""
+    """An object's pairs as written, duplicate keys included; None if it is not an object."""
     pairs: list[tuple[str, Any]] = []
 
-    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        pairs[:] = found  # called for the outermost object last
+    def collect(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = found  # the outermost object comes last
         return dict(found)
 
-    return pairs if isinstance(json.loads(content, object_pairs_hook=keep), dict) else None
+    return pairs if isinstance(json.loads(content, object_pairs_hook=collect), dict) else None
 
 
 def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[LineFault]) -> dict[str, Any]:
-    """What is given; null is not."""
-    named = [("extra" if key == "extra" else plain_name(key), key, value) for key, value in pairs]
+    """The fields of one line; those that are null are left out."""
+    named = [("extra" if key == "extra" else field_name(key), key, value) for key, value in pairs]
     faults += [(line, unknown_name(key, "key")) for name, key, _ in named if name is None]
-    faults += [(line, f"{name}: it is there twice") for name in _twice(name for name, *_ in named)]
+    faults += [(line, f"{name}: duplicate key") for name in _duplicates(name for name, *_ in named)]
     fields = {name: value for name, _, value in named if name and value is not None}
     if fields.get("video", "") == "":
         faults.append((line, _MISSING))

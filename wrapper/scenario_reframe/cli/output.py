@@ -12,24 +12,24 @@ from scenario_reframe.api.sanitize import bare_url, printable
 from scenario_reframe.models import Job
 
 
-def put(line: str) -> None:
-    """One line, never wrapped, and at once: so nothing is left to fail at exit (`| head`)."""
+def print_line(line: str) -> None:
+    """Print one line, never wrapped, flushed at once: so nothing can fail at exit (`| head`)."""
     print(line, flush=True)  # noqa: T201 - this is where the command prints
 
 
-def put_paths(files: Iterable[Path]) -> None:
-    """The paths of results, one a line."""
+def print_paths(files: Iterable[Path]) -> None:
+    """Print the paths of results, one a line."""
     for file in files:
-        put(str(file))
+        print_line(str(file))
 
 
-def put_json(record: Mapping[str, Any]) -> None:
-    """One JSON object on one line."""
-    put(json.dumps(record))
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    print_line(json.dumps(value))
 
 
-def as_record(job: Job) -> dict[str, Any]:
-    """What `--json` says of a job."""
+def job_to_json(job: Job) -> dict[str, Any]:
+    """A job in the output of `--json`."""
     return {
         "job": job.id,
         "status": job.status,
@@ -43,8 +43,8 @@ def as_record(job: Job) -> dict[str, Any]:
         "assets": list(job.asset_ids),
         "error": job.error,
         "hint": job.hint,
-        "created_at": _moment(job.created_at),
-        "updated_at": _moment(job.updated_at),
+        "created_at": _iso_time(job.created_at),
+        "updated_at": _iso_time(job.updated_at),
     }
 
 
@@ -59,5 +59,5 @@ def tolerate_any_path() -> None:
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
+def _iso_time(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

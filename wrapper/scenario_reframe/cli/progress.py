@@ -1,4 +1,4 @@
-"""Progress on stderr: bars on a terminal, else one plain line for every change."""
+"""Progress on stderr: bars on a terminal, else one plain line for each change."""
 
 import sys
 from abc import ABC, abstractmethod
@@ -12,13 +12,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.models import Job
 
-from .output import put
+from .output import print_line
 
 _LONGEST_LINE = 4000
 
 
 class Display(ABC):
-    """Shows how a job gets on. It never raises: a terminal that is gone must not stop a job."""
+    """Shows progress. Its methods never raise: a closed terminal must not stop a paid job."""
 
     def __enter__(self) -> Self:
         return self
@@ -32,35 +32,35 @@ class Display(ABC):
         self.close()
 
     @abstractmethod
-    def say(self, line: str) -> None:
-        """One line that stays."""
+    def message(self, line: str) -> None:
+        """Print one line on stderr."""
 
     @abstractmethod
     def transfer(self, what: str, done: int, total: int | None) -> None:
-        """So many bytes of an upload or a download are through."""
+        """Show how many bytes of an upload or a download are done."""
 
     @abstractmethod
     def status(self, job: Job) -> None:
-        """The job has changed."""
+        """Show a job's status and progress."""
 
-    def result(self, line: str) -> None:
-        """A line for stdout, while this is shown."""
-        put(line)
+    def output(self, line: str) -> None:
+        """Print one line on stdout."""
+        print_line(line)
 
     @abstractmethod
-    def count(self, ended: int, total: int, words: str) -> None:
-        """So many of a batch are at their end."""
+    def count(self, finished: int, total: int, text: str) -> None:
+        """Show how many items of a batch are finished."""
 
     @abstractmethod
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Stop updating the terminal."""
 
     def uploading(self, done: int, total: int | None) -> None:
-        """Bytes sent."""
+        """Show the bytes uploaded."""
         self.transfer("Upload", done, total)
 
     def downloading(self, done: int, total: int | None) -> None:
-        """Bytes received."""
+        """Show the bytes downloaded."""
         self.transfer("Download", done, total)
 
 
@@ -68,31 +68,31 @@ class PlainDisplay(Display):
     """For logs and pipes: whole lines, without control characters."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._last_lines: dict[str, str] = {}
 
-    def say(self, line: str) -> None:
-        """One line that stays."""
-        say(line)
+    def message(self, line: str) -> None:
+        """Print one line on stderr."""
+        print_message(line)
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
-        """Tell when it is through."""
+        """Print a line when the transfer is complete."""
         if done == total:
-            self._change(what, f"{what} done: {in_bytes(done)}")
+            self._print_change(what, f"{what} done: {format_bytes(done)}")
 
     def status(self, job: Job) -> None:
-        """Tell a status once, however its progress moves."""
-        self._change("status", f"Job {job.id}: {job.status}")
+        """Print each status once, however often the progress changes."""
+        self._print_change("status", f"Job {job.id}: {job.status}")
 
-    def count(self, ended: int, total: int, words: str) -> None:
-        """Nothing: every end has a line of its own."""
+    def count(self, finished: int, total: int, text: str) -> None:
+        """Print nothing: each finished item has a line of its own."""
 
     def close(self) -> None:
-        """Nothing to leave."""
+        """Do nothing."""
 
-    def _change(self, about: str, line: str) -> None:
-        if self._told.get(about) != line:
-            self._told[about] = line
-            self.say(line)
+    def _print_change(self, topic: str, line: str) -> None:
+        if self._last_lines.get(topic) != line:
+            self._last_lines[topic] = line
+            self.message(line)
 
 
 class LiveDisplay(Display):
@@ -107,52 +107,52 @@ class LiveDisplay(Display):
             TextColumn("{task.fields[amount]}", markup=False),
             TimeElapsedColumn(),
             console=console,
-            redirect_stdout=False,  # what goes to stdout may be read by a program
+            redirect_stdout=False,  # a program may read stdout
         )
         self._progress.start()
 
-    def say(self, line: str) -> None:
-        """One line above the bars."""
+    def message(self, line: str) -> None:
+        """Print one line above the bars."""
         self._progress.console.print(
             printable(line, _LONGEST_LINE), markup=False, highlight=False, soft_wrap=True
         )
 
-    def result(self, line: str) -> None:
-        """A line for stdout; above the bars, if it would be written among them."""
+    def output(self, line: str) -> None:
+        """Print one line on stdout; above the bars if stdout is the terminal too."""
         if sys.stdout is not None and sys.stdout.isatty():
-            self.say(line)
+            self.message(line)
         else:
-            put(line)
+            print_line(line)
 
-    def count(self, ended: int, total: int, words: str) -> None:
-        """Move the bar of a batch."""
-        self._move("Batch", ended, total, words)
+    def count(self, finished: int, total: int, text: str) -> None:
+        """Move the batch's bar."""
+        self._move("Batch", finished, total, text)
 
     def transfer(self, what: str, done: int, total: int | None) -> None:
-        """Move the bar of this transfer."""
-        amount = f"{in_bytes(done)} of {in_bytes(total)}" if total else in_bytes(done)
+        """Move the transfer's bar."""
+        amount = f"{format_bytes(done)} of {format_bytes(total)}" if total else format_bytes(done)
         self._move(what, done, total, amount)
 
     def status(self, job: Job) -> None:
-        """Move the job's bar; while no progress is known, it only shows that it lives."""
+        """Move the job's bar; while no progress is known, it pulses."""
         known = job.progress > 0 or job.is_done
         done = 1.0 if job.is_done else job.progress
         percent = f" {job.progress:.0%}" if job.progress > 0 else ""
         self._move("Job", done, 1.0 if known else None, job.status + percent)
 
     def close(self) -> None:
-        """Stop moving; the bars stay as they are."""
+        """Stop updating the bars, which stay as they are."""
         self._progress.stop()
 
     def _move(self, what: str, done: float, total: float | None, amount: str) -> None:
         task = self._tasks.get(what)
         if task is None:
             task = self._tasks[what] = self._progress.add_task(what, total=total, amount=amount)
-        self._progress.update(task, completed=done, total=total, amount=amount)
+        self._progress.update(task, with_skipped=done, total=total, amount=amount)
 
 
-class Forgiving:
-    """A text stream whose writes never raise, as after a terminal has hung up."""
+class BestEffortStream:
+    """A text stream whose writes never raise, even after the terminal has closed."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -161,33 +161,33 @@ class Forgiving:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write it if that is possible."""
+        """Write if possible."""
         with suppress(OSError, ValueError):
             self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush if that is possible."""
+        """Flush if possible."""
         with suppress(OSError, ValueError):
             self._stream.flush()
 
 
-def display() -> Display:
-    """Bars if stderr is a terminal that can move its cursor, else lines."""
+def open_display() -> Display:
+    """Bars if stderr is a terminal that can move its cursor, else plain lines."""
     if sys.stderr is None or not sys.stderr.isatty():
         return PlainDisplay()
-    console = Console(file=cast("TextIO", Forgiving(sys.stderr)))
+    console = Console(file=cast("TextIO", BestEffortStream(sys.stderr)))
     return PlainDisplay() if console.is_dumb_terminal else LiveDisplay(console)
 
 
-def say(line: str) -> None:
-    """One line on stderr, wherever it leads."""
+def print_message(line: str) -> None:
+    """Print one line on stderr if possible."""
     if sys.stderr is not None:
         with suppress(OSError, ValueError):
             print(printable(line, _LONGEST_LINE), file=sys.stderr, flush=True)  # noqa: T201
 
 
-def in_bytes(count: int) -> str:
+def format_bytes(count: int) -> str:
     """`1.1 MB`, in powers of ten."""
     size = float(count)
     for unit in ("bytes", "kB", "MB"):

@@ -1,4 +1,4 @@
-"""`resume`: take up all that the ledger knows to be unfinished."""
+"""`resume`: finish every unfinished entry of the ledger."""
 
 from pathlib import Path
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from scenario_reframe import ConfigurationError, Entry, ReframeClient, ReframeError
 from scenario_reframe.arguments import check_seconds
 
-from .exit_codes import StoppedError, failure_of
+from .exit_codes import UnfinishedJobError, failure_of
 from .flags import Connection
-from .jobs_command import wish_of, wish_record
-from .output import as_record, put_json, put_paths
-from .progress import Display, display
-from .run_command import Course, Target, going_on, logged, open_client
+from .jobs_command import entry_label, entry_to_json
+from .output import job_to_json, print_json, print_paths
+from .progress import Display, open_display
+from .run_command import JobTracker, Target, open_client, resume_advice, showing_log
 
 
 def resume(
@@ -22,33 +22,34 @@ def resume(
     resubmit_after: float | None,
     as_json: bool,
 ) -> int:
-    """Finish what is unfinished, one after another; the exit code of the first failure, or 0."""
+    """Finish the entries one after another; the exit code of the first failure, or 0."""
     check_seconds(timeout)
-    if connection.place() is None:
-        raise ConfigurationError("resume needs a ledger; leave --ledger none out")
+    if connection.ledger_location() is None:
+        raise ConfigurationError("resume needs a ledger: do not pass --ledger none")
     code, rows = 0, []
-    with open_client(connection) as client, display() as shown, logged(shown):
+    with open_client(connection) as client, open_display() as shown, showing_log(shown):
         entries = client.entries(unfinished=True)
         if not entries:
-            shown.say("Nothing is unfinished.")
+            shown.message("Nothing is unfinished.")
         for entry in reversed(entries):
-            shown.say(f"{wish_of(entry)}: {entry.state}")
+            shown.message(f"{entry_label(entry)}: {entry.state}")
             try:
                 rows.append(
                     _resume(client, entry, connection, shown, timeout, overwrite, resubmit_after)
                 )
-            except (ReframeError, StoppedError) as fault:
-                if isinstance(fault, StoppedError) and not isinstance(fault.cause, ReframeError):
+            except (ReframeError, UnfinishedJobError) as fault:
+                cause = fault.cause if isinstance(fault, UnfinishedJobError) else fault
+                if not isinstance(cause, ReframeError):
                     raise
                 failure = failure_of(fault)
                 code = code or failure.code
                 for line in failure.lines():
-                    shown.say(line)
-                rows.append(wish_record(entry) | failure.record())
+                    shown.message(line)
+                rows.append(entry_to_json(entry) | failure.to_json())
     if as_json:
-        put_json({"resumed": rows})
+        print_json({"resumed": rows})
     else:
-        put_paths(Path(file) for row in rows for file in row.get("files", []))
+        print_paths(Path(file) for row in rows for file in row.get("files", []))
     return code
 
 
@@ -61,18 +62,17 @@ def _resume(
     overwrite: bool,  # noqa: FBT001
     resubmit_after: float | None,
 ) -> dict[str, Any]:
-    target = Target(
-        path=entry.target or ".", overwrite=overwrite, timeout=timeout, may_be_there=True
-    )
-    course = Course(shown)
-    with going_on(course, target, connection):
+    """Finish one entry; its job and files as a JSON object."""
+    target = Target(path=entry.target or ".", overwrite=overwrite, timeout=timeout, may_exist=True)
+    tracker = JobTracker(shown)
+    with resume_advice(tracker, target, connection):
         result = client.resume(
             entry,
             target.path,
             overwrite=overwrite,
             timeout=timeout,
-            on_update=course.update,
-            on_progress=course.transfer,
+            on_update=tracker.update,
+            on_progress=tracker.transfer,
             resubmit_after=resubmit_after,
         )
-    return as_record(result.job) | {"files": [str(file) for file in result.files]}
+    return job_to_json(result.job) | {"files": [str(file) for file in result.files]}

@@ -1,4 +1,4 @@
-"""`sandbox` and `demo`: everything that works without an account."""
+"""`sandbox` and `demo`: what works without an account."""
 
 import signal
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from scenario_reframe import ConfigurationError, InvalidInputError, ReframeClien
 from scenario_reframe.result_paths import check_destination
 from scenario_reframe.video import VideoFile, open_video
 
-from .exit_codes import StoppedError
-from .flags import HERE, Wishes
-from .output import put, put_paths
-from .progress import Display, display, say
+from .exit_codes import UnfinishedJobError
+from .flags import DEFAULT_CONNECTION, GivenSettings
+from .output import print_line, print_paths
+from .progress import Display, open_display, print_message
 from .run_command import Target, default_output, reframe
 
 if TYPE_CHECKING:
@@ -28,40 +28,40 @@ def sandbox(port: int) -> None:
     """Run a local server until Ctrl-C, and print how to use it."""
     signal.signal(signal.SIGTERM, _stop)
     with _sandbox(port) as server:
-        put(f"export SCENARIO_BASE_URL={server.base_url}")
-        put(f"export SCENARIO_API_KEY={server.api_key}")
-        put(f"export SCENARIO_API_SECRET={server.api_secret}")
-        say("The sandbox runs until Ctrl-C. Paste the lines above into another terminal.")
+        print_line(f"export SCENARIO_BASE_URL={server.base_url}")
+        print_line(f"export SCENARIO_API_KEY={server.api_key}")
+        print_line(f"export SCENARIO_API_SECRET={server.api_secret}")
+        print_message("The sandbox runs until Ctrl-C. Paste the lines above into another terminal.")
         server.wait()
 
 
-def demo(video: str | None, wishes: Wishes, folder: str) -> None:
-    """Reframe a clip on a sandbox of its own, and put before and after side by side."""
+def demo(video: str | None, given: GivenSettings, folder: str) -> None:
+    """Reframe a clip on a sandbox of its own, and make a picture of before and after."""
     source = None if video is None else open_video(video)
     check_destination(f"{folder}/", overwrite=True)
     try:
-        with _sandbox() as server, display() as shown:
-            files = _demonstrate(server, source, wishes, folder, shown)
-    except (KeyboardInterrupt, StoppedError) as stop:
-        if isinstance(stop, StoppedError) and not isinstance(stop.cause, KeyboardInterrupt):
+        with _sandbox() as server, open_display() as shown:
+            files = _demonstrate(server, source, given, folder, shown)
+    except (KeyboardInterrupt, UnfinishedJobError) as stop:
+        if isinstance(stop, UnfinishedJobError) and not isinstance(stop.cause, KeyboardInterrupt):
             raise stop.cause from None
-        raise KeyboardInterrupt from None  # without notes on a paid job: the sandbox is gone
-    put_paths(files)
+        raise KeyboardInterrupt from None  # no advice on resuming: the sandbox has ended
+    print_paths(files)
 
 
 def _demonstrate(
-    server: "Sandbox", source: VideoFile | None, wishes: Wishes, folder: str, shown: Display
+    server: "Sandbox", source: VideoFile | None, given: GivenSettings, folder: str, shown: Display
 ) -> list[Path]:
-    shown.say("A local sandbox does the work: no account, play-money prices, and no model.")
-    shown.say("Where the model would imagine new picture, it fills in the source, blurred.")
+    shown.message("A local sandbox does the work: no account, invented prices, no model.")
+    shown.message("It fills with the blurred source what the model would imagine.")
     if source is None:
-        shown.say("Making a sample clip")
+        shown.message("Making a sample clip")
         source = _sample(Path(folder))
     with _client_of(server) as client:
-        path = Path(folder, default_output(source, wishes))
+        path = Path(folder, default_output(source, given))
         target = Target(path=str(path), overwrite=True, timeout=_DEMO_SECONDS)
-        files = reframe(client, source.path, wishes, target, shown, HERE).files
-    shown.say("Comparing before and after")
+        files = reframe(client, source.path, given, target, shown, DEFAULT_CONNECTION).files
+    shown.message("Comparing before and after")
     return [*files, _before_after(source.path, files[0])]
 
 
@@ -73,13 +73,13 @@ def _sandbox(port: int = 0) -> "Iterator[Sandbox]":
         try:
             server = stack.enter_context(Sandbox(port=port))
         except (OSError, OverflowError) as fault:
-            raise InvalidInputError(f"no sandbox can start on port {port}: {fault}") from fault
+            raise InvalidInputError(f"the sandbox cannot start on port {port}: {fault}") from fault
         yield server
 
 
 @contextmanager
 def _client_of(server: "Sandbox") -> Iterator[ReframeClient]:
-    """A client that neither the environment's credentials nor its proxies reach."""
+    """A client that ignores the credentials and proxies of the environment."""
     keys = (server.api_key, server.api_secret)
     with (
         httpx.Client(trust_env=False) as http,
@@ -106,6 +106,7 @@ def _before_after(source: Path, result: Path) -> Path:
 
 @contextmanager
 def _extra() -> Iterator[None]:
+    """Turn a missing package of the extra `sandbox` into a ConfigurationError."""
     try:
         yield
     except ImportError as fault:

@@ -1,20 +1,20 @@
-"""What the library warns of, told to a person: one line on stderr for each."""
+"""The library's warnings about settings, each as one line on stderr."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .flags import in_flags
-from .progress import say
+from .flags import with_flag_names
+from .progress import print_message
 
-# Not of all that the library logs: `run_command.logged` shows the rest, while a run is on its way.
+# Only this logger: `run_command.showing_log` shows what the others log while a clip is worked on.
 _LOG = logging.getLogger("scenario_reframe.settings")
 
 
 @contextmanager
-def warnings_told() -> Iterator[None]:
-    """Within this, a setting that goes out unchecked is told."""
-    handler = _Told(logging.WARNING)
+def warnings_on_stderr() -> Iterator[None]:
+    """Within this block, a warning about an unchecked setting is printed."""
+    handler = _WarningHandler(logging.WARNING)
     _LOG.addHandler(handler)
     try:
         yield
@@ -22,6 +22,8 @@ def warnings_told() -> Iterator[None]:
         _LOG.removeHandler(handler)
 
 
-class _Told(logging.Handler):
+class _WarningHandler(logging.Handler):
+    """Prints a log record's message with flag names."""
+
     def emit(self, record: logging.LogRecord) -> None:
-        say(in_flags(record.getMessage()))
+        print_message(with_flag_names(record.getMessage()))
