@@ -118,11 +118,9 @@ def ask(prism: Prism, call: Caller, pauses: list[float]) -> Iterator[Ask]:
     address = prism.address()
     yield lambda *args, **more: call(*args, client={"base_url": address}, http=http, **more)
     # Prism writes one line after the other: what it says of this one comes last.
-    wrong = httpx.post(
-        f"{address}{GENERATE}", json={"resolution": "none"}, auth=(KEY, SECRET), trust_env=False
-    )
+    wrong = httpx.get(f"{address}/jobs?pageSize=0", auth=(KEY, SECRET), trust_env=False)
     assert wrong.status_code == 400
-    until(lambda: "Violation: request.body.resolution" in prism.log[before:])
+    until(lambda: "Violation: request.query.pagesize" in prism.log[before:])
     log = prism.log[before:]
     assert log.count("Violation:") == log.count("did not pass") == 1, log
 
