@@ -144,7 +144,7 @@ def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
     assert "memory" in repr(ledger)
     for one in (ledger, other):
         one.close()
-    with pytest.raises(ConfigurationError, match="not there any more"):
+    with pytest.raises(ConfigurationError, match="ended with its connection"):
         ledger.entries()
 
 

@@ -28,7 +28,7 @@ class JobLimit:
 
     @classmethod
     def of(cls, concurrency: int | None, timing: Timing = DEFAULT_TIMING) -> "JobLimit":
-        """The limit for a caller's `concurrency`: it starts there, since a plan likely sets it."""
+        """The limit for a caller's `concurrency`, probably their plan's: it starts there."""
         if concurrency is None:
             return cls(timing=timing)
         return cls(most=concurrency, current=concurrency, timing=timing)
