@@ -223,7 +223,7 @@ def test_repeat_gives_up_after_its_attempts() -> None:
     assert stepper.pauses == [0.5, 1.0, 2.0]
 
 
-@pytest.mark.parametrize(("sent", "words"), [(True, "did not come whole"), (False, "connect")])
+@pytest.mark.parametrize(("sent", "words"), [(True, "was not complete"), (False, "connect")])
 def test_send_says_whether_anything_may_have_arrived(sent: bool, words: str) -> None:
     """With the cause."""
     with pytest.raises(ConnectionFailedError, match=words) as caught:

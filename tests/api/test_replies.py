@@ -18,13 +18,13 @@ from scenario_reframe import (
     UnexpectedResponseError,
 )
 from scenario_reframe.api.json_values import (
+    datetime_or_none,
     given,
     http_date,
-    moment,
-    number,
-    record,
+    int_or_none,
+    json_object,
+    number_or_none,
     text_or_none,
-    whole,
     without_nulls,
 )
 from scenario_reframe.api.operations import Operations
@@ -47,13 +47,13 @@ OPERATIONS = Operations()
 )  # fmt: skip
 def test_number_is_finite_or_none(value: object, found: float | None) -> None:
     """A bool is no number, nor is a text."""
-    assert number(value) == found
+    assert number_or_none(value) == found
 
 
 @pytest.mark.parametrize(("value", "found"), [(5.9, 5), (5, 5), ("5", None), (NAN, None)])
 def test_whole_drops_the_fraction(value: object, found: int | None) -> None:
     """Or None."""
-    assert whole(value) == found
+    assert int_or_none(value) == found
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_text_or_none_is_fit_to_show(value: object, found: str | None) -> None:
 )
 def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None) -> None:
     """Without an offset it counts as UTC."""
-    assert moment(value) == found
+    assert datetime_or_none(value) == found
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_given_and_record_and_without_nulls() -> None:
     """Absence has one form inside: UNSET, null and a wrong type are all none."""
     assert given(UNSET) is None
     assert given(0) == 0
-    assert record({"job": {"a": 1}}, "job") == {"a": 1}
+    assert json_object({"job": {"a": 1}}, "job") == {"a": 1}
     wrongs: list[Any] = [None, [], "x", 5]
     for wrong in wrongs:
-        assert record({"job": wrong}, "job") == {}
-    assert record({}, "job") == {}
+        assert json_object({"job": wrong}, "job") == {}
+    assert json_object({}, "job") == {}
     assert without_nulls({"a": None, "b": [None, {"c": None, "d": 0}]}) == {"b": [{"d": 0}]}
 
 

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from .api.calling import repeat
-from .api.json_values import number
+from .api.json_values import number_or_none
 from .api.operations import Operations, checked_id
 from .errors import DownloadError, InvalidInputError, ReframeError
 from .flow.steps import (
@@ -148,7 +148,7 @@ def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Ass
     for asset_id in ids:
         asset = yield from repeat(operations.get_asset(asset_id), operations.timing)
         assets.append(asset)
-    return sorted(assets, key=lambda asset: number(asset.raw.get("outputIndex")) or 0.0)
+    return sorted(assets, key=lambda asset: number_or_none(asset.raw.get("outputIndex")) or 0.0)
 
 
 def _download_error(fault: ReframeError | OSError, job: Job | None) -> DownloadError:

@@ -1,1 +1,1 @@
-"""The generated client, made safe: requests built, replies read, errors mapped, calls repeated."""
+"""The generated client, made safe: builds requests, reads replies, maps errors, repeats calls."""

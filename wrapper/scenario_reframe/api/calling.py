@@ -1,4 +1,4 @@
-"""One call of the API: sent once, or repeated while that is safe."""
+"""Flows for one call of the API: sent once, or repeated where that is safe."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @frozen
 class Operation(Generic[T]):
-    """A request, and how to read the reply to it."""
+    """A request, and the function that reads the reply to it."""
 
     request: Request
     parse: Callable[[Reply], T]
@@ -26,7 +26,7 @@ def send(operation: Operation[T], handover: Handover | None = None, grace: float
     """One attempt. Raises ConnectionFailedError, and whatever `parse` raises."""
     answer = yield Send(operation.request, handover or Handover(), grace)
     if isinstance(answer, NoReply):
-        what = "the reply did not come whole" if answer.sent else "could not connect"
+        what = "the reply was not complete" if answer.sent else "could not connect"
         raise ConnectionFailedError(
             f"{operation.request.method} {operation.request.path}: {what} "
             f"({type(answer.error).__name__}: {answer.error})",
@@ -36,7 +36,7 @@ def send(operation: Operation[T], handover: Handover | None = None, grace: float
 
 
 def repeat(operation: Operation[T], timing: Timing) -> Flow[T]:
-    """Several attempts, for calls that cost nothing and may safely be made twice."""
+    """Up to `retry.ATTEMPTS` attempts, for calls that cost nothing and may safely be repeated."""
     failed = 0
     while True:
         try:
@@ -50,5 +50,5 @@ def repeat(operation: Operation[T], timing: Timing) -> Flow[T]:
 
 
 def within(operation: Operation[T], seconds: float | None) -> Operation[T]:
-    """The same operation, whose request may take no longer than so many seconds."""
+    """The same operation, with a timeout in seconds."""
     return evolve(operation, request=evolve(operation.request, timeout=seconds))

@@ -1,4 +1,4 @@
-"""Single values out of JSON that a server may have made of anything. No I/O."""
+"""Reads single values from JSON in which anything may be of any type. No I/O."""
 
 import math
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 def given(value: T | Unset) -> T | None:
-    """The value, or None where the generated code says UNSET."""
+    """The value, or None for the generated code's UNSET."""
     return None if isinstance(value, Unset) else value
 
 
-def number(value: object) -> float | None:
+def number_or_none(value: object) -> float | None:
     """A finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -28,14 +28,14 @@ def number(value: object) -> float | None:
         return None
 
 
-def whole(value: object) -> int | None:
+def int_or_none(value: object) -> int | None:
     """A number without its fraction, or None."""
-    found = number(value)
+    found = number_or_none(value)
     return None if found is None else int(found)
 
 
 def text_or_none(value: object, limit: int = 500) -> str | None:
-    """A text that is not empty, fit to show and without signed URLs, or None."""
+    """A text that is not empty, made printable and without signed URLs, or None."""
     return (printable(unsigned(value), limit) or None) if isinstance(value, str) else None
 
 
@@ -44,10 +44,10 @@ def url_or_none(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def moment(value: object) -> datetime | None:
-    """An instant from ISO 8601, or None; without an offset it counts as UTC.
+def datetime_or_none(value: object) -> datetime | None:
+    """A datetime from ISO 8601, or None; UTC if it names no offset.
 
-    One from before 1970 is none: some servers write the year 1 for a time that is not known.
+    None for one before 1970: some servers write the year 1 for an unknown time.
     """
     if not isinstance(value, str):
         return None
@@ -60,14 +60,14 @@ def moment(value: object) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def record(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """The object under a key, or an empty one."""
+def json_object(payload: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The JSON object under a key, or an empty one."""
     found = payload.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def without_nulls(value: Any) -> Any:
-    """The same JSON in which a null is an absence, which is what the generated code can read."""
+    """The same JSON with nulls left out, since the generated code cannot read them."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
@@ -75,13 +75,13 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def iso(moment: datetime) -> str:
-    """ISO 8601 with milliseconds, as the API writes it."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def iso(time: datetime) -> str:
+    """ISO 8601 in UTC with milliseconds, as the API writes it."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def http_date(value: str | None) -> datetime | None:
-    """An instant from an HTTP date, or None."""
+    """A datetime from an HTTP date, or None."""
     try:
         found = parsedate_to_datetime(value or "")
     except (ValueError, TypeError, IndexError, OverflowError):

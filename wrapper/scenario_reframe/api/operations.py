@@ -1,4 +1,4 @@
-"""The API's operations: what each asks of the server, and how its reply is read.
+"""The API's operations: the request that each sends, and how its reply is read.
 
 The only module that calls the generated endpoints.
 """
@@ -53,33 +53,33 @@ T = TypeVar("T")
 
 @define
 class ServerClock:
-    """The server's time as its last reply named it (`Date`): it lags, and never runs ahead."""
+    """The server's time, from the `Date` of its last reply: it may lag, but is never ahead."""
 
     clock: Clock
     last: datetime | None = None
     _noted: float = 0.0
 
     def note(self, date: str | None) -> None:
-        """Keep what a reply names."""
+        """Store the time of a reply's `Date`."""
         named = http_date(date)
         if named is not None:
             self.last, self._noted = named, self.clock()
 
     def age(self) -> float:
-        """Seconds since then; infinite if no reply has named it."""
+        """Seconds since that reply; infinite if there was none."""
         return inf if self.last is None else self.clock() - self._noted
 
     @property
     def now(self) -> datetime | None:
-        """The server's time now, if a reply has named it."""
+        """The server's time now; None if no reply has named it."""
         return None if self.last is None else self.last + timedelta(seconds=self.age())
 
 
 @frozen
 class Operations:
-    """The operations of one project. Each builds a request, and reads the reply to it.
+    """The operations of one project. Each is a request, and the function that reads its reply.
 
-    `timing`: how the flows that use them wait and repeat. `server`: the server's clock.
+    `timing`: the pauses of the flows that use them. `server`: the server's clock.
     """
 
     project_id: str | None = None
@@ -108,13 +108,13 @@ class Operations:
         return Operation(request, noted)
 
     def submit(self, body: Mapping[str, Any]) -> Operation[Job]:
-        """The paid call. The body counts as checked."""
+        """Start a job: the paid call. The body must have been checked."""
         request = ReframeRequest.from_dict(body)
         kwargs = _generate._get_kwargs(body=request, project_id=self._project)
         return self._operation(kwargs, parse_paid_job)
 
     def estimate(self, body: Mapping[str, Any]) -> Operation[Estimate]:
-        """A dry run: `dryRun` goes into the query, since in the body a paid job would start."""
+        """Ask for the price: `dryRun` in the query, since in the body it would start a paid job."""
         kwargs = _generate._get_kwargs(
             body=ReframeRequest.from_dict(body), dry_run="true", project_id=self._project
         )
@@ -154,26 +154,26 @@ class Operations:
         return self._operation(kwargs, partial(parse_asset, asset_id))
 
     def get_model(self, model_id: str) -> Operation[dict[str, Any]]:
-        """Read the model's record, as it comes: what drifts is not what the spec says."""
+        """Read the model's JSON object, unparsed, since it may differ from the spec."""
         kwargs = _get_model._get_kwargs(
             model_id=checked_id(model_id, "model"), project_id=self._project
         )
         return self._operation(kwargs, parse_reply)
 
     def create_upload(self, **fields: Any) -> Operation[Upload]:
-        """Announce a file in parts, or with `url` import one."""
+        """Announce a file in parts; with `url`, import one."""
         form = UploadFromUrl if "url" in fields else UploadInParts
         body = form(kind="video", **fields)
         kwargs = _create_upload._get_kwargs(body=body, project_id=self._project)
         return self._operation(kwargs, parse_upload)
 
     def get_upload(self, upload_id: str) -> Operation[Upload]:
-        """Read an upload; while it is pending, with part URLs."""
+        """Read an upload; while it is pending, the reply has fresh part URLs."""
         kwargs = _get_upload._get_kwargs(upload_id=upload_id, project_id=self._project)
         return self._operation(kwargs, parse_upload)
 
     def complete_upload(self, upload_id: str) -> Operation[Upload]:
-        """Say that every part was sent."""
+        """Report that every part was sent."""
         kwargs = _complete_upload._get_kwargs(
             upload_id=upload_id,
             body=UploadActionRequest(action="complete"),
@@ -183,18 +183,18 @@ class Operations:
 
 
 def next_token(page: JobPage, seen: set[str]) -> str | None:
-    """The token of the page after this one. Raises UnexpectedResponseError if it was seen."""
+    """The next page's token, if any. Raises UnexpectedResponseError if it came before."""
     if page.next_token in seen:
-        raise UnexpectedResponseError("the server's list of jobs goes round in circles")
+        raise UnexpectedResponseError("the server's list of jobs repeats a page")
     if page.next_token is not None:
         seen.add(page.next_token)
     return page.next_token
 
 
 def checked_id(value: object, kind: str) -> str:
-    """The id, if it can be one: else InvalidInputError, since `..` would be another address."""
+    """The id. Raises InvalidInputError if it cannot be one: `..` would change the URL."""
     if isinstance(value, str) and is_id(value):
         return value
     raise InvalidInputError(
-        f"{value!r:.80} is no {kind} id: those look like {kind}_abc123, of letters, digits and _-.:"
+        f"{value!r:.80} is not a {kind} id; one has letters, digits and _-.: like {kind}_abc123"
     )

@@ -1,7 +1,7 @@
-"""What the API's replies hold: jobs, estimates, assets, uploads.
+"""Reads the API's replies: jobs, estimates, assets, uploads.
 
-What the generated code raises on a surprise (KeyError, TypeError, ValueError, ...) never leaves
-this module, and a paid job's id is read from the raw JSON before anything else is looked at.
+What the generated code raises for an odd reply (KeyError, TypeError, ValueError, ...) never leaves
+this module, and a paid job's id is read from the raw JSON before anything else.
 """
 
 import re
@@ -19,13 +19,13 @@ from scenario_reframe_api.models.job_record import JobRecord
 from scenario_reframe_api.models.upload_response import UploadResponse
 
 from .json_values import (
+    datetime_or_none,
     given,
-    moment,
-    number,
-    record,
+    int_or_none,
+    json_object,
+    number_or_none,
     text_or_none,
     url_or_none,
-    whole,
     without_nulls,
 )
 from .replies import parse_reply
@@ -44,7 +44,7 @@ M = TypeVar("M", bound=_Model)
 
 @frozen
 class Part:
-    """Where to PUT one part of an upload, `number` counting from 1."""
+    """The URL to PUT one part of an upload to; `number` counts from 1."""
 
     number: int
     url: str
@@ -63,14 +63,14 @@ class Upload:
 
 @frozen
 class JobPage:
-    """Some jobs, and the token of the next page if there is one."""
+    """One page of the list of jobs, and the token of the next one, if any."""
 
     jobs: tuple[Job, ...]
     next_token: str | None
 
 
 def is_id(value: object) -> bool:
-    """Whether it can be an id of the API's."""
+    """Whether a value can be an id of the API."""
     return isinstance(value, str) and bool(_ID.fullmatch(value)) and bool(value.strip("."))
 
 
@@ -84,8 +84,8 @@ def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
 
 
 def _id_in(payload: Mapping[str, Any]) -> str | None:
-    """The job's id: `job.jobId` is documented, some pages show `job.id` or a bare `jobId`."""
-    inner = record(payload, "job")
+    """The job's id: `job.jobId` is documented; some pages show `job.id` or a top-level `jobId`."""
+    inner = json_object(payload, "job")
     for candidate in (inner.get("jobId"), inner.get("id"), payload.get("jobId")):
         if isinstance(candidate, str) and is_id(candidate):
             return candidate
@@ -93,33 +93,33 @@ def _id_in(payload: Mapping[str, Any]) -> str | None:
 
 
 def parse_paid_job(reply: Reply) -> Job:
-    """The job that was paid for; its record may be odd, its id may not."""
+    """A paid job. Only its id must be valid, whatever else is odd in the reply."""
     payload = parse_reply(reply)
     job_id = _id_in(payload)
     if job_id is None:
         raise UnexpectedResponseError(f"the server answered {reply.status} without a job id")
-    return _lenient_job(job_id, record(payload, "job"))
+    return _lenient_job(job_id, json_object(payload, "job"))
 
 
 def _lenient_job(job_id: str, raw: Mapping[str, Any]) -> Job:
-    """Whatever else is odd in its record, a job keeps its id, its status and its results."""
+    """A job; if its JSON object is odd, with id, status, progress and results only."""
     try:
         return _as_job(job_id, raw, raw)
     except UnexpectedResponseError:
-        assets = record(raw, "metadata").get("assetIds")
+        assets = json_object(raw, "metadata").get("assetIds")
         found = assets if isinstance(assets, list) else []
         core = {key: raw.get(key) for key in ("jobType", "status", "progress")}
         return _as_job(job_id, core | {"metadata": {"assetIds": found}}, raw)
 
 
 def parse_job(job_id: str, reply: Reply) -> Job:
-    """The job that was asked for."""
+    """The job of this id."""
     payload = parse_reply(reply)
-    raw = record(payload, "job")
+    raw = json_object(payload, "job")
     if text_or_none(raw.get("status")) is None:
-        raise UnexpectedResponseError(f"the server's record of job {job_id} has no status")
+        raise UnexpectedResponseError(f"the server's reply for job {job_id} has no status")
     if _id_in(payload) not in {job_id, None}:
-        raise UnexpectedResponseError(f"asked for job {job_id}, the server answered with another")
+        raise UnexpectedResponseError(f"asked for job {job_id}, but got another one")
     return _lenient_job(job_id, raw)
 
 
@@ -132,14 +132,14 @@ def _as_job(job_id: str, readable: Mapping[str, Any], raw: Mapping[str, Any]) ->
     return Job(
         id=job_id,
         status=text_or_none(parsed.status) or "unknown",
-        progress=min(max(number(parsed.progress) or 0.0, 0.0), 1.0),
+        progress=min(max(number_or_none(parsed.progress) or 0.0, 0.0), 1.0),
         asset_ids=tuple(dict.fromkeys(item for item in assets if is_id(item))),
         error=text_or_none(metadata.error) if metadata else None,
         hint=text_or_none(metadata.hint) if metadata else None,
         input=echoed.to_dict() if echoed else {},
-        created_at=moment(parsed.created_at),
-        updated_at=moment(parsed.updated_at),
-        cost=number(billing.cu_cost) if billing else None,
+        created_at=datetime_or_none(parsed.created_at),
+        updated_at=datetime_or_none(parsed.updated_at),
+        cost=number_or_none(billing.cu_cost) if billing else None,
         raw=raw,
     )
 
@@ -149,7 +149,7 @@ def parse_job_page(reply: Reply) -> JobPage:
     payload = parse_reply(reply)
     listed = payload.get("jobs")
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-        raise UnexpectedResponseError("the server's list of jobs is no list of records")
+        raise UnexpectedResponseError("the server's list of jobs is not a list of JSON objects")
     token = payload.get("nextPaginationToken")
     jobs = [(_id_in({"job": item}), item) for item in listed]
     return JobPage(
@@ -159,49 +159,51 @@ def parse_job_page(reply: Reply) -> JobPage:
 
 
 def parse_estimate(reply: Reply) -> Estimate:
-    """A dry run's price. Raises UnexpectedResponseError with `.job` if a job was made."""
+    """A dry run's price. Raises UnexpectedResponseError, with `.job` if a job was made."""
     payload = parse_reply(reply)
     job_id = _id_in(payload)
     if job_id is not None:
         error = UnexpectedResponseError(
             f"the dry run was answered with job {job_id}, which the server may have charged for"
         )
-        error.job = _lenient_job(job_id, record(payload, "job"))
+        error.job = _lenient_job(job_id, json_object(payload, "job"))
         raise error
     parsed = _parsed(DryRunResponse, payload)
-    cost = number(parsed.creative_units_cost)
+    cost = number_or_none(parsed.creative_units_cost)
     if cost is None:
         raise UnexpectedResponseError("the server's estimate names no price")
     details = given(parsed.cost_details)
-    prices = {key: number(value) for key, value in details.to_dict().items()} if details else {}
+    prices = (
+        {key: number_or_none(value) for key, value in details.to_dict().items()} if details else {}
+    )
     return Estimate(
         creative_units=cost,
-        discount=number(parsed.creative_units_discount) or 0.0,
+        discount=number_or_none(parsed.creative_units_discount) or 0.0,
         details={key: value for key, value in prices.items() if value is not None},
     )
 
 
 def parse_asset(asset_id: str, reply: Reply) -> Asset:
-    """The asset that was asked for, with its URL."""
+    """The asset of this id, with its URL."""
     payload = parse_reply(reply)
     parsed = given(_parsed(AssetResponse, payload).asset)
     url = url_or_none(parsed.url) if parsed else None
     if parsed is None or url is None:
-        raise UnexpectedResponseError(f"the server's record of asset {asset_id} has no URL")
+        raise UnexpectedResponseError(f"the server's reply for asset {asset_id} has no URL")
     if text_or_none(parsed.id) not in {asset_id, None}:
-        raise UnexpectedResponseError(f"asked for asset {asset_id}, the server sent another")
+        raise UnexpectedResponseError(f"asked for asset {asset_id}, but got another one")
     known = given(parsed.properties)
     return Asset(
         id=asset_id,
         url=url,
         mime_type=text_or_none(parsed.mime_type) or "",
-        size=whole(known.size) if known else None,
-        width=whole(known.width) if known else None,
-        height=whole(known.height) if known else None,
-        frames=whole(known.nb_frames) if known else None,
-        frame_rate=number(known.frame_rate) if known else None,
-        duration=number(known.duration) if known else None,
-        raw=record(payload, "asset"),
+        size=int_or_none(known.size) if known else None,
+        width=int_or_none(known.width) if known else None,
+        height=int_or_none(known.height) if known else None,
+        frames=int_or_none(known.nb_frames) if known else None,
+        frame_rate=number_or_none(known.frame_rate) if known else None,
+        duration=number_or_none(known.duration) if known else None,
+        raw=json_object(payload, "asset"),
     )
 
 
@@ -210,9 +212,9 @@ def parse_upload(reply: Reply) -> Upload:
     parsed = given(_parsed(UploadResponse, parse_reply(reply)).upload)
     upload_id = text_or_none(parsed.id) if parsed else None
     if parsed is None or upload_id is None:
-        raise UnexpectedResponseError("the server's upload record has no id")
+        raise UnexpectedResponseError("the server's upload has no id")
     parts = [
-        Part(whole(part.number) or 0, url_or_none(part.url) or "")
+        Part(int_or_none(part.number) or 0, url_or_none(part.url) or "")
         for part in given(parsed.parts) or ()
     ]
     return Upload(

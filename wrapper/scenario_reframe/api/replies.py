@@ -1,4 +1,4 @@
-"""A reply's JSON object, or the error that it stands for. No I/O."""
+"""Reads a reply: its JSON object, or the error that it means. No I/O."""
 
 import json
 from collections.abc import Mapping
@@ -15,19 +15,19 @@ from scenario_reframe.errors import (
 )
 from scenario_reframe.flow.steps import Reply
 
-from .json_values import http_date, number, record, text_or_none, whole
+from .json_values import http_date, int_or_none, json_object, number_or_none, text_or_none
 from .sanitize import printable, unsigned
 
 _BY_STATUS: dict[int, tuple[type[ApiError], str]] = {
-    401: (AuthenticationError, "look at SCENARIO_API_KEY and SCENARIO_API_SECRET"),
+    401: (AuthenticationError, "check SCENARIO_API_KEY and SCENARIO_API_SECRET"),
     403: (PermissionDeniedError, "the key, its project or its plan does not allow it"),
-    404: (NotFoundError, "there is none of this id, or none that this key may see"),
+    404: (NotFoundError, "nothing has this id, or this key may not see it"),
     429: (RateLimitedError, "too many at once; wait for running jobs to end"),
 }
-# Application, gateway and other errors name their reason differently (read in this order by the
-# vendor's own plug-in).
+# Errors of the application, the gateway and others name their reason differently. The vendor's own
+# plug-in reads them in this order.
 _REASONS = ("reason", "message", "error", "detail")
-_LONGEST_WISH = 86_400.0  # seconds; more is a fault of the server's
+_MAX_RETRY_AFTER = 86_400.0  # seconds; more is the server's mistake
 _REQUEST_IDS = ("x-amzn-requestid", "x-amz-apigw-id", "x-amz-cf-id", "x-request-id")
 
 
@@ -42,7 +42,7 @@ def parse_reply(reply: Reply) -> dict[str, Any]:
     if not isinstance(payload, dict):
         start = printable(unsigned(reply.content[:200].decode("utf-8", "replace")), 60)
         raise UnexpectedResponseError(
-            f"the server answered {reply.status} with something else than a JSON object: {start!r}"
+            f"the server answered {reply.status} with no JSON object: {start!r}"
         )
     return payload
 
@@ -51,12 +51,12 @@ def api_error(reply: Reply) -> ApiError:
     """The error for a reply that is not 2xx."""
     payload = _json(reply.content)
     body = payload if isinstance(payload, dict) else {}
-    reason = _reason(body) or _prose(reply.content)
+    reason = _reason(body) or _plain_text(reply.content)
     kind, advice = _BY_STATUS.get(reply.status, (ApiError, ""))
     if reply.status >= 500:  # noqa: PLR2004
         kind, advice = ServerError, "the server or its gateway failed"
     if 300 <= reply.status < 400:  # noqa: PLR2004
-        advice = "redirects are not followed; is the base URL right?"
+        advice = "redirects are not followed; check the base URL"
     request_id = _request_id(reply.headers, body)
     parts = [
         f"the server answered {reply.status}",
@@ -73,20 +73,20 @@ def api_error(reply: Reply) -> ApiError:
     )
     error.retry_after = retry_after(reply.headers, body)
     if isinstance(error, RateLimitedError):
-        error.limit = whole(record(body, "details").get("actionLimit"))
+        error.limit = int_or_none(json_object(body, "details").get("actionLimit"))
     return error
 
 
 def retry_after(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | None:
-    """Seconds to wait: `Retry-After` (seconds or a date), else the body's `remainingSeconds`."""
+    """Seconds to wait, by `Retry-After` (seconds or a date) or the body's `remainingSeconds`."""
     value = headers.get("retry-after", "").strip()
     try:
-        seconds = number(float(value))
+        seconds = number_or_none(float(value))
     except ValueError:
         seconds = _until(value, headers.get("date"))
     if seconds is None:
-        seconds = number(body.get("remainingSeconds"))
-    return None if seconds is None else min(max(seconds, 0.0), _LONGEST_WISH)
+        seconds = number_or_none(body.get("remainingSeconds"))
+    return None if seconds is None else min(max(seconds, 0.0), _MAX_RETRY_AFTER)
 
 
 def _until(value: str, date: str | None) -> float | None:
@@ -111,7 +111,7 @@ def _reason(body: Mapping[str, Any]) -> str:
     return ""
 
 
-def _prose(content: bytes) -> str:
+def _plain_text(content: bytes) -> str:
     text = printable(unsigned(content[:2000].decode("utf-8", "replace")), 200)
     return "a page of HTML instead of JSON" if text.startswith("<") else text
 

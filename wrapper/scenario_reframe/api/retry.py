@@ -1,4 +1,4 @@
-"""Pure decisions: may a call be repeated, and after how many seconds."""
+"""Decides whether a call may be repeated, and after how many seconds. No I/O."""
 
 from scenario_reframe.errors import (
     ApiError,
@@ -16,7 +16,7 @@ _TRANSIENT = frozenset({408, 409, 425})
 
 
 def is_transient(error: ReframeError) -> bool:
-    """Whether the fault may be gone next time: no connection, 408, 409, 425, 429, 5xx, nonsense."""
+    """Whether a retry may help: no connection, 408, 409, 425, 429, 5xx, an unreadable 2xx."""
     if isinstance(
         error, ConnectionFailedError | ServerError | RateLimitedError | UnexpectedResponseError
     ):
@@ -25,7 +25,7 @@ def is_transient(error: ReframeError) -> bool:
 
 
 def pause_before_retry(error: ReframeError, failed: int, timing: Timing) -> float | None:
-    """Seconds until the next attempt at a call that may be repeated, or None to give up."""
+    """Seconds until the next attempt, after `failed` failures; None to give up."""
     if not is_transient(error) or failed >= ATTEMPTS:
         return None
     requested = requested_pause(error)
@@ -35,5 +35,5 @@ def pause_before_retry(error: ReframeError, failed: int, timing: Timing) -> floa
 
 
 def requested_pause(error: ReframeError) -> float | None:
-    """The seconds that the server asked for, by `Retry-After` or in the body."""
+    """The seconds to wait that the server asked for, if any."""
     return error.retry_after if isinstance(error, ApiError) else None

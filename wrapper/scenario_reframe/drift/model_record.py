@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scenario_reframe.api.json_values import number, text_or_none
+from scenario_reframe.api.json_values import number_or_none, text_or_none
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.errors import UnexpectedResponseError
 
@@ -56,7 +56,7 @@ def _stated(raw: object) -> StatedSetting:
         limits=_limits(raw, low, high) if kind in {"string", "number"} else None,
         choices=_choices(raw) if kind in {"string", "number"} else (),
         required=_always(raw.get("required")),
-        step=number(raw.get("step")),
+        step=number_or_none(raw.get("step")),
         description=next((text for text in told if text), ""),
     )
 
@@ -67,7 +67,7 @@ def _limits(raw: Mapping[str, Any], low: str, high: str) -> Limits:
 
 def _limit(raw: Mapping[str, Any], key: str) -> float | None:
     value = raw.get(key)
-    found = number(value)
+    found = number_or_none(value)
     if found is None and value is not None:
         raise UnexpectedResponseError(f"the model's record gives {raw['name']} no usable {key}")
     return None if found is None else _short(found)
@@ -76,7 +76,7 @@ def _limit(raw: Mapping[str, Any], key: str) -> float | None:
 def _choices(raw: Mapping[str, Any]) -> tuple[Any, ...]:
     found = raw.get("allowedValues") or []
     if not isinstance(found, list) or not all(
-        isinstance(item, str) or number(item) is not None for item in found
+        isinstance(item, str) or number_or_none(item) is not None for item in found
     ):
         raise UnexpectedResponseError(
             f"the model's record gives {raw['name']} allowed values that are no texts or numbers"
