@@ -196,5 +196,5 @@ def checked_id(value: object, kind: str) -> str:
     if isinstance(value, str) and is_id(value):
         return value
     raise InvalidInputError(
-        f"{value!r:.80} is not a {kind} id; one has letters, digits and _-.: like {kind}_abc123"
+        f"{value!r:.80} is not a {kind} id, such as {kind}_abc123 (letters, digits, _-.:)"
     )
