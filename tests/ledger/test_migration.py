@@ -274,7 +274,7 @@ def test_doctor_looks_at_it_and_leaves_it_alone(path: Path) -> None:
         finding.name: finding.message
         for finding in ledger_checks(str(path), EntryFilter(BASE, PROJECT), "x")
     }
-    assert f"version 1; the next run brings it to version {VERSION}" in found["ledger"]
+    assert f"version 1; the next run migrates it to version {VERSION}" in found["ledger"]
     assert found["entries"].startswith("2 of this server and project, 1 unfinished (1 uncertain")
     assert "writable" in found
     assert path.read_bytes() == before
