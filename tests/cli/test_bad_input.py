@@ -79,7 +79,7 @@ VIDEOS: list[Case] = [
         ("x" * 5000, "cannot be read"),
         ("https://", "host"),
         ("https://exa mple.org/a.mp4", "spaces"),
-        ("/dev/null", "no regular file"),
+        ("/dev/null", "not a regular file"),
     )
 ]
 TARGETS: list[Case] = [

@@ -22,7 +22,7 @@ Output = pytest.CaptureFixture[str]
 Log = pytest.LogCaptureFixture
 
 WARNING = (
-    "extra: {} is not in this version's spec and goes out unchecked; "
+    "extra: {} is not in this version's spec and is sent unchecked; "
     "scripts/drift --live, or scenario-reframe doctor, shows what the server knows"
 )
 

@@ -70,8 +70,8 @@ def test_missing_credentials_name_the_variable_to_set(
 @pytest.mark.parametrize(
     ("key", "secret", "words"),
     [
-        ("k\n", "s", "API key holds control characters"),
-        ("k", "s\r\n", "API secret holds control characters"),
+        ("k\n", "s", "API key contains control characters"),
+        ("k", "s\r\n", "API secret contains control characters"),
         ("k\x00", "s", "control"),
         ("k\x85", "s", "control"),
         ("k\x7f", "s", "control"),

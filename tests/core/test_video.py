@@ -125,7 +125,7 @@ def test_open_video_refuses_a_pipe_without_waiting_for_it(tmp_path: Path) -> Non
     """Opening a pipe would block."""
     pipe = tmp_path / "clip.mp4"
     os.mkfifo(pipe)
-    with pytest.raises(InvalidVideoError, match="no regular file"):
+    with pytest.raises(InvalidVideoError, match="not a regular file"):
         open_video(pipe)
 
 

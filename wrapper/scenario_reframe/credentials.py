@@ -1,4 +1,4 @@
-"""Find, hold and redact the API key and secret, and the address that they are for."""
+"""The API key and secret, and the base URL that they belong to: found, checked, redacted."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @frozen(repr=False)
 class Credentials:
-    """Key and secret. Neither shows in the repr."""
+    """Key and secret; neither is in the repr."""
 
     key: str
     secret: str
@@ -39,9 +39,9 @@ class Credentials:
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
     def redact(self, text: str, shortest: int = 4) -> str:
-        """The text with key, secret and header blotted out, should a server echo them.
+        """The text with `***` for key, secret and header, in case a server echoes them.
 
-        Those that are shorter are left: blotting them out would blot out the text.
+        One with fewer than `shortest` characters stays: it may be a part of ordinary words.
         """
         forms = {self.header.removeprefix("Basic ")}
         for part in (self.secret, self.key):
@@ -56,32 +56,32 @@ class Credentials:
 
 @frozen(repr=False)
 class BasicAuth(httpx.Auth):
-    """Adds the credentials to requests for the API's own origin, and to no others."""
+    """Adds the credentials to requests to the API's own origin only."""
 
     credentials: Credentials
     origin: tuple[str, str, int | None] = field(kw_only=True)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign one request."""
+        """Add the header to one request."""
         if origin_of(request.url) == self.origin:
             request.headers["Authorization"] = self.credentials.header
         yield request
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
-    """Scheme, host and port."""
+    """The scheme, host and port of a URL."""
     return url.scheme, url.host, url.port
 
 
 def is_safe(url: httpx.URL) -> bool:
-    """Whether the way there is encrypted, or does not leave this machine."""
+    """Whether requests to a URL are encrypted, or do not leave this machine."""
     return url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
 
 
 def find_credentials(
     api_key: str | None, api_secret: str | None, environ: Mapping[str, str] = os.environ
 ) -> Credentials:
-    """From the arguments, else from the environment.
+    """The credentials from the arguments, else from the environment.
 
     Raises ConfigurationError that names the variable to set.
     """
@@ -97,7 +97,7 @@ def find_credentials(
     ]
     if not key or not secret:
         raise ConfigurationError(
-            f"missing {' and '.join(missing)}. Both stand in Scenario under Project Settings, "
+            f"missing {' and '.join(missing)}. Scenario shows both under Project Settings, "
             "API Keys; to try without an account, start `scenario-reframe sandbox`"
         )
     _check(key, "API key", KEY_VARIABLES[0], colon=False)
@@ -106,36 +106,38 @@ def find_credentials(
 
 
 def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """From the argument, else SCENARIO_BASE_URL, else the spec's server; without a final slash.
+    """The base URL from the argument, SCENARIO_BASE_URL or the spec; without a final slash.
 
-    Raises ConfigurationError unless it is https, or http on this machine.
+    Raises ConfigurationError unless it is https, or http to this machine.
     """
     text = base_url if base_url is not None else environ.get("SCENARIO_BASE_URL") or BASE_URL
     if not isinstance(text, str):
         raise ConfigurationError(f"base_url must be a string, not {type(text).__name__}")
-    wanted = f"the base URL must look like {BASE_URL}"
+    rule = f"the base URL must look like {BASE_URL}"
     try:
         if not text.isascii() or not text.isprintable() or " " in text or "\\" in text:
-            raise ConfigurationError(f"{wanted}: it holds characters that no URL may hold")
+            raise ConfigurationError(
+                f"{rule}: it contains characters that are not allowed in a URL"
+            )
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
         httpx.URL(text)
     except (ValueError, httpx.InvalidURL) as fault:
-        raise ConfigurationError(f"{wanted}: it cannot be read as a URL") from fault
+        raise ConfigurationError(f"{rule}: it cannot be read as a URL") from fault
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"{wanted}, without credentials in it: use api_key and api_secret")
+        raise ConfigurationError(f"{rule}, without credentials in it: use api_key and api_secret")
     if not host or parts.query or parts.fragment or "?" in text or "#" in text:
-        raise ConfigurationError(f"{wanted}: a host, no query and no fragment")
+        raise ConfigurationError(f"{rule}: a host, no query and no fragment")
     if parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK):
         return text.rstrip("/")
     raise ConfigurationError(
-        f"{wanted}: https, since credentials are sent there; http only for "
+        f"{rule}: https, since credentials are sent there; http only for "
         f"{', '.join(sorted(_LOOPBACK))}"
     )
 
 
 def find_project_id(project_id: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """From the argument, else SCENARIO_PROJECT_ID; None means the key's own project."""
+    """The project from the argument or SCENARIO_PROJECT_ID; None means the key's own."""
     return project_id if project_id is not None else environ.get("SCENARIO_PROJECT_ID") or None
 
 
@@ -148,14 +150,14 @@ def _check(value: str, word: str, variable: str, *, colon: bool) -> None:
         raise ConfigurationError(f"the {word} must be a string, not {type(value).__name__}")
     if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in value):  # noqa: PLR2004
         raise ConfigurationError(
-            f"the {word} holds control characters, a line end perhaps: look at {variable}"
+            f"the {word} contains control characters (a line end?): check {variable}"
         )
     if value != value.strip():
-        raise ConfigurationError(f"the {word} begins or ends with a space: look at {variable}")
+        raise ConfigurationError(f"the {word} begins or ends with a space: check {variable}")
     if not colon and ":" in value:
         raise ConfigurationError(
-            f"the {word} holds a colon, which HTTP Basic does not allow: is it key and secret in "
-            f"one? {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]} take them apart"
+            f"the {word} contains a colon, which HTTP Basic does not allow. If it is both in "
+            f"one, set {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]} separately"
         )
     try:
         value.encode()

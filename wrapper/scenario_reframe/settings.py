@@ -1,4 +1,4 @@
-"""Check settings against the spec's table before anything is sent. No I/O, but for the log."""
+"""Checks settings against the spec's table before anything is sent. No I/O but the log."""
 
 import json
 import logging
@@ -17,19 +17,18 @@ _BY_NAME = {row.name: row for row in SETTINGS}
 _BY_WIRE = {row.wire: row for row in SETTINGS}
 _EXACT = 2**53 - 1  # JSON numbers beyond this are not exact everywhere
 _QUERY = {"dryRun", "projectId", "ipDetection"}
-# In the log, and not by `warnings`: that names a line of code, which behind flows, threads and
-# event loops would be one of ours, and services read their log. A child of `scenario_reframe`, so
-# that the command line can show this one by itself.
+# A log, not `warnings`: that names a line of code, which behind flows, threads and event loops
+# would be one of ours; and services read their log. It is a child of `scenario_reframe`, so that
+# the command line can show it separately.
 _LOG = logging.getLogger("scenario_reframe.settings")
 _MAX_WARNINGS = 1000
 _WARNED: set[str] = set()
 
 
 def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body to send, under wire names; only what was given is in it.
+    """The body to send, under wire names, with the given settings only.
 
-    What is in `extra` is warned of. Raises InvalidSettingsError that names every wrong setting at
-    once.
+    A name in `extra` is logged as a warning. Raises InvalidSettingsError with every wrong setting.
     """
     problems: list[str] = []
     body: dict[str, Any] = {}
@@ -45,7 +44,7 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
         for row in SETTINGS
         if row.required and row.name not in settings
     ]
-    for name, value in _mapping(extra).items():
+    for name, value in _checked_extra(extra).items():
         problem = _problem_with_extra(name, value)
         if problem:
             problems.append(problem)
@@ -58,7 +57,7 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
 
 
 def problem_with(row: Setting, value: object) -> str | None:
-    """What is wrong with a value, and what is allowed; None if nothing is."""
+    """What is wrong with a value, and what is allowed; None if it is valid."""
     fits = {"boolean": _is_boolean, "integer": _is_integer, "number": _is_number}.get(
         row.kind, _is_text
     )
@@ -68,7 +67,7 @@ def problem_with(row: Setting, value: object) -> str | None:
 
 
 def allowed(row: Setting) -> str:
-    """What a setting takes, in words."""
+    """The values that a setting takes, in words."""
     if row.choices:
         return "one of " + ", ".join(map(repr, row.choices))
     low, high = row.bounds
@@ -124,12 +123,12 @@ def _unknown(name: str) -> str:
         row = _BY_NAME.get(close[0]) or _BY_WIRE[close[0]]
         return f"{name}: no such setting; did you mean {row.name}?"
     return (
-        f"{name}: no such setting; there are {', '.join(_BY_NAME)}. One that the server knows and "
-        "this version does not goes into extra={...}"
+        f"{name}: no such setting; there are {', '.join(_BY_NAME)}. To "
+        "send one that this version does not know, use extra={...}"
     )
 
 
-def _mapping(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _checked_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if extra is None:
         return {}
     if not isinstance(extra, Mapping):
@@ -139,7 +138,7 @@ def _mapping(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 def _problem_with_extra(name: object, value: object) -> str | None:
     if not isinstance(name, str) or not name:
-        return f"extra: {_shown(name)} is no setting's name; it takes strings"
+        return f"extra: {_shown(name)} is not a setting's name; it takes strings"
     row = _BY_WIRE.get(name) or _BY_NAME.get(name)
     if row is not None:
         return f"extra: {name} is a setting; pass it as {row.name}=..."
@@ -155,13 +154,13 @@ def _problem_with_extra(name: object, value: object) -> str | None:
 
 
 def _warn_of(extra: Iterable[str]) -> None:
-    """Once for each name in a process: a batch checks thousands of items that have the same."""
+    """Log each name once per process: a batch checks thousands of items with the same names."""
     for name in extra:
         if name in _WARNED or len(_WARNED) >= _MAX_WARNINGS:
             continue
         _WARNED.add(name)
         _LOG.warning(
-            "extra: %s is not in this version's spec and goes out unchecked; "
+            "extra: %s is not in this version's spec and is sent unchecked; "
             "scripts/drift --live, or scenario-reframe doctor, shows what the server knows",
             " ".join(printable(name, 100).split()),
         )

@@ -1,4 +1,4 @@
-"""What `video` may be, and whether a local file looks like a video. Reads only a file's head."""
+"""Checks a `video` argument: path, URL or asset. Reads only the first bytes of a file."""
 
 import os
 import re
@@ -23,7 +23,7 @@ VideoSource = str | os.PathLike[str] | Asset
 
 @frozen
 class VideoFile:
-    """A local video: size in bytes, and the time of its last change in nanoseconds."""
+    """A local video. `size`: bytes; `changed`: time of its last change in nanoseconds."""
 
     path: Path
     size: int
@@ -31,7 +31,7 @@ class VideoFile:
     content_type: str
 
     def read(self, offset: int, length: int) -> Generator[bytes, None, None]:
-        """Some of its bytes, in chunks. Raises UploadError if the file is not what it was."""
+        """Read `length` bytes, in chunks. Raises UploadError if the file became shorter."""
         try:
             with self.path.open("rb") as file:
                 file.seek(offset)
@@ -39,27 +39,27 @@ class VideoFile:
                 while left:
                     chunk = file.read(min(CHUNK_BYTES, left))
                     if not chunk:
-                        raise UploadError(f"{self.path} became shorter while it was uploaded")
+                        raise UploadError(f"{self.path} became shorter during its upload")
                     left -= len(chunk)
                     yield chunk
         except OSError as fault:
             raise UploadError(f"{self.path} cannot be read: {fault.strerror}") from fault
 
     def check_unchanged(self) -> None:
-        """Raise UploadError if the file is not what it was when it was first looked at."""
+        """Raise UploadError if size or time of change are no longer those of the first check."""
         try:
             status = self.path.stat()
         except OSError as fault:
             raise UploadError(
-                f"{self.path} was lost during the upload: {fault.strerror}"
+                f"{self.path} was lost during its upload: {fault.strerror}"
             ) from fault
         if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
-            raise UploadError(f"{self.path} changed while it was uploaded; nothing was submitted")
+            raise UploadError(f"{self.path} changed during its upload; nothing was submitted")
 
 
 @frozen
 class VideoUrl:
-    """A video on the web, for the server to import. The URL may hold secrets: it is not shown."""
+    """A video that the server imports. Its URL may contain secrets, so it is not shown."""
 
     url: str
 
@@ -69,7 +69,7 @@ class VideoUrl:
 
 @frozen
 class VideoAsset:
-    """A video that the server has."""
+    """A video that is on the server already."""
 
     asset_id: str
 
@@ -78,7 +78,7 @@ Video = VideoFile | VideoUrl | VideoAsset
 
 
 def resolve(video: VideoSource) -> Video:
-    """A path, an http(s) URL, an asset id or an Asset, told apart and checked.
+    """Check a path, an http(s) URL, an asset id or an Asset.
 
     Raises InvalidVideoError.
     """
@@ -96,17 +96,17 @@ def resolve(video: VideoSource) -> Video:
 
 
 def is_url(value: object) -> TypeGuard[str]:
-    """Whether it begins like an http(s) URL."""
+    """Whether a value begins like an http(s) URL."""
     return isinstance(value, str) and re.match(r"https?://", value, re.IGNORECASE) is not None
 
 
 def is_asset_id(value: object) -> bool:
-    """Whether it can be the id of an asset."""
+    """Whether a value can be the id of an asset."""
     return isinstance(value, str) and bool(_ASSET_ID.fullmatch(value))
 
 
 def open_video(path: str | os.PathLike[str]) -> VideoFile:
-    """Look at a local file: it must be there, not be empty, and begin like a video.
+    """Check a local file: it must exist, not be empty, and begin like a video.
 
     Raises InvalidVideoError.
     """
@@ -115,8 +115,8 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
     try:
         status = found.stat()
         if not found.is_file():
-            what = "a folder" if found.is_dir() else "no regular file"
-            raise InvalidVideoError(f"video: {shown} is {what}; one video file is wanted")
+            what = "a folder" if found.is_dir() else "not a regular file"
+            raise InvalidVideoError(f"video: {shown} is {what}; it takes one video file")
         if status.st_size == 0:
             raise InvalidVideoError(f"video: {shown} is empty")
         with found.open("rb") as file:
@@ -129,13 +129,13 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
     content_type = content_type_of(head)
     if content_type is None:
         raise InvalidVideoError(
-            f"video: {shown} does not begin like a video; MP4, MOV, WebM and MKV can be read"
+            f"video: {shown} does not begin like a video; it takes MP4, MOV, WebM or MKV"
         )
     return VideoFile(found, status.st_size, status.st_mtime_ns, content_type)
 
 
 def content_type_of(head: bytes) -> str | None:
-    """The MIME type by a file's first bytes; None for anything but MP4, MOV, WebM and MKV."""
+    """The MIME type of MP4, MOV, WebM or MKV by the first bytes; None for anything else."""
     if head[4:8] == b"ftyp":
         return "video/quicktime" if head[8:12] == b"qt  " else "video/mp4"
     if head.startswith(b"\x1a\x45\xdf\xa3"):
@@ -149,5 +149,7 @@ def _checked_url(url: str) -> str:
     except ValueError:
         host = None
     if not host or not url.isprintable() or " " in url:
-        raise InvalidVideoError("video: the URL has no host, or holds spaces or control characters")
+        raise InvalidVideoError(
+            "video: the URL has no host, or contains spaces or control characters"
+        )
     return url
