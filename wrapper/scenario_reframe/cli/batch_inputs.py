@@ -18,7 +18,7 @@ from .exit_codes import FaultyInputsError, InputFault
 from .flags import GivenSettings
 from .manifest import SUFFIXES, is_remote, read_manifest
 
-_MAGIC = frozenset("*?[")
+_GLOB_CHARACTERS = frozenset("*?[")
 
 
 @frozen(order=True)
@@ -73,7 +73,7 @@ class BatchInputs:
             self.remarks.append(f"Left out: {source} is in the output folder")
         elif path.exists() or is_remote(source):
             self._add_item(BatchItem(source), self._next_position(video_label(source)))
-        elif _MAGIC & set(source):
+        elif _GLOB_CHARACTERS & set(source):
             found = glob.glob(source, recursive=True)  # noqa: PTH207 - as absolute as it is typed
             self._add_clips(source, [Path(one) for one in sorted(found)])
         else:

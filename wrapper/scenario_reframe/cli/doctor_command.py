@@ -21,9 +21,9 @@ from scenario_reframe.credentials import (
 )
 from scenario_reframe.errors import ConfigurationError
 
-from .doctor_findings import REFUSED, Finding, Status, exit_code, with_skipped
+from .doctor_findings import Finding, Status, exit_code, with_skipped
 from .doctor_server import server_checks
-from .exit_codes import shell_command
+from .exit_codes import REFUSED, shell_command
 from .flags import Connection
 from .output import print_json, print_line
 

@@ -21,12 +21,10 @@ from scenario_reframe.errors import (
     ServerError,
 )
 
+from .exit_codes import REFUSED
 from .output import one_line
 
 Status = Literal["ok", "warn", "fail", "skip"]
-
-REFUSED = 3
-"""The exit code for failed checks of credentials and server."""
 
 UPGRADE = "pip install --upgrade scenario-reframe"
 _KEYS = "Project Settings, API Keys"
@@ -178,6 +176,7 @@ def inputs(changes: Sequence[Change]) -> Finding:
 
 
 def _advice(error: ApiError) -> str:
+    """What to do about an error reply."""
     match error:
         case AuthenticationError():
             return f"the key or the secret is wrong: see {_KEYS}, in Scenario"
@@ -193,6 +192,7 @@ def _advice(error: ApiError) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and those behind it."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -61,6 +61,7 @@ def ledger_checks(location: str, chosen: EntryFilter, resume: str) -> Iterator[F
 
 
 def _check_folder(path: Path) -> Iterator[Finding]:
+    """Where there is no ledger yet: whether one can be made."""
     folder = next(parent for parent in path.parents if parent.exists())
     if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
         yield Finding("ledger", "ok", f"none yet; the first run makes {path}")
@@ -71,6 +72,7 @@ def _check_folder(path: Path) -> Iterator[Finding]:
 
 
 def _check_file(path: Path, chosen: EntryFilter, resume: str) -> Iterator[Finding]:
+    """The checks of a ledger's file, up to the first that fails."""
     # Not through `SqlLedger`, which would create or migrate its tables.
     checks: dict[str, Callable[[sqlite3.Connection], Finding]] = {
         "ledger": partial(_version, path),

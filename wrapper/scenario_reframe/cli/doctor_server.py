@@ -20,7 +20,8 @@ from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import Wire
 from scenario_reframe_api.settings import MODEL_ID
 
-from .doctor_findings import REFUSED, UPGRADE, Finding, clock, inputs, latency, refused, unreachable
+from .doctor_findings import UPGRADE, Finding, clock, inputs, latency, refused, unreachable
+from .exit_codes import REFUSED
 from .flags import Connection
 
 _REPLY_TIMEOUT = 15.0  # seconds

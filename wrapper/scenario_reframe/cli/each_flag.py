@@ -13,13 +13,12 @@ from scenario_reframe.errors import InvalidInputError, InvalidSettingsError
 from scenario_reframe.result_paths import default_name
 from scenario_reframe.settings import problem_with
 from scenario_reframe.video import resolve
-from scenario_reframe_api.settings import SETTINGS, ReframeSettings
+from scenario_reframe_api.settings import ReframeSettings
 
-from .manifest import field_name, parse_value, unknown_name
+from .manifest import SETTING_ROWS, field_name, parse_value, unknown_name
 
 Variant = Mapping[str, Any]
 
-_ROWS = {row.name: row for row in SETTINGS}
 _LONGEST_TAG = 40
 
 
@@ -33,7 +32,7 @@ def parse_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
     for text in texts:
         written, equals, listed = text.partition("=")
         name = field_name(written)
-        row = _ROWS.get(name or "")
+        row = SETTING_ROWS.get(name or "")
         if not equals or not written:
             problems.append(f"--each: {text!r:.80} is not SETTING=VALUE,VALUE")
         elif row is None:
@@ -60,6 +59,7 @@ def variants_of(item: BatchItem, variants: Sequence[Variant]) -> Iterator[BatchI
 
 
 def _output(item: BatchItem, variant: Variant) -> Any:
+    """The output of one variant; None for the default name."""
     if not variant:
         return item.output
     if item.output is not None:
@@ -75,7 +75,7 @@ def _output(item: BatchItem, variant: Variant) -> Any:
 
 
 def _inserted(output: Any, variant: Variant) -> Any:
-    """The output with the values before its suffix; no file name: unchanged, refused later."""
+    """The output with the values before its suffix; unchanged if it is not a file's name."""
     path = Path(output) if isinstance(output, str) else Path()
     if path.name in {"", ".."} or output.endswith("/"):
         return output

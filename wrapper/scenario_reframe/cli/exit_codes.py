@@ -27,6 +27,7 @@ from .flags import Connection, with_flag_names
 from .output import one_line
 
 USAGE = 2
+REFUSED = 3
 UNCERTAIN = 6
 _UNKNOWN = 1
 _INTERRUPTED = 130
@@ -34,7 +35,7 @@ _COMMAND_LINE: ContextVar[Sequence[str]] = ContextVar("_COMMAND_LINE", default=(
 
 _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
     (InvalidInputError, USAGE),
-    ((ApiError, ConfigurationError), 3),
+    ((ApiError, ConfigurationError), REFUSED),
     ((JobFailedError, JobCanceledError), 4),
     (WaitTimeoutError, 5),
     (SubmissionUncertainError, UNCERTAIN),
@@ -209,6 +210,7 @@ def _message(fault: BaseException) -> str:
 
 
 def _advice(fault: BaseException) -> Sequence[str]:
+    """What is known of an uncertain submission."""
     if not isinstance(fault, SubmissionUncertainError):
         return ()
     lost = fault.submission
@@ -218,6 +220,7 @@ def _advice(fault: BaseException) -> Sequence[str]:
 
 
 def _facts(fault: BaseException) -> dict[str, Any]:
+    """What `--json` adds for some errors."""
     if isinstance(fault, InvalidSettingsError):
         return {"problems": [with_flag_names(line) for line in fault.problems]}
     if isinstance(fault, ApiError):

@@ -25,9 +25,15 @@ def convert(kind: object, tokens: Sequence[Token]) -> object:
 
     Values are not checked here: the library does that, and names every wrong setting at once.
     """
-    text = tokens[0].value
-    readers = {int: (int,), float: (int, float)}.get(kind, ()) if isinstance(kind, type) else ()
-    for read in readers:
+    return number_or_text(tokens[0].value, kind)
+
+
+def number_or_text(text: str, kind: object) -> int | float | str:
+    """Text as a number where `kind` is int or float; unchanged if it is neither or does not parse.
+
+    An int stays one where a float is taken.
+    """
+    for read in (int, float) if kind is float else (int,) if kind is int else ():
         try:
             return read(text)
         except ValueError:

@@ -16,9 +16,11 @@ from scenario_reframe.errors import InvalidInputError
 from scenario_reframe.video import is_asset_id, is_url
 from scenario_reframe_api.settings import SETTINGS, Setting
 
+from .flags import number_or_text
+
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
-_ROWS = {row.name: row for row in SETTINGS}
+SETTING_ROWS = {row.name: row for row in SETTINGS}
 _DELIMITERS = ",;\t"
 _SAVE_AS = "save the file as UTF-8"
 _MISSING = "video: missing; every row needs one"
@@ -62,7 +64,7 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def is_remote(video: Any) -> bool:
-    """Whether it is a URL or an asset's id, which no folder is put before."""
+    """Whether it is a URL or an asset's id, not a path."""
     return is_url(video) or is_asset_id(video)
 
 
@@ -75,33 +77,29 @@ def parse_value(row: Setting, text: str) -> Any:
     """A cell's text converted to the setting's kind; unchanged if that fails."""
     if row.kind == "boolean":
         return _BOOLEANS.get(text.lower(), text)
-    readers = {"integer": (int,), "number": (int, float)}.get(row.kind, ())
-    for read in readers:
-        try:
-            return read(text)
-        except ValueError:
-            continue
-    return text
+    return number_or_text(text, {"integer": int, "number": float}.get(row.kind))
 
 
 def unknown_name(written: str, what: str) -> str:
     """The message for an unknown column, key or setting, with the name it may have meant."""
     close = get_close_matches(_folded(written), _NAMES, n=1)
-    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"known are {', '.join(_FIELDS)}"
+    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"known: {', '.join(_FIELDS)}"
     return f"{written[:80]}: no such {what}; {hint}"
 
 
 def _folded(name: str) -> str:
+    """A name without case and separators."""
     return re.sub(r"[-_\s]", "", name).lower()
 
 
-_FIELDS = ("video", "output", *_ROWS)
+_FIELDS = ("video", "output", *SETTING_ROWS)
 _NAMES = {_folded(name): name for name in _FIELDS} | {
     _folded(row.wire): row.name for row in SETTINGS
 }
 
 
 def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
+    """The file's text; None, and a fault, if it is not UTF-8 text."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         faults.append((1, f"the file is UTF-16; {_SAVE_AS}"))
         return None
@@ -122,7 +120,7 @@ def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[st
     """Each row's first line and its fields."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = "," if "," in header else max(_DELIMITERS, key=header.count)
-    # newline="": the reader itself tells line ends within quotes from those between rows.
+    # newline="": the reader itself tells line ends in quotes from those between rows.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str | None] | None = None
     for line, cells in _csv_lines(reader, faults):
@@ -180,7 +178,7 @@ def _typed_cells(names: Sequence[str | None], cells: Sequence[str]) -> dict[str,
     """The converted cells; empty ones are left out."""
     given = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell}
     return {
-        name: parse_value(_ROWS[name], cell) if name in _ROWS else cell
+        name: parse_value(SETTING_ROWS[name], cell) if name in SETTING_ROWS else cell
         for name, cell in given.items()
     }
 
@@ -224,8 +222,9 @@ def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[LineFault])
 
 
 def _item(fields: Mapping[str, Any], folder: Path) -> BatchItem:
+    """The item of a row; a relative path starts at the manifest's folder."""
     video = fields.get("video", "")
     if isinstance(video, str) and video and not is_remote(video):
         video = str(folder / video)
-    settings = {name: value for name, value in fields.items() if name in _ROWS}
+    settings = {name: value for name, value in fields.items() if name in SETTING_ROWS}
     return BatchItem(video, fields.get("output"), settings, fields.get("extra", {}))
