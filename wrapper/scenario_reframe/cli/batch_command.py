@@ -94,8 +94,8 @@ def batch(
     Parameters
     ----------
     sources
-        A folder, a quoted pattern ('clips/**/*.mp4'), files, or a manifest: .csv with a header, or
-        .jsonl, with a column video, an optional output, and one for each setting.
+        A folder, a quoted pattern ('clips/**/*.mp4'), files, or a manifest (.csv or .jsonl)
+        with a column video, an optional output, and one for each setting.
     """
     from .batch_run import BatchArguments
     from .batch_run import batch as run
