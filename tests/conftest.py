@@ -1,4 +1,4 @@
-"""What every test starts from: an environment that holds no settings of this package."""
+"""Fixtures and checks for every test, among them an environment without the user's own settings."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from batch_sessions import Batches, batches
 from clients import CLOCK, Caller
 from contracts import Contract, load_spec
 from exchanges import Record
-from ledger_rows import Make, ledgers
+from ledger_rows import Ledgers, opened_ledgers
 from ledger_sessions import Runs, quick_sandbox
 from sandbox_clips import Client, bar_clip
 from scenario_reframe import ReframeClient
@@ -32,7 +32,7 @@ WATCH = pytest.StashKey[Watch]()
 def _no_scenario_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No test sees the credentials, the base URL or the ledger of whoever runs it."""
+    """Hide the user's own credentials, base URL and ledger from every test."""
     for name in list(os.environ):
         if name.startswith("SCENARIO_"):
             monkeypatch.delenv(name)
@@ -40,36 +40,36 @@ def _no_scenario_environment(
 
 
 @pytest.fixture(autouse=True)
-def _clients_know_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No client knows jobs of another test's, though it may have the same address and key."""
+def _clients_know_no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make clients forget the jobs of other tests, even at the same address with the same key."""
     monkeypatch.setattr("scenario_reframe.recovery._KNOWN", WeakValueDictionary())
 
 
 @pytest.fixture(autouse=True)
-def _a_command_has_no_pydantic(
+def _command_without_pydantic(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cyclopts has pydantic check values where something else loaded it; the command does not."""
+    """Unload pydantic: Cyclopts would use it if another test had loaded it."""
     if request.path.parent.name == "cli":
         monkeypatch.delitem(sys.modules, "pydantic", raising=False)
 
 
 @pytest.fixture(autouse=True)
-def _a_command_pauses_shortly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clients that a command of this process makes do not wait as for the vendor's server."""
+def _command_with_short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the pauses of the clients of commands that run in this process."""
     monkeypatch.setattr("scenario_reframe.cli.run_command.TIMING", SOON)
 
 
 @pytest.fixture(autouse=True)
 def watch(request: pytest.FixtureRequest, _no_scenario_environment: None) -> Iterator[Watch]:
-    """In nothing that leaves the process is a credential or a signed URL's query."""
+    """Check that no credential or signed URL's query leaves the process."""
     watch = request.node.stash[WATCH] = Watch()
     names = request.fixturenames
-    if request.config.getoption("capture") != "fd":  # `-s`: no report will hold what is printed
+    if request.config.getoption("capture") != "fd":  # with `-s` no report holds what is printed
         capture = next((name for name in names if name in CAPTURES), "capfd")
         watch.capture = request.getfixturevalue(capture)
     if request.path.parent.name == "sandbox":
-        watch.unwatched_log = "httpx"  # of requests that these tests send without the client
+        watch.unwatched_log = "httpx"  # these tests send requests without the client
     folder = request.getfixturevalue("tmp_path") if "tmp_path" in names else None
     with watch.watching():
         yield watch
@@ -82,7 +82,7 @@ def watch(request: pytest.FixtureRequest, _no_scenario_environment: None) -> Ite
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What the watch found fails the test; what was printed is known only now."""
+    """Fail a test for what its watch found; only now is all of its output known."""
     report = yield
     if call.when == "teardown" and WATCH in item.stash:
         item.stash[WATCH].judge(report)
@@ -97,7 +97,7 @@ def call(request: pytest.FixtureRequest) -> Caller:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """No client sleeps: the seconds that it would have slept, by which `CLOCK` moves."""
+    """Replace sleeping: the seconds that clients would have slept, by which `CLOCK` moves."""
     slept: list[float] = []
 
     def pause(seconds: float) -> None:
@@ -114,7 +114,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def httpx_mock(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterator[HTTPXMock]:
-    """Mocked HTTP that keeps to the spec: each request, each reply not marked `off_spec="why"`."""
+    """Mocked HTTP that must keep to the spec, except replies marked `off_spec="why"`."""
     record = Record(httpx_mock)
     monkeypatch.setattr(httpx_mock, "add_callback", record.add_callback)
     yield httpx_mock
@@ -123,7 +123,7 @@ def httpx_mock(httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture(scope="session")
 def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real video, `clip.mp4`: 16:9 and four frames, so that it is soon uploaded and reframed."""
+    """A real video, `clip.mp4`, 16:9 and four frames: quick to upload and to reframe."""
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     make_sample(path, seconds=0.4, size="160x90", rate=10)
     return path
@@ -131,20 +131,20 @@ def short_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A small video's bytes."""
+    """The bytes of a small video."""
     return bar_clip(tmp_path_factory.mktemp("clips") / "bar.mp4", 12).read_bytes()
 
 
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Client]:
-    """A client of a sandbox that many tests share, for no job is ever made on it."""
+    """A client of a shared sandbox on which no job is ever made."""
     with Sandbox(stage_seconds=0) as sandbox, closing(Client(sandbox)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def quiet_asset(quiet: Client, clip: bytes) -> dict[str, Any]:
-    """An asset's record, shared as well."""
+    """The JSON object of an asset there, shared as well."""
     entity = quiet.upload(clip)["entityId"]
     record: dict[str, Any] = quiet.get(f"/assets/{entity}").json()["asset"]
     return record
@@ -152,14 +152,14 @@ def quiet_asset(quiet: Client, clip: bytes) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Client]:
-    """A client of a sandbox that many tests share: its jobs are done at once, without video."""
+    """A client of a shared sandbox whose jobs are done at once, without video."""
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as made:
         yield made
 
 
 @pytest.fixture
 def fast(shared: Client) -> Iterator[Client]:
-    """The same, without faults before or after a test."""
+    """The same client, without faults before and after a test."""
     shared.sandbox.faults.clear()
     yield shared
     shared.sandbox.faults.clear()
@@ -167,21 +167,21 @@ def fast(shared: Client) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def quick() -> Iterator[Sandbox]:
-    """A sandbox that many tests share, and that makes real videos quickly."""
+    """A shared sandbox that makes real videos quickly."""
     with quick_sandbox(stage_seconds=0.0) as sandbox:
         yield sandbox
 
 
 @pytest.fixture(scope="module")
 def video(quick: Sandbox, short_clip: Path) -> str:
-    """The short clip as an asset of that one, for tests that are not about uploads."""
+    """The short clip as an asset of `quick`, for tests that are not about uploads."""
     with ReframeClient(quick.api_key, quick.api_secret, base_url=quick.base_url) as client:
         return client.upload(short_clip).id
 
 
 @pytest.fixture
 def runs(request: pytest.FixtureRequest, quick: Sandbox, tmp_path: Path) -> Iterator[Runs]:
-    """Runs of a program with one ledger, with the async client or as `BOTH` says."""
+    """Runs of a program with one ledger, with the async client unless `BOTH` is used."""
     is_async = getattr(request, "param", "async") == "async"
     with closing(Runs(quick, tmp_path / "ledger.db", is_async=is_async)) as made:
         yield made
@@ -189,26 +189,26 @@ def runs(request: pytest.FixtureRequest, quick: Sandbox, tmp_path: Path) -> Iter
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a ledger is."""
+    """The path of the ledger."""
     return tmp_path / "ledger.db"
 
 
 @pytest.fixture
-def make(path: Path) -> Iterator[Make]:
-    """Opens ledgers at one place."""
-    with ledgers(path) as opener:
+def make_ledger(path: Path) -> Iterator[Ledgers]:
+    """Opens ledgers at one path."""
+    with opened_ledgers(path) as opener:
         yield opener
 
 
 @pytest.fixture(scope="module")
 def box() -> Iterator[Sandbox]:
-    """One sandbox for the batches of a module."""
+    """One sandbox for all batches of a module."""
     with Sandbox(fast=True, stage_seconds=0.02) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def batch(box: Sandbox, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Batches]:
-    """Batches of the async client, since one engine does the work of both; or as is told."""
+    """Batches of the async client (one engine serves both), or of the kind in `request.param`."""
     with batches(box, tmp_path, getattr(request, "param", "async")) as made:
         yield made

@@ -13,7 +13,7 @@ from batch_sessions import (
     LIST,
     UPLOADS,
     Batches,
-    Most,
+    MostRunning,
     clips,
     errors,
     no_threads_left,
@@ -130,7 +130,7 @@ def test_limit_is_found_and_kept(batch: Batches, tmp_path: Path) -> None:
             at_once.append(running(sandbox))
             sandbox.hold_jobs = False
 
-    with Most(sandbox) as most:
+    with MostRunning(sandbox) as most:
         got = batch(shapes(clips(tmp_path / "in", 5)), on_event=on_event)
     assert statuses(got) == {"done": 10}
     batch.check_own(got)
@@ -155,7 +155,7 @@ def test_without_a_limit_ever_more_run(batch: Batches, tmp_path: Path) -> None:
 
 def test_concurrency_is_not_passed(batch: Batches, tmp_path: Path) -> None:
     """The caller's two, though the server would run more."""
-    with Most(batch.sandbox) as most:
+    with MostRunning(batch.sandbox) as most:
         got = batch(squares(tmp_path / "in", 8), concurrency=2)
     assert statuses(got) == {"done": 8}
     assert most.seen <= 2
@@ -184,7 +184,7 @@ def test_jobs_of_another_process_hold_slots(batch: Batches, tmp_path: Path) -> N
                 seen.append(batch.count.posts)
                 sandbox.hold_jobs = False
 
-        with Most(sandbox) as most:
+        with MostRunning(sandbox) as most:
             got = batch(squares(tmp_path / "in", 4), concurrency=2, on_event=on_event)
     assert statuses(got) == {"done": 4}
     assert seen == [2]

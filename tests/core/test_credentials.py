@@ -1,4 +1,4 @@
-"""Credentials and the address that they are for."""
+"""Credentials, and the address that they are sent to."""
 
 import asyncio
 import base64
@@ -35,7 +35,7 @@ def test_arguments_come_before_the_environment() -> None:
 
 
 def test_the_environment_comes_before_the_official_variables() -> None:
-    """The official SDK's names are a fallback, and an empty variable counts for nothing."""
+    """The official SDK's names are a fallback, and an empty variable counts as unset."""
     assert find_credentials(None, None, {**SDK, **BOTH}) == Credentials("key", "secret")
     assert find_credentials(None, None, SDK) == Credentials("sdk-key", "sdk-secret")
     empty = {**SDK, "SCENARIO_API_KEY": "", "SCENARIO_API_SECRET": ""}
@@ -60,7 +60,7 @@ def test_missing_credentials_name_the_variable_to_set(
     named: list[str],
     unnamed: list[str],
 ) -> None:
-    """And only what is missing; an empty argument is not filled from the environment."""
+    """Only what is missing is named; an empty argument is not filled from the environment."""
     with pytest.raises(ConfigurationError) as caught:
         find_credentials(key, secret, environment)
     assert all(word in str(caught.value) for word in named)
@@ -84,7 +84,7 @@ def test_missing_credentials_name_the_variable_to_set(
     ],
 )
 def test_credentials_that_cannot_be_sent_are_refused(key: Any, secret: Any, words: str) -> None:
-    """With the reason, and without repeating the secret."""
+    """The error gives the reason, without repeating the secret."""
     with pytest.raises(ConfigurationError, match=words):
         find_credentials(key, secret, {})
 
@@ -93,14 +93,14 @@ def test_credentials_that_cannot_be_sent_are_refused(key: Any, secret: Any, word
     ("key", "secret"), [("k", "s"), ("k", "a:b:c"), ("schlüssel", "pässwörd✓"), ("k", "a b")]
 )
 def test_header_is_basic_over_utf_8(key: str, secret: str) -> None:
-    """The first colon parts key and secret; bytes are UTF-8."""
+    """The first colon separates key and secret; the bytes are UTF-8."""
     scheme, encoded = Credentials(key, secret).header.split(" ")
     assert scheme == "Basic"
     found = base64.b64decode(encoded).decode("utf-8")
     assert found.split(":", 1) == [key, secret]
 
 
-def test_nothing_secret_shows_in_a_repr() -> None:
+def test_no_repr_shows_a_secret() -> None:
     """Neither in the credentials nor in what holds them."""
     credentials = Credentials("the-key", "the-secret")
     auth = BasicAuth(credentials, origin=("https", "api.test", None))
@@ -111,8 +111,8 @@ def test_nothing_secret_shows_in_a_repr() -> None:
 
 
 @pytest.mark.parametrize("secret", ["s3cret", "a:b/c+d=", 'pä"ss\\wörd ✓', "tab-less"])
-def test_redact_blots_out_every_form_of_the_secret(secret: str) -> None:
-    """As it is, in the header, in a URL, and as JSON writes it."""
+def test_redact_removes_every_form_of_the_secret(secret: str) -> None:
+    """Plain, in the header, in a URL, and as JSON escapes it."""
     credentials = Credentials("the-key", secret)
     forms = [
         secret,
@@ -202,14 +202,14 @@ def test_base_url_is_found_and_nothing_is_appended(
         b"https://api.test/v1",
     ],
 )
-def test_base_url_of_a_wrong_kind_is_refused(url: Any) -> None:
-    """Credentials are sent there, so it must be beyond doubt."""
+def test_an_invalid_base_url_is_refused(url: Any) -> None:
+    """Credentials are sent there, so the address must be unambiguous."""
     with pytest.raises(ConfigurationError, match=r"base[ _]url|base URL"):
         find_base_url(url, {})
 
 
 def test_base_url_with_credentials_in_it_is_refused_without_showing_them() -> None:
-    """They belong into their own arguments."""
+    """Credentials have arguments of their own."""
     with pytest.raises(ConfigurationError, match="api_key") as caught:
         find_base_url("https://user:hunter2@api.test/v1", {})
     assert "hunter2" not in str(caught.value)
@@ -244,16 +244,16 @@ def test_project_id_is_found(
     ],
 )
 def test_is_safe_wants_https_or_this_machine(url: str, safe: bool) -> None:
-    """Files travel encrypted, or not at all."""
+    """Files travel encrypted or not at all."""
     assert is_safe(httpx.URL(url)) is safe
 
 
 @pytest.mark.parametrize("make", [ReframeClient, AsyncReframeClient])
 @pytest.mark.parametrize("is_named", [True, False])
-def test_a_ledger_that_is_only_asked_for_is_where_the_command_line_has_it(
+def test_the_default_ledger_is_that_of_the_command_line(
     make: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, is_named: bool
 ) -> None:
-    """SCENARIO_LEDGER, else the user's state folder; a path that is given comes first."""
+    """SCENARIO_LEDGER, else the user's state folder; a given path takes precedence."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))

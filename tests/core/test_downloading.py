@@ -1,4 +1,4 @@
-"""Downloading, stepped by hand: whole or not at all, and never a byte twice."""
+"""Downloads, stepped by hand: whole or not at all, and no byte fetched twice."""
 
 import errno
 import json
@@ -32,25 +32,25 @@ ASSET = asset_reply(size=100)
 
 
 def whole(data: bytes = DATA, etag: str = ETAG, **more: Any) -> File:
-    """A file's host gives all of it."""
+    """A file host sends the whole file."""
     headers = {"content-length": str(len(data)), "etag": etag, **more.pop("headers", {})}
     return File(200, headers, [data[:30], data[30:]], **more)
 
 
 def broken(count: int, data: bytes = DATA, etag: str = ETAG) -> File:
-    """A file's host gives some bytes, and the connection breaks."""
+    """A file host sends some bytes, then the connection breaks."""
     headers = {"content-length": str(len(data)), "etag": etag}
     return File(200, headers, [data[:count]], cut=OSError("cut"))
 
 
 def rest(start: int, data: bytes = DATA, **more: Any) -> File:
-    """A file's host gives what is missing."""
+    """A file host sends the missing bytes."""
     headers = {"content-range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
     return File(206, headers, [data[start:]], **more)
 
 
 def listed(folder: Path) -> list[str]:
-    """The names in a folder."""
+    """The names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -61,7 +61,7 @@ def downloaded(
     overwrite: bool = False,
     on_progress: Any = None,
 ) -> tuple[list[Path], Stepper]:
-    """Download by hand: the files, and what was done."""
+    """Download, stepped by hand: the files, and the steps."""
     stepper = Stepper(*answers)
     flow = download(Operations(), what, to, overwrite=overwrite, on_progress=on_progress)
     return stepper.run(flow), stepper
@@ -70,7 +70,7 @@ def downloaded(
 def failed(
     what: Job | Asset | str, to: str | os.PathLike[str], *answers: Answer, overwrite: bool = False
 ) -> tuple[ReframeError, Stepper]:
-    """Download by hand for an error: the error, and what was done."""
+    """Download, stepped by hand, with an error: the error, and the steps."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
         stepper.run(download(Operations(), what, to, overwrite=overwrite, on_progress=None))
@@ -119,12 +119,12 @@ def failed(
 def test_judge_knows_what_a_reply_means(
     status: int, headers: Mapping[str, str], have: int, plan: TransferPlan, total: int | None
 ) -> None:
-    """The table of heads and verdicts."""
+    """Each head of a reply has its verdict."""
     assert judge(status, headers, have) == TransferVerdict(plan, total)
 
 
 def test_download_writes_a_whole_file(tmp_path: Path) -> None:
-    """The bytes are the host's, nothing is left beside the file, and no credentials were asked."""
+    """The bytes are the host's, no leftover stays, and no credentials were sent."""
     to = tmp_path / "out.mp4"
     files, stepper = downloaded(JOB, to, ASSET, whole())
     assert files == [to]
@@ -137,7 +137,7 @@ def test_download_writes_a_whole_file(tmp_path: Path) -> None:
 
 
 def test_download_resumes_a_broken_transfer(tmp_path: Path) -> None:
-    """What is missing is asked for, on condition that the file is still the same."""
+    """Only the missing bytes are requested, on condition that the file is unchanged."""
     to = tmp_path / "out.mp4"
     _, stepper = downloaded(JOB, to, ASSET, broken(40), rest(40))
     assert to.read_bytes() == DATA
@@ -149,7 +149,7 @@ def test_download_resumes_a_broken_transfer(tmp_path: Path) -> None:
     assert stepper.pauses == []
 
 
-def test_download_resumes_what_an_earlier_call_left(tmp_path: Path) -> None:
+def test_download_resumes_an_earlier_call(tmp_path: Path) -> None:
     """A call that gave up leaves its bytes to the next one."""
     to = tmp_path / "out.mp4"
     failed(JOB, to, ASSET, broken(40), *[lost()] * FRUITLESS_ATTEMPTS)
@@ -172,8 +172,8 @@ def test_download_resumes_what_an_earlier_call_left(tmp_path: Path) -> None:
         json.dumps({"asset": "asset_1", "size": 99, "etag": ETAG}),
     ],
 )
-def test_download_starts_again_without_a_note_that_fits(tmp_path: Path, note: str | None) -> None:
-    """Bytes of which it is not known whose they are count for nothing."""
+def test_download_starts_again_without_a_valid_note(tmp_path: Path, note: str | None) -> None:
+    """Bytes of unknown origin are discarded."""
     to = tmp_path / "out.mp4"
     (tmp_path / "out.mp4.part").write_bytes(b"x" * 40)
     if note is not None:
@@ -184,8 +184,8 @@ def test_download_starts_again_without_a_note_that_fits(tmp_path: Path, note: st
 
 
 @pytest.mark.parametrize("etag", ["", 'W/"v1"', "v1"])
-def test_download_does_not_resume_on_a_weak_promise(tmp_path: Path, etag: str) -> None:
-    """Without a strong ETag the bytes may be another file's: all of them again."""
+def test_download_does_not_resume_without_a_strong_etag(tmp_path: Path, etag: str) -> None:
+    """The bytes may belong to another file, so all are fetched again."""
     to = tmp_path / "out.mp4"
     _, stepper = downloaded(JOB, to, ASSET, broken(40, etag=etag), whole(etag=etag))
     assert "Range" not in stepper.pulls[1].headers
@@ -193,30 +193,30 @@ def test_download_does_not_resume_on_a_weak_promise(tmp_path: Path, etag: str) -
 
 
 def test_download_forgets_the_note_of_a_file_that_was_replaced(tmp_path: Path) -> None:
-    """A reply without a strong ETag may not inherit the note of the one before."""
+    """A reply without a strong ETag must not inherit the note of an earlier one."""
     to = tmp_path / "out.mp4"
     _, stepper = downloaded(JOB, to, ASSET, broken(40), broken(60, etag=""), whole(b"y" * 100))
     assert "Range" not in stepper.pulls[2].headers
     assert to.read_bytes() == b"y" * 100
 
 
-def test_download_takes_the_whole_again_when_the_file_changed(tmp_path: Path) -> None:
-    """A 200 to a request for the rest means another file; its bytes replace the old ones."""
+def test_download_starts_again_when_the_file_changed(tmp_path: Path) -> None:
+    """A 200 to a range request means another file; its bytes replace the old ones."""
     to = tmp_path / "out.mp4"
     downloaded(JOB, to, ASSET, broken(40), whole(b"y" * 100, '"v2"'))
     assert to.read_bytes() == b"y" * 100
 
 
-def test_download_does_not_trust_a_range_that_was_not_asked_for(tmp_path: Path) -> None:
-    """Bytes from another place would leave a hole; it starts again."""
+def test_download_does_not_trust_a_range_that_it_did_not_request(tmp_path: Path) -> None:
+    """Bytes from elsewhere would leave a hole, so it starts again."""
     to = tmp_path / "out.mp4"
     _, stepper = downloaded(JOB, to, ASSET, broken(40), rest(50), whole())
     assert "Range" not in stepper.pulls[2].headers
     assert to.read_bytes() == DATA
 
 
-def test_download_is_done_when_all_bytes_were_there(tmp_path: Path) -> None:
-    """A 416 that names the size that is there means that nothing is missing."""
+def test_download_is_done_when_it_already_had_all_bytes(tmp_path: Path) -> None:
+    """A 416 that names the size of the part means that nothing is missing."""
     to = tmp_path / "out.mp4"
     (tmp_path / "out.mp4.part").write_bytes(DATA)
     note = {"asset": "asset_1", "size": 100, "etag": ETAG}
@@ -228,8 +228,8 @@ def test_download_is_done_when_all_bytes_were_there(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["out.mp4"]
 
 
-def test_download_starts_again_when_too_many_bytes_were_there(tmp_path: Path) -> None:
-    """A 416 that names another size discards what is there."""
+def test_download_starts_again_when_it_had_too_many_bytes(tmp_path: Path) -> None:
+    """A 416 that names another size discards the part."""
     to = tmp_path / "out.mp4"
     (tmp_path / "out.mp4.part").write_bytes(DATA + b"more")
     note = {"asset": "asset_1", "size": 100, "etag": ETAG}
@@ -239,10 +239,8 @@ def test_download_starts_again_when_too_many_bytes_were_there(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_download_asks_for_a_fresh_url_when_the_old_one_is_refused(
-    tmp_path: Path, status: int
-) -> None:
-    """The asset is read again, and the bytes that are there are kept."""
+def test_download_gets_a_fresh_url_when_the_old_one_is_refused(tmp_path: Path, status: int) -> None:
+    """The asset is read again, and the bytes received so far are kept."""
     to = tmp_path / "out.mp4"
     fresh = asset_reply(size=100, url="https://cdn.test/fresh")
     _, stepper = downloaded(JOB, to, ASSET, broken(40), File(status), fresh, rest(40))
@@ -252,7 +250,7 @@ def test_download_asks_for_a_fresh_url_when_the_old_one_is_refused(
 
 
 def test_download_gives_up_after_several_attempts_without_progress(tmp_path: Path) -> None:
-    """The job is named, nothing has the final name, and the pauses grow."""
+    """The error names the job, nothing has the final name, and the pauses grow."""
     to = tmp_path / "out.mp4"
     error, stepper = failed(JOB, to, ASSET, *[lost()] * FRUITLESS_ATTEMPTS)
     assert isinstance(error, DownloadError)
@@ -265,7 +263,7 @@ def test_download_gives_up_after_several_attempts_without_progress(tmp_path: Pat
 
 
 def test_download_goes_on_as_long_as_bytes_arrive(tmp_path: Path) -> None:
-    """Any number of breaks is survived, if each attempt brings some bytes."""
+    """Any number of breaks is tolerated if each attempt brings some bytes."""
     to = tmp_path / "out.mp4"
     pieces = [
         File(206, {"content-range": f"bytes {at}-99/100"}, [DATA[at : at + 5]], OSError("cut"))
@@ -278,7 +276,7 @@ def test_download_goes_on_as_long_as_bytes_arrive(tmp_path: Path) -> None:
 
 
 def test_download_counts_attempts_since_the_last_progress(tmp_path: Path) -> None:
-    """Faults before some bytes arrived are forgiven."""
+    """Faults before some bytes arrived no longer count."""
     to = tmp_path / "out.mp4"
     faults: list[Answer] = [lost()] * (FRUITLESS_ATTEMPTS - 1)
     downloaded(JOB, to, ASSET, *faults, broken(40), *faults, rest(40))
@@ -286,8 +284,8 @@ def test_download_counts_attempts_since_the_last_progress(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
-def test_download_tries_again_after_a_passing_fault(tmp_path: Path, status: int) -> None:
-    """The same URL, after a pause; a fault's page is no part of the file."""
+def test_download_tries_again_after_a_temporary_fault(tmp_path: Path, status: int) -> None:
+    """The same URL, after a pause; an error page is not part of the file."""
     to = tmp_path / "out.mp4"
     _, stepper = downloaded(JOB, to, ASSET, File(status, {}, [b"<html>"]), whole())
     assert stepper.pauses == [0.5]
@@ -301,7 +299,7 @@ def test_download_tries_again_after_a_passing_fault(tmp_path: Path, status: int)
 def test_download_gives_up_at_once_on_a_reply_that_will_not_change(
     tmp_path: Path, answer: File
 ) -> None:
-    """A refusal, or bytes that are not the file's own."""
+    """A refusal, or bytes that cannot be the file's."""
     error, stepper = failed(JOB, tmp_path / "out.mp4", ASSET, answer)
     assert isinstance(error, DownloadError)
     assert len(stepper.pulls) == 1
@@ -318,8 +316,8 @@ def test_download_gives_up_at_once_on_a_reply_that_will_not_change(
     ],
     ids=["shorter file", "shorter than said", "shorter than the record", "nothing"],
 )
-def test_download_never_takes_a_file_of_the_wrong_length(tmp_path: Path, answer: File) -> None:
-    """Neither the reply's length nor the record's size is ignored."""
+def test_download_never_accepts_a_file_of_the_wrong_length(tmp_path: Path, answer: File) -> None:
+    """Both the reply's length and the asset's size count."""
     to = tmp_path / "out.mp4"
     error, stepper = failed(JOB, to, ASSET, *[answer] * FRUITLESS_ATTEMPTS)
     assert isinstance(error, DownloadError)
@@ -336,7 +334,7 @@ def test_download_never_takes_a_file_of_the_wrong_length(tmp_path: Path, answer:
         (asset_reply(), File(200, {"content-length": "100"}, [DATA, b"more"])),
     ],
 )
-def test_download_never_takes_a_file_that_is_longer_than_promised(
+def test_download_never_accepts_a_file_that_is_longer_than_announced(
     tmp_path: Path, asset: Answer, answer: File
 ) -> None:
     """A flood of bytes is cut off, and does not get the final name."""
@@ -364,15 +362,15 @@ def test_download_recovers_from_a_leftover_that_is_too_long(tmp_path: Path) -> N
     assert to.read_bytes() == DATA
 
 
-def test_download_of_unknown_length_is_taken_as_it_comes(tmp_path: Path) -> None:
-    """When nobody says the size, the end of the reply is the end of the file."""
+def test_download_of_unknown_length_ends_with_the_reply(tmp_path: Path) -> None:
+    """Without any size, the end of the reply is the end of the file."""
     to = tmp_path / "out.mp4"
     downloaded(JOB, to, asset_reply(), File(200, {}, [DATA]))
     assert to.read_bytes() == DATA
 
 
-def test_download_never_takes_an_empty_file(tmp_path: Path) -> None:
-    """No bytes are no video, whatever the length says."""
+def test_download_never_accepts_an_empty_file(tmp_path: Path) -> None:
+    """A video has at least one byte, whatever the length says."""
     empty = File(200, {"content-length": "0"})
     error, _ = failed(JOB, tmp_path / "o.mp4", asset_reply(), *[empty] * FRUITLESS_ATTEMPTS)
     assert isinstance(error, DownloadError)
@@ -380,7 +378,7 @@ def test_download_never_takes_an_empty_file(tmp_path: Path) -> None:
 
 
 def test_download_shows_no_part_under_the_final_name(tmp_path: Path) -> None:
-    """While bytes arrive, and after every break, the target is not there."""
+    """The target does not exist while bytes arrive, nor after a break."""
     to = tmp_path / "out.mp4"
     seen: list[bool] = []
     downloaded(
@@ -391,7 +389,7 @@ def test_download_shows_no_part_under_the_final_name(tmp_path: Path) -> None:
 
 
 def test_download_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    """Overwriting replaces a file in one step, and only by a whole one."""
+    """Overwriting replaces the file in one step, once the new one is whole."""
     to = tmp_path / "out.mp4"
     to.write_bytes(b"old")
     failed(JOB, to, ASSET, *[lost()] * FRUITLESS_ATTEMPTS, overwrite=True)
@@ -400,8 +398,8 @@ def test_download_keeps_the_old_file_until_the_new_one_is_whole(tmp_path: Path) 
     assert to.read_bytes() == DATA
 
 
-def test_download_tells_its_progress(tmp_path: Path) -> None:
-    """Done and total bytes; what was there before counts, what broke off does not twice."""
+def test_download_reports_its_progress(tmp_path: Path) -> None:
+    """Done and total bytes; earlier bytes count, and lost ones do not count twice."""
     told: list[tuple[int, int | None]] = []
     downloaded(
         JOB, tmp_path / "o.mp4", ASSET, broken(40), rest(40),
@@ -412,8 +410,8 @@ def test_download_tells_its_progress(tmp_path: Path) -> None:
     assert max(done for done, _ in told) == 100
 
 
-def test_download_tells_no_total_when_it_is_not_known(tmp_path: Path) -> None:
-    """None stands for a size that the server does not say."""
+def test_download_reports_no_total_when_the_size_is_unknown(tmp_path: Path) -> None:
+    """None stands for a size that the server does not give."""
     told: list[int | None] = []
     downloaded(
         JOB, tmp_path / "o.mp4", asset_reply(), whole(),
@@ -423,7 +421,7 @@ def test_download_tells_no_total_when_it_is_not_known(tmp_path: Path) -> None:
 
 
 def test_download_puts_a_job_s_assets_in_order(tmp_path: Path) -> None:
-    """By `outputIndex`, into `name`, `name-2`, ..., with one count over all."""
+    """By `outputIndex`, into `name`, `name-2`, ..., with one progress over all."""
     job = Job(id="job_1", status="success", asset_ids=("asset_b", "asset_a"))
     told: list[tuple[int, int | None]] = []
     files, _ = downloaded(
@@ -452,7 +450,7 @@ def test_download_puts_a_job_s_assets_in_order(tmp_path: Path) -> None:
 def test_download_names_files_after_the_asset_in_a_folder(
     tmp_path: Path, mime: str, name: str, ending: str
 ) -> None:
-    """An existing folder, or a path that ends in a separator, which is made if missing."""
+    """An existing folder, or a path that ends in a separator, which is created if missing."""
     to = f"{tmp_path}{ending}"
     files, _ = downloaded(JOB, to, asset_reply(size=100, mimeType=mime), whole())
     assert files == [Path(to) / name]
@@ -469,13 +467,13 @@ def test_targets_count_up_from_two() -> None:
 
 
 def test_download_makes_the_missing_parent(tmp_path: Path) -> None:
-    """The folders above a file are made."""
+    """Missing folders above the file are created."""
     files, _ = downloaded(JOB, tmp_path / "a" / "b" / "out.mp4", ASSET, whole())
     assert files[0].read_bytes() == DATA
 
 
-def test_download_refuses_a_target_that_is_there(tmp_path: Path) -> None:
-    """Nothing is asked for, and nothing is touched."""
+def test_download_refuses_an_existing_target(tmp_path: Path) -> None:
+    """Nothing is requested, and the file is left alone."""
     to = tmp_path / "out.mp4"
     to.write_bytes(b"old")
     error, stepper = failed(JOB, to)
@@ -485,8 +483,8 @@ def test_download_refuses_a_target_that_is_there(tmp_path: Path) -> None:
     assert to.read_bytes() == b"old"
 
 
-def test_download_refuses_any_target_that_is_there_before_it_fetches(tmp_path: Path) -> None:
-    """A second file's name is taken: not even the first is fetched."""
+def test_download_refuses_any_existing_target_before_it_fetches(tmp_path: Path) -> None:
+    """If a second file's name is taken, not even the first file is fetched."""
     (tmp_path / "out-2.mp4").write_bytes(b"old")
     job = Job(id="job_1", status="success", asset_ids=("asset_a", "asset_b"))
     error, stepper = failed(
@@ -498,7 +496,7 @@ def test_download_refuses_any_target_that_is_there_before_it_fetches(tmp_path: P
 
 
 def test_download_does_not_replace_a_file_that_appears_meanwhile(tmp_path: Path) -> None:
-    """Somebody else's file that came in between is kept."""
+    """Another program's file that was written in between is kept."""
     to = tmp_path / "out.mp4"
     error, _ = failed_when_target_appears(to)
     assert isinstance(error, DownloadError)
@@ -507,7 +505,7 @@ def test_download_does_not_replace_a_file_that_appears_meanwhile(tmp_path: Path)
 
 
 def failed_when_target_appears(to: Path) -> tuple[ReframeError, Stepper]:
-    """Download by hand while another program writes the target."""
+    """Download, stepped by hand, while another program writes the target."""
 
     def script(step: Any) -> Answer:
         if isinstance(step, Pull):
@@ -522,8 +520,8 @@ def failed_when_target_appears(to: Path) -> tuple[ReframeError, Stepper]:
 
 
 @pytest.mark.parametrize("bad", ["", "a\0b", b"bytes", "x" * 300, 5, None])
-def test_check_destination_refuses_what_is_no_path(tmp_path: Path, bad: Any) -> None:
-    """Empty, null bytes, a name too long, and other types."""
+def test_check_destination_refuses_what_is_not_a_path(tmp_path: Path, bad: Any) -> None:
+    """Empty, with null bytes, too long, or of another type."""
     to = tmp_path / bad if bad == "x" * 300 else bad
     with pytest.raises(InvalidInputError, match="to:"):
         check_destination(to, overwrite=False)
@@ -540,17 +538,17 @@ def test_check_destination_refuses_a_file_as_a_folder(tmp_path: Path) -> None:
 def test_check_destination_refuses_a_folder_that_cannot_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Found before anything is paid, not after."""
+    """Found before anything is paid for, not after."""
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(InvalidInputError, match="cannot be written"):
         check_destination(tmp_path / "out.mp4", overwrite=False)
 
 
 @pytest.mark.parametrize("place", ["write", "open"])
-def test_download_says_when_the_disk_is_full(
+def test_download_reports_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    """An error of the disk is a DownloadError that names the job and what the system says."""
+    """A DownloadError names the job and quotes the system's message."""
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -565,8 +563,8 @@ def test_download_says_when_the_disk_is_full(
 
 
 @pytest.mark.parametrize("what", ["job_1", Job(id="job_1", status="queued")], ids=repr)
-def test_download_reads_a_job_that_it_does_not_know_done(what: Job | str, tmp_path: Path) -> None:
-    """An id, or a job from before it was done."""
+def test_download_reads_a_job_that_is_not_known_to_be_done(what: Job | str, tmp_path: Path) -> None:
+    """An id, or a job as it was before it was done."""
     ready = job_reply("success", metadata={"assetIds": ["asset_1"]})
     files, stepper = downloaded(what, tmp_path / "o.mp4", ready, ASSET, whole())
     assert files[0].read_bytes() == DATA
@@ -576,8 +574,8 @@ def test_download_reads_a_job_that_it_does_not_know_done(what: Job | str, tmp_pa
 @pytest.mark.parametrize(
     "what", ["asset_1", Asset(id="asset_1", url="https://cdn.test/old")], ids=repr
 )
-def test_download_takes_an_asset(what: Asset | str, tmp_path: Path) -> None:
-    """An asset or its id; its URL may be old, so a fresh one is asked for."""
+def test_download_accepts_an_asset(what: Asset | str, tmp_path: Path) -> None:
+    """An asset or its id; its URL may have expired, so a fresh one is requested."""
     files, stepper = downloaded(what, tmp_path / "o.mp4", ASSET, whole())
     assert files[0].read_bytes() == DATA
     assert stepper.sent == ["GET /assets/asset_1"]
@@ -586,7 +584,7 @@ def test_download_takes_an_asset(what: Asset | str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", ["queued", "failure", "canceled", "new"])
 def test_download_refuses_a_job_without_a_result(status: str, tmp_path: Path) -> None:
-    """The status is told, and the job is on the error."""
+    """The error names the status and carries the job."""
     error, _ = failed("job_1", tmp_path / "o.mp4", job_reply(status))
     assert isinstance(error, DownloadError)
     assert error.job is not None
@@ -595,7 +593,7 @@ def test_download_refuses_a_job_without_a_result(status: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("metadata", [None, {}, {"assetIds": []}, {"assetIds": [None, 5]}])
 def test_download_refuses_a_job_that_names_no_asset(metadata: Any, tmp_path: Path) -> None:
-    """Success without a result is said so."""
+    """A success without a result is an error of its own."""
     answer = reply({"job": job_record(status="success", metadata=metadata)})
     error, _ = failed("job_1", tmp_path / "o.mp4", answer)
     assert isinstance(error, DownloadError)
@@ -603,7 +601,7 @@ def test_download_refuses_a_job_that_names_no_asset(metadata: Any, tmp_path: Pat
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a/b", "asset_../x", 5])
-def test_download_refuses_what_is_no_id(bad: Any, tmp_path: Path) -> None:
+def test_download_refuses_what_is_not_an_id(bad: Any, tmp_path: Path) -> None:
     """An id that would make another address is refused before anything is sent."""
     error, stepper = failed(bad, tmp_path / "o.mp4")
     assert isinstance(error, InvalidInputError)
@@ -611,7 +609,7 @@ def test_download_refuses_what_is_no_id(bad: Any, tmp_path: Path) -> None:
 
 
 def test_download_never_leaves_the_folder_by_an_asset_s_id(tmp_path: Path) -> None:
-    """An id from the server that is a path is refused."""
+    """An asset id from the server that is a path is refused."""
     folder = tmp_path / "out"
     folder.mkdir()
     job = Job(id="job_1", status="success", asset_ids=("../../escaped",))
@@ -624,16 +622,16 @@ def test_download_never_leaves_the_folder_by_an_asset_s_id(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("answer", "kind"), [(reply({}, 404), NotFoundError), (reply({}, 401), ApiError)]
 )
-def test_download_lets_the_api_s_refusal_of_an_asset_through(
+def test_download_raises_the_api_s_refusal_of_an_asset(
     tmp_path: Path, answer: Answer, kind: type[ReframeError]
 ) -> None:
-    """Before a byte is fetched, the API's own error says best what is wrong."""
+    """Before a byte is fetched, the API's own error is the clearest."""
     error, _ = failed("asset_1", tmp_path / "o.mp4", answer)
     assert isinstance(error, kind)
 
 
-def test_download_says_when_the_asset_is_gone_meanwhile(tmp_path: Path) -> None:
-    """The URL is stale and the asset unknown: an error that names the job."""
+def test_download_reports_an_asset_that_was_deleted_meanwhile(tmp_path: Path) -> None:
+    """The URL has expired and the asset is unknown: the error names the job."""
     error, _ = failed(JOB, tmp_path / "o.mp4", ASSET, File(403), reply({}, 404))
     assert isinstance(error, DownloadError)
     assert error.job == JOB
@@ -641,12 +639,12 @@ def test_download_says_when_the_asset_is_gone_meanwhile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("async_like", [True, False])
-def test_progress_of_a_leftover_is_told_as_a_step(tmp_path: Path, async_like: bool) -> None:
-    """A callback is only ever called where a driver can await what it gives back."""
+def test_progress_of_a_leftover_is_reported_by_a_step(tmp_path: Path, async_like: bool) -> None:
+    """A callback is only called where a driver can await its result."""
     dropped: list[int] = []
 
     class Later:
-        """Stands for a coroutine: it must be handed on to the driver."""
+        """Stands for a coroutine, which must reach the driver."""
 
         def __init__(self, done: int) -> None:
             dropped.append(done)
@@ -677,7 +675,7 @@ def test_progress_of_a_leftover_is_told_as_a_step(tmp_path: Path, async_like: bo
 
 
 def test_part_file_that_is_not_open_writes_nothing(tmp_path: Path) -> None:
-    """A sink whose reply was not wanted takes no bytes and can be closed."""
+    """A sink that did not accept its reply takes no bytes and can be closed."""
     part = PartFile(tmp_path / "o.mp4", Asset(id="asset_1", url="https://cdn.test"))
     assert not part.accept(503, {})
     part.write(b"x")
@@ -686,7 +684,7 @@ def test_part_file_that_is_not_open_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_progress_without_a_callback_counts() -> None:
-    """Nobody has to listen."""
+    """The callback is optional."""
     progress = Progress(None, 10)
     assert progress.add(3) is None
     assert progress.done == 3

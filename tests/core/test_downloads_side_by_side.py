@@ -47,7 +47,7 @@ ETAGS = pytest.mark.parametrize("etag", [STRONG, ""], ids=["with an ETag", "with
 def answer(
     etag: str, between: Callable[[], object] = lambda: None, data: bytes = DATA, start: int = 0
 ) -> File:
-    """A file's host gives what is missing; something happens between the bytes."""
+    """A file host sends the missing bytes; something happens in between."""
 
     def chunks() -> Iterator[bytes]:
         yield data[start : start + 10]
@@ -60,13 +60,13 @@ def answer(
 
 
 def broken(count: int, etag: str = STRONG) -> list[Answer]:
-    """A file's host gives some bytes, and is not there any more."""
+    """A file host sends some bytes, then fails for good."""
     first = File(200, {"content-length": "100", "etag": etag}, [DATA[:count]], OSError("cut"))
     return [ASSET, first, *[lost()] * FRUITLESS_ATTEMPTS]
 
 
 def downloaded(to: Path, *answers: Answer, overwrite: bool = False) -> Stepper:
-    """Download by hand into a file, and what was done."""
+    """Download into a file, stepped by hand: the steps."""
     stepper = Stepper(*answers)
     flow = download(Operations(), JOB, to, overwrite=overwrite, on_progress=None)
     assert stepper.run(flow) == [to]
@@ -74,26 +74,26 @@ def downloaded(to: Path, *answers: Answer, overwrite: bool = False) -> Stepper:
 
 
 def given_up(to: Path, *answers: Answer) -> None:
-    """Download by hand in vain."""
+    """Download, stepped by hand, until it gives up."""
     flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
     with pytest.raises(DownloadError):
         Stepper(*answers).run(flow)
 
 
 def listed(folder: Path) -> list[str]:
-    """The names in a folder."""
+    """The names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())
 
 
 def seen(path: Path) -> tuple[int, int, bytes]:
-    """Which file it is, when it was written, and what it holds."""
+    """Which file it is, when it was written, and its contents."""
     there = path.stat()
     return there.st_ino, there.st_mtime_ns, path.read_bytes()
 
 
 @ETAGS
 def test_a_file_that_another_download_finished_is_not_touched(tmp_path: Path, etag: str) -> None:
-    """The slower one goes on in a file of its own, finds the same bytes there, and takes them."""
+    """The slower one goes on in its own part, finds the same bytes at the target, and uses them."""
     to = tmp_path / "out.mp4"
     finished: list[object] = []
 
@@ -110,7 +110,7 @@ def test_a_file_that_another_download_finished_is_not_touched(tmp_path: Path, et
 
 @ETAGS
 def test_many_downloads_of_one_file_each_have_their_own_part(tmp_path: Path, etag: str) -> None:
-    """Six within each other: the innermost is the first to be done."""
+    """Six, each started within another: the innermost ends first."""
     to = tmp_path / "out.mp4"
     parts: list[int] = []
 
@@ -129,7 +129,7 @@ def test_many_downloads_of_one_file_each_have_their_own_part(tmp_path: Path, eta
 def test_a_download_that_breaks_beside_another_goes_on_with_its_own_bytes(
     tmp_path: Path, etag: str
 ) -> None:
-    """Neither takes up what the other writes."""
+    """Neither resumes what the other writes."""
     to = tmp_path / "out.mp4"
     ranges: list[str | None] = []
 
@@ -145,7 +145,7 @@ def test_a_download_that_breaks_beside_another_goes_on_with_its_own_bytes(
 
 
 def test_the_later_of_two_that_overwrite_replaces_the_whole(tmp_path: Path) -> None:
-    """As both were told to."""
+    """Both were allowed to overwrite."""
     to = tmp_path / "out.mp4"
     to.write_bytes(b"old")
 
@@ -158,8 +158,8 @@ def test_the_later_of_two_that_overwrite_replaces_the_whole(tmp_path: Path) -> N
     assert listed(tmp_path) == ["out.mp4"]
 
 
-def test_a_result_that_came_there_since_the_call_began_is_taken(tmp_path: Path) -> None:
-    """Another download was done while this one read the asset: no byte is fetched again."""
+def test_a_result_that_appeared_since_the_call_began_is_used(tmp_path: Path) -> None:
+    """Another download ended while this one read the asset: no byte is fetched again."""
     to = tmp_path / "out.mp4"
 
     def script(step: Any) -> Answer:
@@ -172,10 +172,10 @@ def test_a_result_that_came_there_since_the_call_began_is_taken(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("asset", [ASSET, asset_reply()], ids=["known size", "unknown size"])
-def test_another_file_that_came_there_since_the_call_began_is_kept(
+def test_another_file_that_appeared_since_the_call_began_is_kept(
     tmp_path: Path, asset: Answer
 ) -> None:
-    """It has not the asset's size, or that is not known."""
+    """Its size differs from the asset's, or the asset's is unknown."""
     to = tmp_path / "out.mp4"
 
     def script(step: Any) -> Answer:
@@ -189,10 +189,10 @@ def test_another_file_that_came_there_since_the_call_began_is_kept(
 
 
 @pytest.mark.parametrize("links", [True, False])
-def test_another_file_of_the_same_size_is_kept_and_so_are_the_bytes(
+def test_another_file_of_the_same_size_is_kept_and_so_is_the_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
-    """It is no result for having a result's size. A call that overwrites needs only the rest."""
+    """Equal size does not make it the result. A call that overwrites fetches only the rest."""
     if not links:
         monkeypatch.setattr(os, "link", unsupported)
     to = tmp_path / "out.mp4"
@@ -206,34 +206,34 @@ def test_another_file_of_the_same_size_is_kept_and_so_are_the_bytes(
 
 
 def unsupported(*_: object, **__: object) -> None:
-    """As a disk answers that has no locks, or no hard links."""
+    """The error of a disk without locks, or without hard links."""
     raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 @ETAGS
-def test_a_disk_without_hard_links_will_do(
+def test_a_disk_without_hard_links_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
 ) -> None:
-    """The part is renamed instead, and a file that is there is looked at first."""
+    """The part is renamed instead, after a check for an existing file."""
     monkeypatch.setattr(os, "link", unsupported)
     test_a_file_that_another_download_finished_is_not_touched(tmp_path, etag)
 
 
 @ETAGS
-def test_a_disk_without_locks_will_do(
+def test_a_disk_without_locks_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
 ) -> None:
-    """Names that nobody else has keep downloads apart, and nothing is left of them."""
+    """Unique names keep downloads apart, and no leftovers stay."""
     monkeypatch.setattr(fcntl, "flock", unsupported)
     test_a_file_that_another_download_finished_is_not_touched(tmp_path, etag)
     given_up(tmp_path / "other.mp4", *broken(40, etag))
     assert listed(tmp_path) == ["out.mp4"]
 
 
-def test_what_others_left_is_taken_up_or_removed(tmp_path: Path) -> None:
-    """Two were cut off side by side: the next call goes on with the longer part."""
+def test_leftovers_of_others_are_resumed_or_removed(tmp_path: Path) -> None:
+    """Two were cut off side by side: the next call resumes the longer part."""
     to = tmp_path / "out.mp4"
-    given_up(to, ASSET, answer_then_cut(lambda: given_up(to, *broken(60))), *lasting())
+    given_up(to, ASSET, answer_then_cut(lambda: given_up(to, *broken(60))), *forever_lost())
     notes = ["out.mp4.2.part.json", "out.mp4.part.json"]
     assert listed(tmp_path) == ["out.mp4.2.part", notes[0], "out.mp4.part", notes[1]]
     stepper = downloaded(to, ASSET, answer(STRONG, start=60))
@@ -254,13 +254,13 @@ def answer_then_cut(between: Callable[[], object]) -> File:
     return File(200, headers, cast("Sequence[bytes]", chunks()), OSError("cut"))
 
 
-def lasting() -> list[Answer]:
+def forever_lost() -> list[Answer]:
     """The host does not come back."""
     return [lost()] * FRUITLESS_ATTEMPTS
 
 
-def test_a_part_that_is_written_is_not_removed(tmp_path: Path) -> None:
-    """The first of two has given up, and the second is still at it when a third begins."""
+def test_a_part_that_is_being_written_is_not_removed(tmp_path: Path) -> None:
+    """The first of two has given up, and the second is still writing when a third begins."""
     to, asset = tmp_path / "out.mp4", Asset(id="asset_1", url="https://cdn.test")
     first, second, third = (PartFile(to, asset) for _ in range(3))
     first.acquire()
@@ -279,7 +279,7 @@ def test_a_part_that_is_written_is_not_removed(tmp_path: Path) -> None:
 def test_a_note_is_removed_while_it_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Or another download might have locked it in between, and a third the next one."""
+    """Else another download could lock it in between, and a third the next one."""
     to = tmp_path / "out.mp4"
     removed: list[str] = []
     unlink = Path.unlink
@@ -296,23 +296,23 @@ def test_a_note_is_removed_while_it_is_locked(
     assert removed == ["out.mp4.part.json"]
 
 
-def test_nothing_is_added_to_a_finished_file_that_still_has_its_part_s_name(
+def test_a_finished_file_that_still_has_its_part_s_name_is_not_extended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that is killed between giving the one name and removing the other leaves that."""
+    """A process that is killed between adding one name and removing the other leaves that."""
     to = tmp_path / "out.mp4"
-    left: list[tuple[Path, bytes]] = []
+    notes: list[tuple[Path, bytes]] = []
     link = os.link
 
     def noted(part: Path, target: Path) -> None:
         link(part, target)
-        left.extend((path, path.read_bytes()) for path in tmp_path.glob("*.json"))
+        notes.extend((path, path.read_bytes()) for path in tmp_path.glob("*.json"))
 
     monkeypatch.setattr(os, "link", noted)
     downloaded(to, ASSET, answer(STRONG))
     link(to, tmp_path / "keep.mp4")
     link(to, tmp_path / "out.mp4.part")
-    for path, content in left:
+    for path, content in notes:
         path.write_bytes(content)
     stepper = downloaded(to, ASSET, answer(STRONG, data=b"y" * 100), overwrite=True)
     assert "Range" not in stepper.pulls[0].headers
@@ -320,10 +320,10 @@ def test_nothing_is_added_to_a_finished_file_that_still_has_its_part_s_name(
     assert listed(tmp_path) == ["keep.mp4", "out.mp4"]
 
 
-def test_a_note_that_was_removed_before_it_was_locked_holds_nobody_off(
+def test_a_note_that_was_removed_before_it_was_locked_blocks_no_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The download that it belonged to has just ended; its lock would be on no file."""
+    """The download that owned it has just ended; the lock would be on a deleted file."""
     to = tmp_path / "out.mp4"
     lock = fcntl.flock
 
@@ -341,7 +341,7 @@ def test_a_note_that_was_removed_before_it_was_locked_holds_nobody_off(
 def test_bytes_that_a_full_disk_refused_are_not_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The call that could not write them may live on in its error, when the next is done."""
+    """The failed call may live on in its error while the next one finishes."""
     to = tmp_path / "out.mp4"
     space = [10]
 
@@ -398,7 +398,7 @@ def content(short_clip: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def asset(sandbox: Sandbox, content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Asset:
-    """It on the server."""
+    """The video on the server."""
     path = tmp_path_factory.mktemp("clips") / "big.mp4"
     path.write_bytes(content)
     with ReframeClient(sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url) as client:
@@ -407,7 +407,7 @@ def asset(sandbox: Sandbox, content: bytes, tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture
 def go_on(sandbox: Sandbox) -> Iterator[Event]:
-    """Lets go what is held."""
+    """Releases held transfers."""
     event = Event()
     yield event
     event.set()
@@ -434,13 +434,13 @@ def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
 
 
 def from_host(fault: Fault | None, etag: str) -> Fault:
-    """A fault of the file's host, which tells no ETag if that is empty."""
+    """A fault of the file host, which sends no ETag if that is empty."""
 
     async def changed(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         async def without(message: Message) -> None:
             if message["type"] == "http.response.start" and not etag:
-                told = [pair for pair in message["headers"] if pair[0] != b"etag"]
-                message = {**message, "headers": told}
+                kept = [pair for pair in message["headers"] if pair[0] != b"etag"]
+                message = {**message, "headers": kept}
             await send(message)
 
         await (fault(app, scope, receive, without) if fault else app(scope, receive, without))
@@ -456,7 +456,7 @@ def hold_the_first(sandbox: Sandbox, go_on: Event, etag: str) -> None:
 
 
 def begun(to: Path) -> bool:
-    """Whether some bytes of a first download are there."""
+    """Whether the first download has written some bytes."""
     part = to.with_name(to.name + ".part")
     return part.exists() and part.stat().st_size > 0
 
@@ -471,7 +471,7 @@ def test_two_threads_download_one_file(
     go_on: Event,
     etag: str,
 ) -> None:
-    """The second is done while the first is held; the first finds it done."""
+    """The second ends while the first is held; the first then finds the file there."""
     to = tmp_path / "out.mp4"
     hold_the_first(sandbox, go_on, etag)
     with ThreadPoolExecutor(1) as pool:

@@ -33,7 +33,7 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module; its counts are compared before and after."""
+    """One sandbox for the module; tests compare its counts before and after."""
     with Sandbox() as running:
         yield running
 
@@ -48,7 +48,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
-    """Call a client's method by name, with either client."""
+    """Calls a method of either client by its name."""
     keys = (sandbox.api_key, sandbox.api_secret)
 
     def sync(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -81,7 +81,7 @@ def shape(path: Path) -> tuple[int, int, int, Fraction, str]:
 def test_reframe_turns_a_wide_clip_into_a_tall_one(
     call: Call, sandbox: Sandbox, clip: Path, tmp_path: Path
 ) -> None:
-    """One call: one job is made, every status is told, and the file is what was asked for."""
+    """One call: one job, every status is reported, and the file has the requested shape."""
     made, told = sandbox.jobs_made, []
     result: ReframeResult = call(
         "reframe",
@@ -104,10 +104,8 @@ def test_reframe_turns_a_wide_clip_into_a_tall_one(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tall.mp4"]
 
 
-def test_the_steps_taken_one_by_one_give_the_same_video(
-    call: Call, clip: Path, tmp_path: Path
-) -> None:
-    """Upload, estimate, submit, wait and download by hand; the same seed gives the same bytes."""
+def test_the_single_steps_give_the_same_video(call: Call, clip: Path, tmp_path: Path) -> None:
+    """Upload, estimate, submit, wait and download; the same seed gives the same bytes."""
     counted: list[tuple[int, int | None]] = []
     asset = call("upload", clip, on_progress=lambda done, total: counted.append((done, total)))
     assert counted[-1] == (clip.stat().st_size, clip.stat().st_size)
@@ -124,7 +122,7 @@ def test_the_steps_taken_one_by_one_give_the_same_video(
 
 
 def test_an_estimate_makes_no_job(call: Call, sandbox: Sandbox) -> None:
-    """A dry run is answered with a price and nothing is started."""
+    """A dry run is answered with a price, and no job is started."""
     made = sandbox.jobs_made
     assert call("estimate", resolution="480p").creative_units > 0
     assert sandbox.jobs_made == made
@@ -138,7 +136,7 @@ def test_a_submitted_job_is_listed(call: Call) -> None:
     call("wait", job, timeout=120)
 
 
-def test_cancel_is_refused_in_words(call: Call) -> None:
+def test_cancel_raises_the_server_s_refusal(call: Call) -> None:
     """The vendor does not cancel this model's jobs."""
     job = call("submit", **QUICK)
     with pytest.raises(ReframeError, match="Cannot cancel"):
@@ -161,17 +159,17 @@ def test_bad_input_sends_nothing(
     settings: dict[str, Any],
     error: type[ReframeError],
 ) -> None:
-    """What is wrong is told before a request is made."""
+    """The error is raised before a request is made."""
     before = len(sandbox.requests)
     with pytest.raises(error):
         call("submit", video, **settings)
     assert len(sandbox.requests) == before
 
 
-def test_a_target_that_exists_is_refused_before_anything_is_paid(
+def test_an_existing_target_is_refused_before_anything_is_paid_for(
     call: Call, sandbox: Sandbox, clip: Path, tmp_path: Path
 ) -> None:
-    """Nothing is sent, and the old file is as it was."""
+    """Nothing is sent, and the old file is unchanged."""
     target = tmp_path / "old.mp4"
     target.write_bytes(b"old")
     before = len(sandbox.requests)
@@ -181,7 +179,7 @@ def test_a_target_that_exists_is_refused_before_anything_is_paid(
     assert target.read_bytes() == b"old"
 
 
-def test_what_begins_like_a_video_and_is_none_is_never_paid_for(
+def test_a_file_that_only_begins_like_a_video_is_never_paid_for(
     call: Call, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """The server refuses the upload, and no job is submitted."""
@@ -203,5 +201,5 @@ def test_an_unknown_id_is_not_found(call: Call) -> None:
 
 
 def test_no_credentials_reach_the_file_host(sandbox: Sandbox) -> None:
-    """Uploads and downloads of this module went without the API's credentials."""
+    """Uploads and downloads of this module were sent without the API's credentials."""
     assert sandbox.credentials_leaked == 0

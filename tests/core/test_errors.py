@@ -1,4 +1,4 @@
-"""Errors travel whole: between processes, and into copies."""
+"""Errors survive pickling and copying."""
 
 import copy
 import pickle
@@ -30,7 +30,7 @@ MADE: dict[type[ReframeError], Callable[[Any], ReframeError]] = {
 
 
 def kinds(root: type[ReframeError] = ReframeError) -> Iterator[type[ReframeError]]:
-    """Every error of the package."""
+    """Every error class of the package."""
     yield root
     for kind in root.__subclasses__():
         yield from kinds(kind)
@@ -39,8 +39,8 @@ def kinds(root: type[ReframeError] = ReframeError) -> Iterator[type[ReframeError
 KINDS = sorted({one for one in kinds() if one.__module__.startswith("scenario_reframe.")}, key=str)
 
 
-def test_no_kind_is_left_out() -> None:
-    """Those that the ledger raises are of the package, too."""
+def test_every_error_class_is_tested() -> None:
+    """The ledger's errors too."""
     named = {one for one in vars(errors).values() if isinstance(one, type)} & {*kinds()}
     assert {*named, NoSlotError, BudgetSpentError, TwinOpenError, *MADE} <= {*KINDS}
     assert len(named) > 15
@@ -55,7 +55,7 @@ def test_no_kind_is_left_out() -> None:
 def test_an_error_is_pickled_and_copied_whole(
     travel: Callable[[Any], Any], kind: type[ReframeError]
 ) -> None:
-    """With its text, its attributes, the paid job and its notes, as from a pool's worker."""
+    """With its text, attributes, paid job and notes, as when it comes from a pool's worker."""
     error: Any = next(MADE[one] for one in kind.__mro__ if one in MADE)(kind)
     error.add_note("a note")
     error.job, error.limit, error.submission = JOB, 2, SUBMISSION

@@ -1,4 +1,4 @@
-"""A program that calls `os.fork`: a pool, a database handle and claims do not survive it."""
+"""A program that calls `os.fork`: connections, database handles and claims do not survive it."""
 
 import json
 import os
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no os.
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """One whose jobs are at once done, without video."""
+    """A sandbox whose jobs are done at once, without video."""
     with Sandbox(stage_seconds=0.0, fast=True) as running:
         yield running
 
 
 def run(sandbox: Sandbox, ledger: Path | None, *, is_given: bool = False) -> dict[str, Any]:
-    """What parent and child told of themselves."""
+    """What parent and child reported."""
     client = {
         "api_key": sandbox.api_key,
         "api_secret": sandbox.api_secret,
@@ -40,18 +40,18 @@ def run(sandbox: Sandbox, ledger: Path | None, *, is_given: bool = False) -> dic
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    return {one["who"]: one for one in told}
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    return {one["who"]: one for one in reports}
 
 
 @pytest.mark.parametrize("with_ledger", [False, True])
-def test_parent_and_child_submit_side_by_side_and_nobody_gets_the_others_job(
+def test_parent_and_child_submit_side_by_side_and_get_their_own_jobs(
     sandbox: Sandbox, tmp_path: Path, *, with_ledger: bool
 ) -> None:
-    """One job for each submit; each process holds its own, and all are on record."""
+    """One job for each submit; each process has its own, and the ledger has all."""
     path = tmp_path / "ledger.db"
-    told = run(sandbox, path if with_ledger else None)
-    rows = [row for who in ("parent", "child") for row in told[who]["jobs"]]
+    reports = run(sandbox, path if with_ledger else None)
+    rows = [row for who in ("parent", "child") for row in reports[who]["jobs"]]
     prompts = {job.id: job.input["prompt"] for job in sandbox.made}
     assert sandbox.jobs_made == 1 + 2 * EACH
     assert len({job_id for *_, job_id in rows}) == 2 * EACH
@@ -65,8 +65,8 @@ def test_parent_and_child_submit_side_by_side_and_nobody_gets_the_others_job(
 
 
 def test_a_given_http_client_is_not_used_in_a_child(sandbox: Sandbox) -> None:
-    """Its connections are the parent's: an error says so, and the parent goes on."""
-    told = run(sandbox, None, is_given=True)
-    assert "os.fork" in told["child"]["error"]
-    assert len(told["parent"]["jobs"]) == EACH
+    """Its connections are the parent's: the child gets an error, and the parent continues."""
+    reports = run(sandbox, None, is_given=True)
+    assert "os.fork" in reports["child"]["error"]
+    assert len(reports["parent"]["jobs"]) == EACH
     assert sandbox.jobs_made == 1 + EACH

@@ -1,4 +1,4 @@
-"""The package's modules: which imports which, and that each has a name of its own."""
+"""The package's modules: which may import which, and that their names are unique."""
 
 import ast
 from collections import Counter
@@ -12,7 +12,7 @@ import scenario_reframe
 
 ROOT = "scenario_reframe"
 PACKAGE = Path(scenario_reframe.__file__).parent
-# From the top down; what is not named goes with its package. "" is the package's own __init__.
+# From the top down; a module that is not listed belongs to its package. "" is the root package.
 LAYERS = (
     {"__main__", "cli"},
     {""},
@@ -29,8 +29,8 @@ LAYERS = (
     {"models"},
     {"timing", "api.sanitize"},
 )  # fmt: skip
-APART = "sandbox"  # a program of its own, which only the command line starts
-LATE = 3  # the layer that the clients load only when it is used
+APART = "sandbox"  # a separate program, which only the command line starts
+LATE = 3  # the layer that the clients load on first use
 
 
 def name_of(path: Path) -> str:
@@ -44,12 +44,12 @@ TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in PATHS.items(
 
 
 def is_within(name: str, package: str) -> bool:
-    """Whether a module is this one, or one of this package."""
+    """Whether a module is this one, or part of this package."""
     return f"{name}.".startswith(f"{package}.")
 
 
 def layer_of(name: str) -> int:
-    """The layer that a module belongs to, by the longest name that fits."""
+    """The layer of a module, by the longest name that matches."""
     fitting = [
         (len(package), number)
         for number, layer in enumerate(LAYERS)
@@ -60,7 +60,7 @@ def layer_of(name: str) -> int:
 
 
 def imported(module: str, node: ast.AST) -> Iterator[str]:
-    """The package's modules that a statement names, if it is an import."""
+    """The package's modules that a statement imports."""
     if isinstance(node, ast.Import):
         found = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
@@ -79,12 +79,12 @@ def imported(module: str, node: ast.AST) -> Iterator[str]:
 
 
 def imports_of(module: str) -> set[str]:
-    """All that a module imports: when it loads, later, or for the type checker's eyes only."""
+    """Everything that a module imports: on loading, later, or only for the type checker."""
     return {name for node in ast.walk(TREES[module]) for name in imported(module, node)} - {module}
 
 
 def at_once(tree: ast.Module) -> Iterator[ast.AST]:
-    """The statements that run when a module loads, but for those below `if TYPE_CHECKING`."""
+    """The statements that run when a module loads, without those below `if TYPE_CHECKING`."""
     for node in tree.body:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
@@ -98,7 +98,7 @@ CORE = [name for name in MODULES if name and (layer_of(name) == LATE - 1 or laye
 
 
 def test_imports_are_found() -> None:
-    """Of each kind: else the rest would prove nothing."""
+    """Every kind of import is: else the other tests would prove nothing."""
     assert {"errors", "models", "batch", "client"} <= imports_of("")
     assert {"api.retry", "flow.steps"} <= imports_of("api.calling")
     assert {"batch.engine", "ledger.store", "credentials"} <= imports_of("client_base")
@@ -108,7 +108,7 @@ def test_imports_are_found() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_run_downwards(module: str) -> None:
-    """In whatever place: a layer knows nothing of those above it."""
+    """Wherever the import stands: a layer knows nothing of those above it."""
     upwards = {
         name
         for name in imports_of(module)
@@ -118,7 +118,7 @@ def test_imports_run_downwards(module: str) -> None:
 
 
 def test_no_circles() -> None:
-    """Within a layer either; none is hidden in a function or below `if TYPE_CHECKING`."""
+    """Not within a layer either, nor hidden in a function or below `if TYPE_CHECKING`."""
     try:
         TopologicalSorter({name: imports_of(name) for name in PATHS}).prepare()
     except CycleError as error:
@@ -127,7 +127,7 @@ def test_no_circles() -> None:
 
 @pytest.mark.parametrize("module", CORE)
 def test_core_loads_none_of_the_rest(module: str) -> None:
-    """When a client is made, neither batches nor a ledger, whose interface alone is the core's."""
+    """A new client loads neither batches nor a ledger, only the ledger's interface."""
     loaded = {name for node in at_once(TREES[module]) for name in imported(module, node)}
     assert loaded <= set(CORE)
 
@@ -141,7 +141,7 @@ def test_sandbox_stands_apart() -> None:
 
 
 def test_no_two_modules_or_classes_of_one_name() -> None:
-    """What is found by its name is found at once."""
+    """A name identifies one thing."""
     modules = Counter(name.rpartition(".")[2] for name in PATHS)
     classes = Counter(
         node.name.strip("_")

@@ -1,4 +1,4 @@
-"""Whose job it is, by what the server echoes; and who waits since no echo could tell."""
+"""Which job belongs to which submission, by the server's echo, and which submissions must wait."""
 
 import struct
 from datetime import timedelta
@@ -31,7 +31,7 @@ SEED = 16_777_217
 
 
 def float32(value: float) -> float:
-    """The number as it comes back from four bytes."""
+    """A number after a round trip through four bytes."""
     rounded: float = struct.unpack("f", struct.pack("f", value))[0]
     return rounded
 
@@ -47,13 +47,13 @@ def given(**settings: Any) -> Submission:
 
 
 def job(echoed: Any, seconds: float | None = 1.0, **raw: Any) -> Job:
-    """A listed job, made so many seconds after the submission's time."""
+    """A listed job, created so many seconds after the submission."""
     made = None if seconds is None else NOON + timedelta(seconds=seconds)
     return Job(id="job_1", status="queued", input=echoed, created_at=made, raw=raw)
 
 
 def echo(submission: Submission, **changed: Any) -> dict[str, Any]:
-    """What was sent, with some of it changed, or left out where that is `...`."""
+    """What was sent, with some of it changed, or left out where the value is `...`."""
     told = {**submission.body, **changed}
     return {key: value for key, value in told.items() if value is not ...}
 
@@ -76,14 +76,14 @@ REWRITTEN: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changed", REWRITTEN, ids=repr)
 @pytest.mark.parametrize("form", [int, float, str, float32])
 def test_drawn_seed_is_the_identity(form: Any, changed: dict[str, Any], seconds: float) -> None:
-    """However the seed is written and the rest is echoed, and whatever the clocks say."""
+    """However the seed is written, whatever else is echoed, and whatever the clocks say."""
     submission = drawn()
     found = job(echo(submission, seed=form(submission.seed), **changed), seconds)
     assert classify(found, submission) == "match"
 
 
-def test_another_seed_than_the_drawn_one_is_another_request() -> None:
-    """Though all the rest agrees."""
+def test_a_job_with_another_seed_than_the_drawn_one_is_another_request() -> None:
+    """Even if all the rest agrees."""
     submission = drawn()
     other = job(echo(submission, seed=(submission.seed + 2**30) % 2**31))
     assert classify(other, submission) == "other"
@@ -96,8 +96,8 @@ def test_another_seed_than_the_drawn_one_is_another_request() -> None:
      {"seed": ..., **dict.fromkeys(SENT, ...)}],
     ids=repr,
 )  # fmt: skip
-def test_job_without_a_seed_that_can_be_read_is_a_candidate(changed: dict[str, Any]) -> None:
-    """It could be it."""
+def test_job_without_a_readable_seed_is_a_candidate(changed: dict[str, Any]) -> None:
+    """It could be the lost job."""
     submission = drawn()
     assert classify(job(echo(submission, **changed)), submission) == "candidate"
 
@@ -118,7 +118,7 @@ CONTRADICTIONS: list[dict[str, Any]] = [
 def test_number_boolean_choice_or_asset_that_differs_is_a_contradiction(
     whose: str, changed: dict[str, Any]
 ) -> None:
-    """Where no drawn seed speaks, the job is then another request's."""
+    """Without a drawn seed, the job then belongs to another request."""
     submission = drawn() if whose == "drawn" else given()
     echoed = echo(submission, **changed, **({"seed": ...} if whose == "drawn" else {}))
     assert contradicts(job(echoed), submission)
@@ -126,7 +126,7 @@ def test_number_boolean_choice_or_asset_that_differs_is_a_contradiction(
 
 
 def test_other_seed_of_a_caller_is_a_contradiction() -> None:
-    """Also one that differs in the last place, or is text."""
+    """Also if it differs in the last digit only, or is text."""
     for seed in (SEED + 2, str(SEED + 2), 0):
         assert classify(job(echo(given(), seed=seed)), given()) == "other"
 
@@ -145,8 +145,8 @@ def test_other_seed_of_a_caller_is_a_contradiction() -> None:
     ],
     ids=repr,
 )
-def test_job_that_agrees_in_everything_is_that_of_a_caller_s_seed(changed: dict[str, Any]) -> None:
-    """In every key that was sent, with the server's defaults for the others."""
+def test_job_that_agrees_in_everything_matches_a_caller_s_seed(changed: dict[str, Any]) -> None:
+    """In every key that was sent, and in the server's defaults for the others."""
     assert classify(job(echo(given(), **changed)), given()) == "match"
     assert classify(job(echo(given(), **changed), 0.0), given()) == "match"
 
@@ -172,47 +172,47 @@ def test_job_that_agrees_in_everything_is_that_of_a_caller_s_seed(changed: dict[
 def test_job_that_agrees_in_part_is_a_candidate_for_a_caller_s_seed(
     changed: dict[str, Any],
 ) -> None:
-    """A key that is missing, rewritten, or not asked for: another run's could look like it."""
+    """A key is missing, rewritten or was not sent: another run's job could look like that."""
     assert classify(job(echo(given(), **changed)), given()) == "candidate"
 
 
 @pytest.mark.parametrize("seconds", [-0.001, -3600.0, None])
 def test_older_job_of_a_caller_s_seed_is_a_candidate(seconds: float | None) -> None:
-    """An earlier run may have been the same."""
+    """An earlier run may have sent the same request."""
     assert classify(job(echo(given()), seconds), given()) == "candidate"
 
 
-def test_no_job_is_that_of_a_caller_s_seed_if_the_server_s_time_is_not_known() -> None:
-    """Then none is known to be new."""
+def test_no_job_matches_a_caller_s_seed_if_the_server_s_time_is_unknown() -> None:
+    """Then no job is known to be new."""
     timeless = new_submission({"seed": SEED, **SENT}, "t", None, None)
     assert classify(job(echo(timeless)), timeless) == "candidate"
 
 
-def test_submission_without_a_video_does_not_take_a_job_that_has_one() -> None:
-    """The same with a video of its own may be another's."""
+def test_submission_without_a_video_does_not_match_a_job_that_has_one() -> None:
+    """The same settings with a video may be another's."""
     sent = {"seed": SEED, "numFrames": 100}
     submission = new_submission(sent, "t", None, NOON)
     assert classify(job(sent), submission) == "match"
     assert classify(job({**sent, "videoUrl": "asset_in"}), submission) == "candidate"
 
 
-def test_callers_seed_alone_is_no_match() -> None:
-    """A server that shows nothing but the seed would show another's job like this, too."""
+def test_caller_s_seed_alone_is_not_a_match() -> None:
+    """A server that shows only the seed would show another's job in the same way."""
     submission = new_submission({"seed": SEED}, "t", None, NOON)
     assert classify(job({"seed": SEED}), submission) == "candidate"
 
 
 @pytest.mark.parametrize("kind", ["upload", "assets-download", 5])
 def test_job_of_another_kind_is_another_request(kind: Any) -> None:
-    """Only custom jobs count; one without a kind may be custom."""
+    """Only custom jobs count; a job without a kind may be custom."""
     for submission in (drawn(), given()):
         assert classify(job(echo(submission), jobType=kind), submission) == "other"
         for custom in ({"jobType": "custom"}, {"jobType": None}, {}):
             assert classify(job(echo(submission), **custom), submission) == "match"
 
 
-def test_jobs_are_sorted_out() -> None:
-    """Matches and candidates, in their order; others are dropped."""
+def test_jobs_are_sorted_into_matches_and_candidates() -> None:
+    """In their order; others are dropped."""
     submission = drawn()
     other = job(echo(submission, seed=-1))
     match, candidate = job(echo(submission)), job(echo(submission, seed=...))
@@ -230,14 +230,14 @@ def test_jobs_are_sorted_out() -> None:
     ],
     ids=repr,
 )  # fmt: skip
-def test_numbers_and_booleans_are_not_taken_for_each_other(
+def test_numbers_and_booleans_do_not_match_each_other(
     sent: Any, echoed: Any, *, agrees: bool | None
 ) -> None:
-    """What is of another kind tells nothing; a number that is no such number differs."""
+    """Another type proves nothing; text that is not that number differs."""
     assert agreement("numFrames", sent, echoed) is agrees
 
 
-# What no echo is sure to tell apart, and what one does.
+# Settings that an echo may not tell apart, and settings that it does.
 SAME: list[dict[str, Any]] = [
     {"seed": 5},
     {"seed": 5.0},
@@ -261,14 +261,14 @@ UNLIKE: list[tuple[dict[str, Any], str | None]] = [
 ]
 
 
-def test_twins_are_requests_that_no_echo_is_sure_to_tell_apart() -> None:
+def test_twins_are_requests_that_an_echo_may_not_tell_apart() -> None:
     """Text does not count, and what is not sent has its default."""
     assert len({twin_key(settings, "asset_a") for settings in SAME}) == 1
     assert twin_key({"prompt": "a"}, "asset_a") is None
 
 
-def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
-    """Each echoed as it was sent, the other's is no match."""
+def test_requests_that_are_not_twins_never_match_each_other_s_jobs() -> None:
+    """Each request's exact echo is not a match for the other."""
     for (settings, asset), (others, others_asset) in permutations(UNLIKE, 2):
         if twin_key(settings, asset) == twin_key(others, others_asset):
             continue
@@ -279,7 +279,7 @@ def test_requests_that_are_no_twins_never_take_each_other_s_jobs() -> None:
 
 
 def first_steps(flow: Flow[Any]) -> Any:
-    """Perform a flow up to its first step that is no work on the disk; that step."""
+    """Step a flow to its first step that is not work on the disk; that step."""
     step = next(flow)
     while isinstance(step, Blocking):
         step = flow.send(step.function())
@@ -298,7 +298,7 @@ def first_steps(flow: Flow[Any]) -> Any:
     ids=repr,
 )
 def test_twin_waits_until_the_first_has_ended(settings: Any, *, waits: bool) -> None:
-    """Two that could not be told apart are never on their way together."""
+    """Two that could not be told apart are never submitted at the same time."""
     scene = Scene(MADE)
     twin = scene.pipeline.submit_only("asset_in", None, None, settings)
     seen: list[Any] = []
@@ -320,7 +320,7 @@ def test_twin_waits_until_the_first_has_ended(settings: Any, *, waits: bool) -> 
 
 
 def test_twin_that_failed_lets_the_next_go() -> None:
-    """Its place is free however it ended."""
+    """It makes room however it ended."""
     for fault in (lost(), lost(sent=False), REFUSED, KeyboardInterrupt()):
         scene = Scene(fault)
         scene.fails(BaseException, seed=7)
@@ -329,7 +329,7 @@ def test_twin_that_failed_lets_the_next_go() -> None:
 
 
 def test_twin_of_an_uncertain_entry_is_not_sent() -> None:
-    """On record the first is without a clear answer: the second would hide what it made."""
+    """The first has no clear outcome in the ledger: the second would hide its job."""
     scene = Scene(lost(), MADE, has_ledger=True)
     scene.fails(SubmissionUncertainError, seed=7)
     with pytest.raises(LedgerBusyError):

@@ -45,7 +45,7 @@ def clip(tmp_path: Path) -> Path:
 def reframed(
     stepper: Stepper, video: Any = "asset_in", *, pipeline: Pipeline | None = None, **more: Any
 ) -> ReframeResult:
-    """Reframe by hand. `more`: settings, a key, `extra`, and what Options take."""
+    """Reframe, stepped by hand. `more`: settings, a key, `extra`, and the fields of Options."""
     settings = more.pop("settings", {"aspect_ratio": "9:16"})
     key, extra = more.pop("key", None), more.pop("extra", None)
     used = pipeline or Pipeline(stepper.operations())
@@ -54,7 +54,7 @@ def reframed(
 
 
 def with_ledger(stepper: Stepper) -> Pipeline:
-    """A pipeline that keeps a ledger in memory."""
+    """A pipeline with a ledger in memory."""
     ledger = SqlLedger(
         None, base_url="https://api.test", project_id="proj_1", api_key="k", longest_post=0.0,
         timing=stepper.timing,
@@ -122,7 +122,7 @@ def test_reframe_checks_everything_before_it_sends_anything(
 
 
 def test_reframe_counts_its_timeout_from_the_call() -> None:
-    """What the submit took is not left for the wait."""
+    """The time that the submit took is not left for the wait."""
     stepper = Stepper(script=lambda _: SUBMITTED if stepper.now == 1100 else job_reply(), took=100)
     with pytest.raises(WaitTimeoutError) as caught:
         reframed(stepper, timeout=150.0)
@@ -132,7 +132,7 @@ def test_reframe_counts_its_timeout_from_the_call() -> None:
 
 
 def test_reframe_submits_nothing_once_its_time_is_over() -> None:
-    """An upload that took all the time ends it before anything is paid."""
+    """An upload that used all the time ends the call before anything is paid for."""
     done = reply({"upload": {"id": "upload_1", "status": "imported", "entityId": "asset_in"}})
     stepper = Stepper(done, took=100)
     with pytest.raises(WaitTimeoutError, match="nothing was submitted") as caught:
@@ -142,7 +142,7 @@ def test_reframe_submits_nothing_once_its_time_is_over() -> None:
 
 
 def test_reframe_waits_for_ever_without_a_timeout() -> None:
-    """None is handed on to the wait."""
+    """None is passed on to the wait."""
     stepper = Stepper(SUBMITTED, *[job_reply()] * 1500, DONE, ASSET)
     assert reframed(stepper, timeout=None).job.is_success
     assert stepper.now > 1000 + 3600
@@ -163,29 +163,29 @@ def test_reframe_waits_for_ever_without_a_timeout() -> None:
 def test_reframe_s_errors_after_the_submit_carry_the_job(
     tmp_path: Path, answers: list[Answer], kind: type[ReframeError]
 ) -> None:
-    """Whatever goes wrong, the paid job is on the error."""
+    """Whatever fails, the paid job is on the error."""
     with pytest.raises(kind) as caught:
         reframed(Stepper(SUBMITTED, *answers), to=tmp_path / "out.mp4")
     assert caught.value.job is not None
     assert caught.value.job.id == "job_1"
 
 
-def test_reframe_that_is_cut_off_names_the_job() -> None:
-    """Ctrl-C while waiting leaves a note with the id."""
+def test_reframe_that_is_interrupted_names_the_job() -> None:
+    """Ctrl-C during the wait leaves a note with the id."""
     with pytest.raises(KeyboardInterrupt) as caught:
         reframed(Stepper(SUBMITTED, KeyboardInterrupt()))
     assert "job_1" in "".join(caught.value.__notes__)
 
 
 def test_reframe_names_the_job_when_a_callback_fails() -> None:
-    """The caller's own error gets the note too."""
+    """The callback's own error gets the note too."""
     with pytest.raises(ZeroDivisionError) as caught:
         reframed(Stepper(SUBMITTED, job_reply()), on_update=lambda _: 1 // 0)
     assert "job_1" in "".join(caught.value.__notes__)
 
 
 def test_submit_sends_no_video_if_none_is_given() -> None:
-    """The vendor's own example names none, so the server decides."""
+    """The vendor's own example has none, so the server decides."""
     stepper = Stepper(SUBMITTED)
     flow = Pipeline(stepper.operations()).submit_only(None, None, {"newKey": 1}, {})
     assert stepper.run(flow).id == "job_1"
@@ -195,7 +195,7 @@ def test_submit_sends_no_video_if_none_is_given() -> None:
 
 
 @pytest.mark.parametrize("video", ["asset_in", Asset(id="asset_in", url="https://cdn.test")])
-def test_submit_takes_an_asset_or_its_id(video: Any) -> None:
+def test_submit_accepts_an_asset_or_its_id(video: Any) -> None:
     """Nothing is uploaded."""
     stepper = Stepper(SUBMITTED)
     stepper.run(Pipeline(stepper.operations()).submit_only(video, None, None, {}))
@@ -205,7 +205,7 @@ def test_submit_takes_an_asset_or_its_id(video: Any) -> None:
 
 
 def test_estimate_draws_no_seed_and_is_sent_once() -> None:
-    """A dry run whose answer is lost might have been a paid job's: it is not sent again."""
+    """A dry run whose reply is lost may have started a paid job: it is not repeated."""
     stepper = Stepper(lost())
     with pytest.raises(ReframeError):
         stepper.run(Pipeline(stepper.operations()).estimate(None, None, {"num_frames": 100}))
@@ -215,7 +215,7 @@ def test_estimate_draws_no_seed_and_is_sent_once() -> None:
 
 
 def test_dry_run_that_was_paid_for_is_not_lost() -> None:
-    """Its reply names a job: the error carries it."""
+    """Its reply names a job, and the error carries it."""
     stepper = Stepper(SUBMITTED)
     with pytest.raises(UnexpectedResponseError) as caught:
         stepper.run(Pipeline(stepper.operations()).estimate(None, None, {}))
@@ -223,8 +223,8 @@ def test_dry_run_that_was_paid_for_is_not_lost() -> None:
     assert caught.value.job.id == "job_1"
 
 
-def test_pipeline_without_a_ledger_takes_no_step_for_one(tmp_path: Path) -> None:
-    """The disk is touched for the video, the target and the files only."""
+def test_pipeline_without_a_ledger_has_no_steps_for_one(tmp_path: Path) -> None:
+    """The disk is used for the video, the target and the files only."""
     stepper = Stepper(SUBMITTED, DONE, ASSET)
     reframed(stepper)
     assert len([step for step in stepper.steps if isinstance(step, Blocking)]) == 1
@@ -234,8 +234,8 @@ def test_pipeline_without_a_ledger_takes_no_step_for_one(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("key", [None, "order-1"])
-def test_request_that_is_done_is_not_bought_again(tmp_path: Path, key: str | None) -> None:
-    """Its result is returned, and downloaded again if the file is gone."""
+def test_finished_request_is_not_bought_again(tmp_path: Path, key: str | None) -> None:
+    """Its result is returned, and downloaded again if the file is missing."""
     stepper = Stepper(SUBMITTED, DONE, ASSET, BYTES, ASSET)
     pipeline, to = with_ledger(stepper), tmp_path / "out.mp4"
     first = reframed(stepper, to=to, key=key, pipeline=pipeline)
@@ -249,15 +249,15 @@ def test_request_that_is_done_is_not_bought_again(tmp_path: Path, key: str | Non
 
 
 def test_request_without_a_target_is_not_bought_again() -> None:
-    """There is no file that would say that it is done."""
+    """No file shows that it is done, but the ledger does."""
     stepper = Stepper(SUBMITTED, DONE, ASSET, ASSET)
     pipeline = with_ledger(stepper)
     assert {reframed(stepper, pipeline=pipeline).job.id for _ in range(2)} == {"job_1"}
     assert stepper.sent.count(POST) == 1
 
 
-def test_request_that_is_unfinished_is_finished_by_the_same_call() -> None:
-    """A wait that was too short is gone on with; nothing is bought."""
+def test_unfinished_request_is_finished_by_the_same_call() -> None:
+    """A wait that timed out is continued, and nothing is bought."""
     stepper = Stepper(SUBMITTED, job_reply(), DONE, ASSET)
     pipeline = with_ledger(stepper)
     with pytest.raises(WaitTimeoutError):
@@ -278,7 +278,9 @@ def test_key_stands_for_one_video_and_settings() -> None:
 
 
 @pytest.mark.parametrize(("key", "posts"), [(None, 2), ("order-1", 1)])
-def test_request_whose_job_failed_is_bought_anew_but_for_a_key(key: str | None, posts: int) -> None:
+def test_request_whose_job_failed_is_bought_again_unless_it_has_a_key(
+    key: str | None, posts: int
+) -> None:
     """A caller's key raises its error again."""
     again = reply({"job": {"jobId": "job_2", "status": "queued"}})
     failed = job_reply("failure"), job_reply("failure", "job_2")
@@ -290,7 +292,7 @@ def test_request_whose_job_failed_is_bought_anew_but_for_a_key(key: str | None, 
     assert stepper.sent.count(POST) == posts
 
 
-def test_id_of_takes_records_and_ids() -> None:
+def test_id_of_accepts_models_and_ids() -> None:
     """A job, an asset, or the id itself."""
     assert id_of(Job(id="job_1", status="queued")) == "job_1"
     assert id_of(Asset(id="asset_1", url="u")) == "asset_1"

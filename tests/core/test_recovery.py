@@ -1,4 +1,4 @@
-"""Look-ups of a lost submit's job, and when a second POST may go out: stepped by hand."""
+"""Look-ups of a lost submit's job, and when a second POST is allowed: stepped by hand."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -24,7 +24,7 @@ from scenario_reframe.resubmitting import Reading, may_post_again
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import MOST_POSTS, new_submission
 from scenario_reframe.timing import DEFAULT_TIMING
-from scenes import LOOKED_FOR, NOON, POST, Page, Scene, mine
+from scenes import LOOK_UP_SECONDS, NOON, POST, Page, Scene, mine
 from stepping import VENDORS_429, Answer, job_record, job_reply, lost, reply
 
 MADE = reply({"job": job_record("job_9")})
@@ -36,34 +36,34 @@ HIDDEN = mine("job_hidden", without=["seed"])
 
 
 def test_job_that_is_listed_late_is_found() -> None:
-    """The vendor does not say how soon a job is listed, so it is looked for again."""
+    """The vendor does not say how soon a job is listed, so there are several look-ups."""
     scene = Scene(lost(), pages=[[], [], [], [mine()]])
     assert scene.submit().id == "job_mine"
     assert scene.stepper.pauses == [1.0, 2.0, 4.0]
 
 
-def test_candidate_does_not_end_the_looking() -> None:
-    """The job itself may be listed later; at the end of the minute a person decides."""
+def test_candidate_does_not_end_the_look_ups() -> None:
+    """The job itself may be listed later; after a minute a person decides."""
     scene = Scene(lost(), pages=[[HIDDEN], [HIDDEN, mine()]])
     assert scene.submit().id == "job_mine"
     scene = Scene(lost(), pages=[[HIDDEN]])
     error = scene.fails(SubmissionUncertainError)
     assert [job.id for job in error.candidates] == ["job_hidden"]
     assert "job_hidden" in str(error)
-    assert scene.looked == LOOKED_FOR
+    assert scene.paused == LOOK_UP_SECONDS
 
 
-def test_several_matches_end_the_looking() -> None:
-    """It does not guess: both are named, at once."""
+def test_several_matches_end_the_look_ups() -> None:
+    """Nothing is guessed: the error names both, at once."""
     scene = Scene(lost(), pages=[[mine("job_a"), mine("job_b")]])
     error = scene.fails(SubmissionUncertainError)
     assert [job.id for job in error.candidates] == ["job_a", "job_b"]
     assert "job_a, job_b" in str(error)
-    assert scene.looked == 0
+    assert scene.paused == 0
 
 
-def test_job_that_was_found_is_nobody_else_s() -> None:
-    """Nor is one that a reply named: two submits of one client never take one job."""
+def test_a_found_job_cannot_be_another_submission_s() -> None:
+    """Nor can a job that a reply named: two submits of one client never get one job."""
     scene = Scene(lost(), pages=[[mine()]])
     assert scene.submit().id == "job_mine"
     assert scene.fails(SubmissionUncertainError).candidates == ()
@@ -72,8 +72,8 @@ def test_job_that_was_found_is_nobody_else_s() -> None:
     assert scene.fails(SubmissionUncertainError).candidates == ()
 
 
-def test_job_on_record_is_nobody_else_s() -> None:
-    """What the ledger holds of another client's is neither a match nor a candidate."""
+def test_a_job_in_the_ledger_cannot_be_another_submission_s() -> None:
+    """Another client's job is neither a match nor a candidate."""
     scene = Scene(MADE, lost(), pages=[[mine("job_9"), mine("job_8", without=["seed"])]],
                   has_ledger=True)  # fmt: skip
     scene.submit()
@@ -83,7 +83,7 @@ def test_job_on_record_is_nobody_else_s() -> None:
 
 
 def test_job_whose_seed_the_list_does_not_show_is_read_once() -> None:
-    """By its id: then it is the job, or another's, or stays a candidate."""
+    """Read by its id, it is the job, or another's, or stays a candidate."""
     theirs = job_reply(job_id="job_hidden", metadata={"input": {"seed": -1}})
     scene = Scene(lost(), pages=[[HIDDEN]], by_id={"job_hidden": theirs})
     assert scene.fails(SubmissionUncertainError).candidates == ()
@@ -107,7 +107,7 @@ def test_job_whose_seed_the_list_does_not_show_is_read_once() -> None:
     [mine(jobType="upload"), {"status": "queued"}, {"jobId": 5}, mine(seed=-1)],
     ids=["an upload's", "no id", "a number for an id", "another seed"],
 )
-def test_job_that_cannot_be_it_is_passed_over(listed: Any) -> None:
+def test_job_that_cannot_be_the_lost_one_is_skipped(listed: Any) -> None:
     """Another type, no id, or another seed."""
     if callable(listed):
         listed = {**listed({"seed": -1}), "jobType": "upload"}
@@ -116,9 +116,9 @@ def test_job_that_cannot_be_it_is_passed_over(listed: Any) -> None:
 
 @pytest.mark.parametrize("seed", [None, 7])
 def test_list_is_read_from_a_day_before_the_post_by_the_server_s_clock(seed: int | None) -> None:
-    """The same moment at each look, in the submission's project, a hundred a page."""
+    """The same time in each look-up, the submission's project, a hundred jobs a page."""
     scene = Scene(MADE, lost(), pages=[[], [], [mine()]], project_id="proj_7")
-    scene.submit()  # whose reply names the server's time
+    scene.submit()  # its reply names the server's time
     scene.submit("asset_in", None, **({} if seed is None else {"seed": seed}))
     day_before = "2025-12-31T12:00:00.000Z"
     assert [request.params["createdAfter"] for request in scene.lists] == [day_before] * 3
@@ -142,8 +142,8 @@ def test_list_is_read_from_a_day_before_a_post_that_came_first() -> None:
     ["", "today", "Thu, 01 Jan 99999999999999999999 10:00:00 GMT",
      "Thu, 01 Jan 2026 10:00:00 +99999999999999"],
 )  # fmt: skip
-def test_server_that_does_not_say_the_time_is_asked_by_ours(date: str) -> None:
-    """Sensibly, that is."""
+def test_without_the_server_s_time_the_list_is_read_by_our_clock(date: str) -> None:
+    """A date that makes no sense counts as none."""
     page = reply({"jobs": []}, date=date)
     scene = Scene(lost(), times=[page], pages=[page, [mine()]], is_dated=False)
     assert scene.submit().id == "job_mine"
@@ -152,7 +152,7 @@ def test_server_that_does_not_say_the_time_is_asked_by_ours(date: str) -> None:
 
 
 def paged(*jobs: Any, token: str | None = None) -> Any:
-    """One page of a list, as a reply to be made when the seed is known."""
+    """One page of a list, as a reply that is made once the seed is known."""
     return lambda body: reply(
         {
             "jobs": [one(body) if callable(one) else one for one in jobs],
@@ -163,7 +163,7 @@ def paged(*jobs: Any, token: str | None = None) -> Any:
 
 @pytest.mark.parametrize("token", ["page 2/+=", "t" * 3000], ids=["odd", "long"])
 def test_list_is_read_to_its_last_page(token: str) -> None:
-    """A short or empty page is not the end while a token is given; tokens go back unchanged."""
+    """A short or empty page with a token is not the end; tokens are sent back unchanged."""
     scene = Scene(lost(), pages=[paged(token=token), paged(token="page 3"), paged(mine())])
     assert scene.submit().id == "job_mine"
     tokens = [request.params.get("paginationToken") for request in scene.lists]
@@ -171,7 +171,7 @@ def test_list_is_read_to_its_last_page(token: str) -> None:
 
 
 def test_match_on_an_early_page_does_not_end_the_reading() -> None:
-    """Another may stand on a later one; one that both show is one."""
+    """A later page may hold another; a job on both pages counts once."""
     scene = Scene(lost(), pages=[paged(mine("job_a"), token="t"), paged(mine("job_b"))])
     assert len(scene.fails(SubmissionUncertainError).candidates) == 2
     scene = Scene(lost(), pages=[paged(mine(), token="t"), paged(mine())])
@@ -179,7 +179,7 @@ def test_match_on_an_early_page_does_not_end_the_reading() -> None:
 
 
 def test_list_that_goes_in_circles_proves_nothing() -> None:
-    """A token that comes again ends the look."""
+    """A repeated token ends the look-up."""
     scene = Scene(lost(), pages=[paged(mine(), token="t")])
     error = scene.fails(SubmissionUncertainError)
     assert "repeats a page" in str(error)
@@ -188,7 +188,7 @@ def test_list_that_goes_in_circles_proves_nothing() -> None:
 
 @pytest.mark.parametrize("took", [0.0, 100.0], ids=["pages", "seconds"])
 def test_list_that_is_too_long_proves_nothing(took: float) -> None:
-    """After 1,000 pages or ten minutes: no conclusion, and no second POST in spite of a word."""
+    """After 1,000 pages or ten minutes: no conclusion, and no second POST despite permission."""
     numbers = count()
     scene = Scene(lost(), MADE, pages=[lambda _: paged(token=f"t{next(numbers)}")({})], took=took)
     with pytest.raises(SubmissionUncertainError, match="too long"):
@@ -206,17 +206,17 @@ UNREAD: list[Reply | NoReply] = [
 
 @pytest.mark.parametrize("page", UNREAD, ids=repr)
 def test_list_that_cannot_be_read_proves_nothing(page: Reply | NoReply) -> None:
-    """One that may pass is read four times a look, and again; one that will not ends it."""
+    """A temporary fault is retried in each look-up; a lasting one ends them."""
     scene = Scene(lost(), MADE, pages=[page])
     with pytest.raises(SubmissionUncertainError):
         scene.reframe(resubmit_after=0.0)
     assert len(scene.posted) == 1
     lasts = isinstance(page, Reply) and page.status == 403
-    assert scene.looked == 0 if lasts else scene.looked > LOOKED_FOR
+    assert scene.paused == 0 if lasts else scene.paused > LOOK_UP_SECONDS
 
 
-def test_look_that_fails_does_not_end_the_looking() -> None:
-    """The next may find it."""
+def test_failed_look_up_does_not_end_the_look_ups() -> None:
+    """The next one may find the job."""
     scene = Scene(lost(), pages=[*[reply({}, 500)] * 4, [mine()]])
     assert scene.submit().id == "job_mine"
 
@@ -264,7 +264,7 @@ def post(outcome: Any, ended: float | None = 100.0, server_ended: datetime | Non
 def test_second_post_has_one_rule(
     posts: list[Post], seconds: float, permission: float | None, *, may: bool
 ) -> None:
-    """Every POST of the request counts; but for a 429 it takes a person's permission."""
+    """Every POST of the request counts; unless all were deferred, a person must permit it."""
     reading = Reading(STILL, 100.0 + seconds, None)
     assert may_post_again(posts, reading, permission, DEFAULT_TIMING) is may
 
@@ -277,7 +277,7 @@ def test_second_post_has_one_rule(
     ],
 )
 @pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
-def test_second_post_is_not_sent_past_a_job_that_could_be_it(
+def test_second_post_is_not_sent_while_a_job_could_be_the_first_one_s(
     outcome: str, found: LookUpResult
 ) -> None:
     """Whatever was permitted."""
@@ -295,26 +295,26 @@ def test_second_post_is_not_sent_past_a_job_that_could_be_it(
         (None, NOON, True),
     ],
 )
-def test_clock_of_ours_that_was_set_forward_permits_nothing(
+def test_our_clock_set_forward_permits_nothing(
     server_time: datetime | None, server_ended: datetime | None, *, may: bool
 ) -> None:
-    """The server's tells how long it has been, but for fractions; if it is known."""
+    """If the server's clock is known, it decides how long ago the POST was."""
     posts = [post("uncertain", 0.0, server_ended)]
     assert may_post_again(posts, Reading(STILL, 1e6, server_time), 1800.0, DEFAULT_TIMING) is may
 
 
-def test_second_post_is_the_same_again_after_the_time_that_was_permitted() -> None:
-    """The list is read at the end of that time; the seed stays, so either job is the job."""
+def test_second_post_is_the_same_again_after_the_permitted_time() -> None:
+    """The list is read at the end of that time; the seed stays, so either job will do."""
     scene = Scene(lost(), MADE)
-    with pytest.raises(ApiError):  # of the wait: the scene has no such job
+    with pytest.raises(ApiError):  # from the wait: the scene does not have this job
         scene.reframe(resubmit_after=300.0, waits_to_resubmit=True)
     assert len(scene.posted) == 2
     assert scene.posted[0] == scene.posted[1]
-    assert scene.looked >= 300.0
+    assert scene.paused >= 300.0
     assert scene.lists
 
 
-def test_a_call_that_does_not_wait_for_it_sends_one_post() -> None:
+def test_a_call_that_does_not_wait_to_resubmit_sends_one_post() -> None:
     """Whatever was permitted: the next call may send the second."""
     scene = Scene(lost(), MADE)
     with pytest.raises(SubmissionUncertainError):
@@ -323,7 +323,7 @@ def test_a_call_that_does_not_wait_for_it_sends_one_post() -> None:
 
 
 @pytest.mark.parametrize("page", [[mine()], [HIDDEN]], ids=["match", "candidate"])
-def test_job_that_is_listed_before_the_second_post_keeps_it_back(page: Page) -> None:
+def test_job_that_is_listed_before_the_second_post_prevents_it(page: Page) -> None:
     """One POST in all."""
     scene = Scene(lost(), MADE, pages=[[], [], [], page])
     with pytest.raises((ApiError, SubmissionUncertainError)) as caught:
@@ -337,7 +337,7 @@ def test_job_that_is_listed_before_the_second_post_keeps_it_back(page: Page) -> 
 def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(
     second: Answer, settings: Any
 ) -> None:
-    """The window reaches back to the first, whatever the second made."""
+    """The window reaches back to the first POST, whatever the second made."""
     scene = Scene(lost(), second, pages=[[]])
 
     scene.pages = [lambda body: paged(mine())(body) if len(scene.posted) == 2 else reply(NONE)]
@@ -348,8 +348,8 @@ def test_job_of_the_first_post_that_is_listed_after_the_second_is_found(
 
 
 @pytest.mark.parametrize("second", [REFUSED, lost(sent=False)], ids=["refused", "not sent"])
-def test_second_post_that_fails_closes_itself_alone(second: Reply | NoReply) -> None:
-    """The first stays uncertain, and is told as such: its job is found by the same call later."""
+def test_failed_second_post_does_not_close_the_first(second: Reply | NoReply) -> None:
+    """The first stays uncertain: the same call later finds its job."""
     scene = Scene(lost(), second, has_ledger=True)
     with pytest.raises(SubmissionUncertainError) as caught:
         scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
@@ -364,7 +364,7 @@ def test_second_post_that_fails_closes_itself_alone(second: Reply | NoReply) -> 
 
 
 def test_failed_job_of_the_second_post_hides_nothing_of_the_first() -> None:
-    """The same call buys nothing: it looks for the job that the first may have made."""
+    """The same call buys nothing: it looks for the first POST's job."""
     failed = reply({"job": job_record("job_9", "failure")})
     scene = Scene(lost(), MADE, has_ledger=True, by_id={"job_9": failed})
     with pytest.raises(JobFailedError):
@@ -373,14 +373,14 @@ def test_failed_job_of_the_second_post_hides_nothing_of_the_first() -> None:
         scene.reframe()
     assert not caught.value.candidates
     scene.pages = [[mine(), mine("job_9")]]
-    with pytest.raises(ApiError):  # of the wait: the scene has no such job
+    with pytest.raises(ApiError):  # from the wait: the scene does not have this job
         scene.reframe()
     assert len(scene.posted) == 2
     assert [entry.job_id for entry in scene.entries] == ["job_9", "job_mine"]
 
 
 def test_deferred_second_post_leaves_the_first_uncertain() -> None:
-    """Without permission it does not go again, though a 429 alone might."""
+    """Without permission it is not repeated, though a 429 alone would be."""
     scene = Scene(lost(), DEFERRED, MADE, has_ledger=True)
     with pytest.raises(RateLimitedError):
         scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
@@ -399,10 +399,10 @@ def test_deferred_second_post_leaves_the_first_uncertain() -> None:
      ([HIDDEN], 0.0, 1, None)],
     ids=["listed", "permitted", "not permitted", "candidate"],
 )  # fmt: skip
-def test_resume_looks_before_it_submits_again(
+def test_resume_looks_up_the_job_before_it_submits_again(
     page: Page, permission: float | None, posts: int, job_id: str | None
 ) -> None:
-    """By the same rule, whoever begins it."""
+    """The rule is the same for every caller."""
     scene = Scene(lost(), MADE, has_ledger=True)
     scene.fails(SubmissionUncertainError)
     scene.pages = [page]
@@ -414,17 +414,17 @@ def test_resume_looks_before_it_submits_again(
 
 
 def test_one_run_does_not_post_for_ever() -> None:
-    """However long it is permitted."""
+    """However long resubmitting is permitted."""
     scene = Scene(lost())
     with pytest.raises(SubmissionUncertainError):
         scene.reframe(resubmit_after=30.0, waits_to_resubmit=True)
     assert len(scene.posted) == MOST_POSTS
 
 
-def test_clock_that_jumps_does_not_send_the_second_post() -> None:
-    """Ours is hours ahead between the POST and the look: the server says that it was a moment."""
+def test_jump_of_the_clock_does_not_send_the_second_post() -> None:
+    """Our clock jumps hours between POST and look-up; the server's shows a moment."""
     scene = Scene(MADE, lost(), MADE)
-    scene.submit()  # whose reply names the server's time
+    scene.submit()  # its reply names the server's time
 
     def listed(_: Any) -> Reply:
         if not scene.ahead:
@@ -442,14 +442,14 @@ def test_clock_that_jumps_does_not_send_the_second_post() -> None:
 
 
 def asked(**more: Any) -> Submission:
-    """A submission of which a person asks, half an hour later."""
+    """A submission that a person asks about, half an hour later."""
     started = datetime.now(UTC) - timedelta(minutes=30)
     known = {"seed": 7, "body": {"seed": 7, "videoUrl": "asset_in"}, "started_at": started}
     return Submission(**{**known, "is_seed_drawn": True, "token": "t", **more})
 
 
 def echoing(seed: int, job_id: str = "job_mine") -> dict[str, Any]:
-    """A listed job of this seed."""
+    """A listed job with this seed."""
     return job_record(job_id, metadata={"input": {"seed": seed}})
 
 
@@ -458,18 +458,18 @@ def echoing(seed: int, job_id: str = "job_mine") -> dict[str, Any]:
     [([echoing(7)], "job_mine"), ([], None), ([echoing(8)], None), ([job_record("job_c")], None)],
 )
 def test_find_job_gives_the_same_answer_every_time(listed: list[Any], found: str | None) -> None:
-    """The job if it is listed, else None; a candidate is no find. One look each."""
+    """The job if it is listed, else None, for a candidate too. One look-up per call."""
     scene = Scene(lost(), pages=[listed])
     for _ in range(3):
         job = scene.run(scene.pipeline.find_job(asked()))
         assert (job.id if job else None) == found
     assert len(scene.lists) == 3
-    assert scene.looked == 0
+    assert scene.paused == 0
 
 
 @pytest.mark.parametrize("has_ledger", [False, True])
 def test_find_job_finds_what_the_submit_itself_found(*, has_ledger: bool) -> None:
-    """The job belongs to this very submission, in the client and on record."""
+    """The client and the ledger know that the job belongs to this submission."""
     scene = Scene(lost(), has_ledger=has_ledger)
     submission = scene.fails(SubmissionUncertainError).submission
     scene.pages = [[mine()]]
@@ -483,14 +483,14 @@ def test_find_job_finds_what_the_submit_itself_found(*, has_ledger: bool) -> Non
 
 
 def test_find_job_does_not_find_another_s() -> None:
-    """One job for two submissions of one seed: the first that asks has it."""
+    """One job and two submissions of one seed: the first that asks gets it."""
     scene = Scene(lost(), pages=[[echoing(7)]])
     assert scene.run(scene.pipeline.find_job(asked())) is not None
     assert scene.run(scene.pipeline.find_job(asked(token="u"))) is None
 
 
-def test_find_job_raises_when_several_jobs_are_it() -> None:
-    """Both are named, with the submission."""
+def test_find_job_raises_on_several_matches() -> None:
+    """The error names both, and the submission."""
     submission = asked()
     scene = Scene(lost(), pages=[[echoing(7, "job_a"), echoing(7, "job_b")]])
     with pytest.raises(SubmissionUncertainError) as caught:
@@ -499,8 +499,8 @@ def test_find_job_raises_when_several_jobs_are_it() -> None:
     assert len(caught.value.candidates) == 2
 
 
-def test_find_job_lets_a_list_that_fails_through() -> None:
-    """A person asked, so a person is told."""
+def test_find_job_raises_the_error_of_the_list() -> None:
+    """A person asked, so a person sees the error."""
     scene = Scene(lost(), pages=[reply({}, 401)])
     with pytest.raises(ApiError):
         scene.run(scene.pipeline.find_job(asked()))
@@ -513,7 +513,7 @@ def test_find_job_lets_a_list_that_fails_through() -> None:
      ({"server_time": NOON - timedelta(days=2)}, timedelta(days=3))],
     ids=["half an hour ago", "a clock that was set back", "the server's time"],
 )  # fmt: skip
-def test_find_job_asks_from_a_day_before_the_submit(more: Any, since: timedelta) -> None:
+def test_find_job_reads_the_list_from_a_day_before_the_submit(more: Any, since: timedelta) -> None:
     """By the server's clock."""
     scene = Scene(lost())
     scene.run(scene.pipeline.find_job(asked(**more)))
@@ -522,7 +522,7 @@ def test_find_job_asks_from_a_day_before_the_submit(more: Any, since: timedelta)
 
 
 def test_find_job_asks_in_the_submission_s_project() -> None:
-    """Whatever project the client has now."""
+    """Whatever the client's project is now."""
     scene = Scene(lost(), pages=[[echoing(7)]], project_id="proj_7")
     assert scene.run(scene.pipeline.find_job(asked(project_id="proj_sub"))) is not None
     assert scene.lists[0].params["projectId"] == "proj_sub"

@@ -1,4 +1,4 @@
-"""The watch over secrets sees what it must see: else its silence would prove nothing."""
+"""The watch over secrets detects every kind of leak: else its silence would prove nothing."""
 
 import base64
 import logging
@@ -22,12 +22,12 @@ HEADER = base64.b64encode(b"sandbox-key:sandbox-secret").decode()
 
 
 @pytest.mark.parametrize("options", [["-n1"], ["-s"]], ids=" ".join)
-def test_each_leak_is_seen_however_pytest_runs(options: list[str], tmp_path: Path) -> None:
-    """Streams, child processes, commands, logs, errors and files; no test without a leak fails."""
+def test_each_leak_is_detected_however_pytest_runs(options: list[str], tmp_path: Path) -> None:
+    """Streams, child processes, logs, errors, files; a test without a leak passes."""
     command = [sys.executable, "-m", "pytest", str(LEAKS), "-o", "addopts=", *options]
     results = tmp_path / "results.xml"
     quiet = [f"--junitxml={results}", "-p", "no:cacheprovider"]
-    # Its output is thrown away, for it holds the secret.
+    # Its output is discarded, since it holds the secret.
     subprocess.run(
         [*command, *quiet],
         cwd=LEAKS.parents[2],
@@ -38,7 +38,7 @@ def test_each_leak_is_seen_however_pytest_runs(options: list[str], tmp_path: Pat
         check=False,
     )
     seen = {}
-    for case in ET.parse(results).iter("testcase"):  # noqa: S314 - our own
+    for case in ET.parse(results).iter("testcase"):  # noqa: S314 - our own file
         assert case.find("failure") is None, case.get("name")
         error = case.find("error")
         seen[case.get("name")] = error is not None and "Secrets seen:" in str(error.get("message"))
@@ -50,7 +50,7 @@ def test_each_leak_is_seen_however_pytest_runs(options: list[str], tmp_path: Pat
     "text", ["it is sandbox-secret", f"Basic {HEADER}", f"GET {SIGNED}", "GET /a?x-amz-date=1"]
 )
 def test_what_is_forbidden(text: str) -> None:
-    """The secret as such and in a header, and a signed query; what was seen is not repeated."""
+    """The secret itself and in a header, and a signed query; the finding does not repeat it."""
     watch = Watch()
     watch.look("here", text.encode(), text.upper())
     assert len(watch.found) >= 2
@@ -59,7 +59,7 @@ def test_what_is_forbidden(text: str) -> None:
 
 
 def test_httpx_s_own_log_hides_signed_queries(caplog: pytest.LogCaptureFixture) -> None:
-    """And shows them where they are not ours, so that the filter is what hides them."""
+    """Other queries are shown, so it is the filter that hides these."""
     with Sandbox() as sandbox:
         ReframeClient("a", "b", base_url=sandbox.base_url).close()
         url = sandbox.base_url.replace("/v1", "/nothing?visible=1")
@@ -74,7 +74,7 @@ def test_httpx_s_own_log_hides_signed_queries(caplog: pytest.LogCaptureFixture) 
 
 
 def test_reprs_hold_no_secret(watch: Watch, tmp_path: Path) -> None:
-    """Client, driver, wire, credentials and asset."""
+    """Of client, driver, connection, credentials and asset."""
     with ReframeClient("sandbox-key", "sandbox-secret", ledger=tmp_path / "l.db") as client:
         parts = [client, *vars(client).values(), client._wire.credentials, client._wire.auth]
         parts += [vars(client), Asset(id="asset_1", url=SIGNED)]

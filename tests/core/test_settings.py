@@ -23,12 +23,12 @@ LONE = "\ud800"
 
 
 def name(row: object) -> str:
-    """For test ids: a row by its name."""
+    """A setting's name, as a test id."""
     return row.name if isinstance(row, Setting) else repr(row)
 
 
 def problems(settings: dict[str, Any], extra: Any = None) -> tuple[str, ...]:
-    """What is wrong, one line for each."""
+    """The problems, one line for each."""
     with pytest.raises(InvalidSettingsError) as caught:
         request_body(settings, extra)
     assert isinstance(caught.value, ReframeError | ValueError)
@@ -37,27 +37,27 @@ def problems(settings: dict[str, Any], extra: Any = None) -> tuple[str, ...]:
 
 
 def row(kind: Any, low: float | None = None, high: float | None = None) -> Setting:
-    """A setting as the spec may have it one day."""
+    """A setting that the spec may have some day."""
     return Setting("new", "new", kind, None, Bounds(low, high), (), "New.")
 
 
 @pytest.mark.parametrize("kind", ["boolean", "integer", "number", "string"])
 def test_every_kind_is_in_the_table(kind: str) -> None:
-    """The tests below cover nothing by default."""
+    """The tests below cover nothing otherwise."""
     assert [row for row in SETTINGS if row.kind == kind]
 
 
 @pytest.mark.parametrize("row", BOOLEANS, ids=name)
 @pytest.mark.parametrize("value", [True, False])
-def test_boolean_takes_true_and_false(row: Setting, value: bool) -> None:
-    """And is sent as such."""
+def test_boolean_accepts_true_and_false(row: Setting, value: bool) -> None:
+    """They are sent unchanged."""
     assert request_body({row.name: value}, None) == {row.wire: value}
 
 
 @pytest.mark.parametrize("row", BOOLEANS, ids=name)
 @pytest.mark.parametrize("value", [0, 1, "true", "", None, 1.0, []], ids=repr)
 def test_boolean_refuses_everything_else(row: Setting, value: Any) -> None:
-    """Nothing is taken for true or false but these."""
+    """Nothing else counts as true or false."""
     (problem,) = problems({row.name: value})
     assert problem.startswith(f"{row.name}: {value!r}")
     assert "True or False" in problem
@@ -67,8 +67,8 @@ def test_boolean_refuses_everything_else(row: Setting, value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [True, False, 90.0, "90", None, NAN, INFINITY, 2**53, -(2**53), [90]], ids=repr
 )
-def test_integer_takes_int_only(row: Setting, value: Any) -> None:
-    """No bool, no float, no text, and no number that JSON cannot carry exactly."""
+def test_integer_accepts_int_only(row: Setting, value: Any) -> None:
+    """No bool, float or text, and no number that JSON cannot carry exactly."""
     (problem,) = problems({row.name: value})
     assert row.name in problem
     assert "whole number" in problem
@@ -78,8 +78,8 @@ def test_integer_takes_int_only(row: Setting, value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [True, "5", None, NAN, INFINITY, -INFINITY, 2**60, 5j, [5]], ids=repr
 )
-def test_number_takes_finite_numbers_only(row: Setting, value: Any) -> None:
-    """NaN and infinity are no JSON; a bool is no number."""
+def test_number_accepts_finite_numbers_only(row: Setting, value: Any) -> None:
+    """JSON has no NaN and no infinity; a bool is not a number."""
     (problem,) = problems({row.name: value})
     assert row.name in problem
 
@@ -97,8 +97,8 @@ def test_bounds_are_included(row: Setting) -> None:
 
 
 @pytest.mark.parametrize("row", NUMBERS, ids=name)
-def test_number_takes_int_and_float(row: Setting) -> None:
-    """Sent as given, not turned into another kind."""
+def test_number_accepts_int_and_float(row: Setting) -> None:
+    """Sent as given, without conversion."""
     low, high = row.bounds
     whole = floor(high or 0) if low is None else ceil(low)
     for value in (whole, float(whole)):
@@ -107,8 +107,8 @@ def test_number_takes_int_and_float(row: Setting) -> None:
 
 
 @pytest.mark.parametrize("row", CHOICES, ids=name)
-def test_choices_are_taken_and_nothing_else(row: Setting) -> None:
-    """Every choice of the spec; a wrong one is answered with all that is allowed."""
+def test_choices_are_accepted_and_nothing_else(row: Setting) -> None:
+    """Every choice of the spec; the error for another value lists all of them."""
     for choice in row.choices:
         assert request_body({row.name: choice}, None) == {row.wire: choice}
     wrongs: list[Any] = ["", row.choices[0].upper() + " ", None, 1, True, [row.choices[0]]]
@@ -118,8 +118,8 @@ def test_choices_are_taken_and_nothing_else(row: Setting) -> None:
 
 
 @pytest.mark.parametrize("row", TEXTS, ids=name)
-def test_text_takes_any_text(row: Setting) -> None:
-    """Empty, long, of any script; but nothing that UTF-8 cannot carry."""
+def test_text_accepts_any_text(row: Setting) -> None:
+    """Empty, long, in any script, if UTF-8 can encode it."""
     for value in ("", "é\n" * 5000, "猫🐈"):
         assert request_body({row.name: value}, None) == {row.wire: value}
     wrongs: list[Any] = [None, 5, b"bytes", ["a"], LONE]
@@ -127,40 +127,40 @@ def test_text_takes_any_text(row: Setting) -> None:
         assert row.name in problems({row.name: wrong})[0]
 
 
-def test_seed_takes_zero_and_negative_numbers() -> None:
-    """The spec sets no bounds to it."""
+def test_seed_accepts_zero_and_negative_numbers() -> None:
+    """The spec sets no bounds for it."""
     for seed in (0, -1, 2**53 - 1):
         assert request_body({"seed": seed}, None) == {"seed": seed}
 
 
 def test_only_what_is_given_is_sent() -> None:
-    """The server's defaults hold for the rest."""
+    """The server's defaults apply to the rest."""
     assert request_body({}, None) == {}
     assert request_body({}, {}) == {}
 
 
-def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
-    """Close names are suggested, in snake_case."""
+def test_the_error_for_a_misspelt_setting_suggests_the_right_name() -> None:
+    """Similar names, in snake_case."""
     assert problems({"aspect_ration": "9:16"}) == (
         "aspect_ration: no such setting; did you mean aspect_ratio?",
     )
     assert "did you mean num_frames?" in problems({"numFrame": 81})[0]
 
 
-def test_a_setting_under_its_wire_name_is_answered_with_its_own() -> None:
-    """The names are snake_case here."""
+def test_the_error_for_a_wire_name_suggests_the_python_name() -> None:
+    """Arguments are in snake_case."""
     assert "write aspect_ratio" in problems({"aspectRatio": "9:16"})[0]
 
 
-def test_a_setting_like_no_other_is_answered_with_the_list_and_the_way_out() -> None:
-    """All names, and `extra`."""
+def test_the_error_for_an_unknown_setting_lists_all_names() -> None:
+    """It points to `extra` too."""
     (problem,) = problems({"xyzzy": 1})
     assert all(row.name in problem for row in SETTINGS)
     assert "extra=" in problem
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:
-    """One round is enough to mend them all."""
+    """One attempt is enough to see all mistakes."""
     found = problems(
         {"num_frames": 80, "aspect_ratio": "4:3", "trim_borders": "no", "prompt": "fine", "sed": 1},
         {"dryRun": True, "okKey": 1},
@@ -171,7 +171,7 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 
 
 def test_extra_goes_out_under_its_own_name() -> None:
-    """What the spec does not know yet, as it is."""
+    """It is sent unchanged, although the spec does not know it."""
     extra = {"newKey": {"a": [1, None, "é"]}, "other": 1.5}
     assert request_body({"seed": 1}, extra) == {"seed": 1, **extra}
 
@@ -198,14 +198,14 @@ def test_extra_goes_out_under_its_own_name() -> None:
     ],
     ids=repr,
 )
-def test_extra_refuses_what_cannot_be_meant(extra: Any, words: str) -> None:
-    """A known setting, what belongs into the query, and what is no JSON."""
+def test_extra_refuses_what_makes_no_sense(extra: Any, words: str) -> None:
+    """A known setting, a query parameter, and what JSON cannot express."""
     (problem,) = problems({}, extra)
     assert words in problem
 
 
 def test_extra_refuses_what_contains_itself() -> None:
-    """Neither a circle nor a tower can be written."""
+    """JSON cannot express a circle, nor very deep nesting."""
     circle: list[Any] = []
     circle.append(circle)
     tower: list[Any] = []
@@ -239,8 +239,8 @@ def test_a_value_that_cannot_be_shown_does_not_hide_the_problem() -> None:
         (row("boolean"), "True or False"),
     ],
 )
-def test_allowed_says_what_a_setting_takes(setting: Setting, words: str) -> None:
-    """Kind, bounds and unit, for what is in the spec and what may come."""
+def test_allowed_describes_what_a_setting_accepts(setting: Setting, words: str) -> None:
+    """Type, bounds and unit, for settings in the spec and possible ones."""
     assert allowed(setting) == words
 
 
@@ -261,5 +261,5 @@ def test_allowed_says_what_a_setting_takes(setting: Setting, words: str) -> None
 def test_bounds_of_one_side_and_of_a_texts_length_hold(
     setting: Setting, value: Any, fits: bool
 ) -> None:
-    """A text is measured by its characters."""
+    """A text's length is counted in characters."""
     assert (problem_with(setting, value) is None) is fits

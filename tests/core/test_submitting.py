@@ -1,4 +1,4 @@
-"""One POST and what it proves, stepped by hand: at most one paid job, and none that is lost."""
+"""One POST and what it proves, stepped by hand: at most one paid job, and none lost."""
 
 import asyncio
 import logging
@@ -21,12 +21,12 @@ from scenario_reframe.flow.steps import Blocking, Pause, Reply, Request, Send, S
 from scenario_reframe.run import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
 from scenario_reframe.timing import DEFAULT_TIMING
-from scenes import LOOKED_FOR, NOON, POST, Scene, mine
+from scenes import LOOK_UP_SECONDS, NOON, POST, Scene, mine
 from stepping import SUBMIT_PATH, VENDORS_429, Answer, Unsent, job_record, lost, reply
 
 MADE = reply({"job": job_record("job_9")})
 SORRY = {"reason": "no"}
-# What says nothing of whether a job was made.
+# Answers that do not show whether a job was made.
 UNCLEAR = [
     lost(),
     *[reply(SORRY, status) for status in (408, 409, 410, 418, 425, 451)],
@@ -73,20 +73,20 @@ STOPS = [KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError, asyncio.Canc
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 269, 299])
 def test_submit_reads_the_job_id_through_any_surprise(payload: Any, status: int) -> None:
-    """A paid job's id is found under each of its keys, whatever else is odd, and is enough."""
+    """The id is found under each of its keys, whatever else is odd, and is enough."""
     scene = Scene(reply(payload, status))
     assert scene.submit().id == "job_9"
     assert scene.sent == [POST]
 
 
 def test_submit_keeps_the_job_id_of_a_deeply_nested_reply() -> None:
-    """A record too deep to read through still gives up its id."""
+    """An object too deep to parse completely still yields the id."""
     deep = b'{"job": {"jobId": "job_9", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 702
     assert Scene(Reply(200, {}, deep)).submit().id == "job_9"
 
 
 def test_submit_sends_the_body_and_the_project() -> None:
-    """What was checked and a drawn seed go out, with the project in the query."""
+    """The checked settings and a drawn seed are sent, with the project in the query."""
     scene = Scene(MADE, project_id="proj_7")
     scene.submit("asset_in", aspect_ratio="9:16")
     (body,) = scene.posted
@@ -102,7 +102,7 @@ def test_submit_sends_the_body_and_the_project() -> None:
 
 
 def test_submit_logs_the_job(caplog: pytest.LogCaptureFixture) -> None:
-    """Its id is in the log at once."""
+    """Its id is logged at once."""
     with caplog.at_level(logging.INFO, "scenario_reframe"):
         Scene(MADE).submit()
     assert "job_9" in caplog.text
@@ -111,12 +111,12 @@ def test_submit_logs_the_job(caplog: pytest.LogCaptureFixture) -> None:
 @pytest.mark.parametrize("body", [SORRY, {"message": "Forbidden"}], ids=repr)
 @pytest.mark.parametrize("status", sorted(REFUSALS))
 def test_refusal_of_the_api_proves_that_no_job_was_made(status: int, body: Any) -> None:
-    """It is raised at once: nothing is looked for, nothing sent again."""
+    """It is raised at once: no look-up, and no second POST."""
     scene = Scene(reply(body, status))
     error = scene.fails(ApiError)
     assert error.status_code == status
     assert scene.sent == [POST]
-    assert scene.looked == 0
+    assert scene.paused == 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_refusal_of_the_api_proves_that_no_job_was_made(status: int, body: Any) 
 )  # fmt: skip
 @pytest.mark.parametrize("status", sorted(REFUSALS))
 def test_refusal_of_a_proxy_proves_nothing(status: int, body: Any) -> None:
-    """It says nothing of what stands behind the proxy: the job is looked for, and found."""
+    """The server behind the proxy may have made the job: it is looked up, and found."""
     scene = Scene(reply(body, status), pages=[[], [mine()]])
     assert scene.submit().id == "job_mine"
     assert len(scene.posted) == 1
@@ -149,7 +149,7 @@ def test_submit_tries_again_when_nothing_was_handed_over() -> None:
 
 @pytest.mark.parametrize("has_ledger", [False, True])
 def test_submit_gives_up_connecting_after_three_tries(*, has_ledger: bool) -> None:
-    """The error says that nothing was sent, and on record is no POST."""
+    """The error says that nothing was sent, and the ledger holds no POST."""
     scene = Scene(lost(sent=False), has_ledger=has_ledger)
     error = scene.fails(ConnectionFailedError)
     assert not error.sent
@@ -159,7 +159,7 @@ def test_submit_gives_up_connecting_after_three_tries(*, has_ledger: bool) -> No
 
 
 def test_submit_whose_second_try_is_lost_is_not_sent_again() -> None:
-    """A connection that failed first and broke then leaves it open: the job is looked for."""
+    """The first connection failed, the second broke: the job is looked up."""
     scene = Scene(lost(sent=False), lost(), pages=[[mine()]])
     assert scene.submit().id == "job_mine"
     assert scene.sent.count(POST) == 2
@@ -176,7 +176,7 @@ def test_submit_finds_its_job_after_an_unclear_answer(answer: Answer) -> None:
 
 @pytest.mark.parametrize("answer", UNCLEAR, ids=repr)
 def test_submit_is_uncertain_after_an_unclear_answer_without_a_job(answer: Answer) -> None:
-    """One POST, a minute of looking, and an error that says what to look for."""
+    """One POST, a minute of look-ups, and an error that says what to look for."""
     scene = Scene(answer)
     error = scene.fails(SubmissionUncertainError, aspect_ratio="9:16")
     (body,) = scene.posted
@@ -185,19 +185,19 @@ def test_submit_is_uncertain_after_an_unclear_answer_without_a_job(answer: Answe
     assert error.candidates == ()
     assert isinstance(error.__cause__, ReframeError)
     assert f"seed {body['seed']}" in str(error)
-    assert scene.looked == LOOKED_FOR
+    assert scene.paused == LOOK_UP_SECONDS
 
 
-def test_submit_does_not_take_the_answer_to_another_s_request() -> None:
-    """The same job named twice is the first one's; the second is looked for."""
+def test_submit_rejects_the_answer_to_another_s_request() -> None:
+    """A job named in two replies is the first one's; the second job is looked up."""
     scene = Scene(MADE, pages=[[mine()]])
     assert [scene.submit().id, scene.submit().id] == ["job_9", "job_mine"]
     assert len(scene.posted) == 2
 
 
 @pytest.mark.parametrize("more", [{}, {"seed": 5}], ids=repr)
-def test_submit_does_not_take_an_answer_that_echoes_another_s_request(more: Any) -> None:
-    """A drawn seed must not differ; with a caller's nothing may."""
+def test_submit_rejects_an_answer_that_echoes_another_s_request(more: Any) -> None:
+    """A drawn seed must not differ; with a caller's seed nothing may."""
     echo = {"seed": 5, "numFrames": 100} if more else {"seed": -5}
     theirs = reply({"job": job_record("job_theirs", metadata={"input": echo})})
     scene = Scene(theirs)
@@ -216,8 +216,8 @@ ANY_429 = [
 
 
 @pytest.mark.parametrize("answer", ANY_429, ids=repr)
-def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
-    """It says how long to wait, and what was refused. Nobody asks again: so it is settled first."""
+def test_429_from_api_or_proxy_is_raised_after_one_look_up(answer: Answer) -> None:
+    """The error has the pause and the submission. No later call follows, so it settles it."""
     scene = Scene(answer)
     error = scene.fails(RateLimitedError)
     assert error.retry_after == 9.0
@@ -225,11 +225,11 @@ def test_429_is_raised_after_one_look_whoever_words_it(answer: Answer) -> None:
     assert error.submission.body == scene.posted[0]
     assert scene.sent[0] == POST
     assert len(scene.lists) == len(scene.posted) == 1
-    assert scene.looked >= DEFAULT_TIMING.refusal_settled
+    assert scene.paused >= DEFAULT_TIMING.refusal_settled
 
 
 @pytest.mark.parametrize("answer", ANY_429, ids=repr)
-def test_job_that_a_429_made_all_the_same_is_taken(answer: Answer) -> None:
+def test_job_that_was_made_despite_a_429_is_found(answer: Answer) -> None:
     """If it is listed at once."""
     scene = Scene(answer, pages=[[mine()]])
     assert scene.submit().id == "job_mine"
@@ -239,8 +239,8 @@ def test_job_that_a_429_made_all_the_same_is_taken(answer: Answer) -> None:
     "page", [lost(), reply({}, 500), [mine("job_a"), mine("job_b")], [mine(without=["seed"])]],
     ids=["lost", "500", "two matches", "candidate"],
 )  # fmt: skip
-def test_429_is_raised_whatever_the_list_says_else(page: Any) -> None:
-    """What is listed beside that is judged when the same call is made again."""
+def test_429_is_raised_whatever_else_is_listed(page: Any) -> None:
+    """Other jobs in the list are judged when the same call is made again."""
     scene = Scene(reply(VENDORS_429, 429), pages=[page])
     scene.fails(RateLimitedError)
     assert len(scene.posted) == 1
@@ -256,13 +256,13 @@ def test_job_of_a_429_is_found_later_by_its_submission() -> None:
 
 
 def test_same_call_after_a_429_waits_until_the_list_shows_no_job_of_it() -> None:
-    """Ten seconds after the refusal it goes again, with the same body; nobody's word is needed."""
+    """After ten seconds the same body is posted again; no permission is needed."""
     scene = Scene(reply(VENDORS_429, 429), MADE, has_ledger=True)
     scene.fails(RateLimitedError, key="order-1")
     assert scene.states == ["new"]
     assert scene.submit(key="order-1").id == "job_9"
     assert scene.posted[0] == scene.posted[1]
-    assert scene.looked >= 10.0
+    assert scene.paused >= 10.0
     assert scene.states == ["submitted"]
 
 
@@ -275,7 +275,7 @@ def test_same_call_after_a_429_finds_the_job_that_was_made() -> None:
 
 
 def test_same_call_after_a_429_asks_a_person_about_a_candidate() -> None:
-    """A job that could be it is in the way of a second POST."""
+    """A job that could be the lost one prevents a second POST."""
     scene = Scene(reply(VENDORS_429, 429), has_ledger=True, pages=[[mine(without=["seed"])]])
     scene.fails(RateLimitedError, key="order-1")
     error = scene.fails(SubmissionUncertainError, key="order-1")
@@ -289,7 +289,7 @@ def test_same_call_after_a_429_asks_a_person_about_a_candidate() -> None:
 def test_stop_before_the_handover_leaves_nothing_open(
     stop: type[BaseException], *, is_checked: bool, has_ledger: bool
 ) -> None:
-    """Nothing was sent, so nothing is to be looked for, and a ledger holds no open POST."""
+    """Nothing was sent, so there is nothing to look for, and no open POST in the ledger."""
     scene = Scene(Unsent(stop(), is_checked=is_checked), has_ledger=has_ledger)
     error = scene.fails(stop)
     assert scene.posted == []
@@ -302,9 +302,9 @@ def test_stop_before_the_handover_leaves_nothing_open(
 def test_stop_after_the_handover_says_what_to_look_for(
     stop: type[BaseException], *, has_ledger: bool
 ) -> None:
-    """Ctrl-C goes on its way with a note that names the seed; on record it is uncertain.
+    """Ctrl-C is raised with a note that names the seed; the ledger's entry is uncertain.
 
-    (Whoever closes a generator sees no note.)
+    (Closing a generator shows no note.)
     """
     scene = Scene(stop(), has_ledger=has_ledger)
     error = scene.fails(stop)
@@ -314,8 +314,8 @@ def test_stop_after_the_handover_says_what_to_look_for(
 
 
 @pytest.mark.parametrize("stop", STOPS)
-def test_stop_while_the_job_is_looked_for_says_what_to_look_for(stop: type[BaseException]) -> None:
-    """Neither the minute of looking may lose the seed."""
+def test_stop_during_the_look_ups_says_what_to_look_for(stop: type[BaseException]) -> None:
+    """The seed is not lost during that minute either."""
     scene = Scene(lost())
 
     def before(step: Step) -> None:
@@ -330,10 +330,10 @@ def test_stop_while_the_job_is_looked_for_says_what_to_look_for(stop: type[BaseE
 
 @pytest.mark.parametrize("answer", [MADE, reply({}, 500)], ids=["made", "500"])
 @pytest.mark.parametrize("stop", STOPS)
-def test_stop_between_a_reply_and_its_record_loses_nothing(
+def test_stop_before_a_reply_is_recorded_loses_nothing(
     stop: type[BaseException], answer: Answer
 ) -> None:
-    """A cancellation in place of the write: it is written all the same, and the job carried."""
+    """Cancelled instead of the write: it is still written, and the error carries the job."""
     scene = Scene(answer, has_ledger=True)
 
     def before(step: Step) -> None:
@@ -353,8 +353,8 @@ def test_stop_between_a_reply_and_its_record_loses_nothing(
         assert stop is GeneratorExit or (error.job.id == "job_9" and "job_9" in notes)
 
 
-def test_target_that_is_taken_meanwhile_keeps_the_post_back(tmp_path: Path) -> None:
-    """The last check before the wire."""
+def test_target_that_appears_meanwhile_prevents_the_post(tmp_path: Path) -> None:
+    """The last check before the body is sent."""
     to = tmp_path / "out.mp4"
     scene = Scene(MADE)
 
@@ -369,8 +369,8 @@ def test_target_that_is_taken_meanwhile_keeps_the_post_back(tmp_path: Path) -> N
     assert scene.posted == []
 
 
-def test_entry_that_another_has_claimed_keeps_the_post_back() -> None:
-    """So does a lease that was lost: here another process has it by the time of the POST."""
+def test_entry_that_another_has_claimed_is_not_posted() -> None:
+    """A lost lease: another process has claimed the entry by the time of the POST."""
     scene = Scene(MADE, has_ledger=True)
 
     def before(step: Step) -> None:
@@ -383,7 +383,7 @@ def test_entry_that_another_has_claimed_keeps_the_post_back() -> None:
 
 
 def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first() -> None:
-    """Once a minute at most; its job was made after that."""
+    """Once a minute at most; the job must have been made after that."""
     scene = Scene(MADE, reply({"job": job_record("job_10")}), reply({"job": job_record("job_11")}))
     scene.submit(seed=1)
     scene.submit(seed=2)
@@ -393,21 +393,21 @@ def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first() -> None:
 
 
 def test_submit_of_a_caller_s_seed_is_not_sent_without_the_server_s_time() -> None:
-    """If the free GET fails, nothing is paid."""
+    """If the free GET fails, nothing is paid for."""
     scene = Scene(MADE, times=[reply({}, 500)])
     assert scene.fails(ApiError, seed=7).status_code == 500
     assert POST not in scene.sent
 
 
 def test_submission_holds_what_is_needed_to_find_its_job() -> None:
-    """The project, the server's time before the POST, and whose seed it is."""
+    """The project, the server's time before the POST, and whether the seed was drawn."""
     scene = Scene(lost(), project_id="proj_7")
     made = scene.fails(SubmissionUncertainError, seed=7).submission
     assert (made.project_id, made.server_time, made.is_seed_drawn) == ("proj_7", NOON, False)
 
 
 def test_seed_is_drawn_from_31_bits() -> None:
-    """One that was given stays; one that was not is drawn, and not twice the same."""
+    """A given seed stays; otherwise each submission draws its own."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     given = new_submission({"seed": 0, "prompt": "x"}, "t", None, now)
     assert (given.seed, given.body) == (0, {"seed": 0, "prompt": "x"})

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("pauses")
 def test_submit_that_is_rate_limited_raises_it(
     call: Caller, httpx_mock: HTTPXMock, content: bytes
 ) -> None:
-    """One POST and one look, whoever words the refusal; it carries what was refused."""
+    """One POST and one look-up, whoever sent the refusal; the error carries the submission."""
     off_spec = None if content.startswith(b"{") else "a gateway's text"
     httpx_mock.add_response(method="POST", status_code=429, content=content, off_spec=off_spec)
     httpx_mock.add_response(
@@ -40,7 +40,7 @@ def test_submit_that_is_rate_limited_raises_it(
 
 
 def test_submit_whose_reply_is_lost_finds_its_job(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """Over a real client: the job that echoes the drawn seed is taken, and nothing sent again."""
+    """The job that echoes the drawn seed is found, and nothing is sent again."""
 
     def listed(_: httpx.Request) -> httpx.Response:
         (posted,) = httpx_mock.get_requests(method="POST")
@@ -68,7 +68,7 @@ def test_submit_whose_reply_is_lost_finds_its_job(call: Caller, httpx_mock: HTTP
 def test_submit_that_may_have_arrived_is_never_sent_again(
     call: Caller, httpx_mock: HTTPXMock, pauses: list[float], fault: httpx.HTTPError
 ) -> None:
-    """Once its body was taken to be sent, whatever broke it: one POST, and an error of its own."""
+    """Once its body was read for sending, whatever broke it: one POST and a clear error."""
     httpx_mock.add_exception(fault, method="POST", is_reusable=True)
     httpx_mock.add_response(
         method="GET", json={"jobs": []}, headers={"Date": DATE}, is_reusable=True
@@ -83,7 +83,7 @@ def test_submit_that_may_have_arrived_is_never_sent_again(
 
 
 class Refusing(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A transport that raises without having touched the body, as often as it is asked."""
+    """A transport that raises without reading the body, each time."""
 
     def __init__(self, fault: Exception) -> None:
         self.fault = fault
@@ -105,8 +105,8 @@ class Refusing(httpx.BaseTransport, httpx.AsyncBaseTransport):
      httpx.ProxyError("x"), httpx.ReadError("x"), httpx.InvalidURL("x")],
     ids=repr,
 )  # fmt: skip
-def test_submit_that_never_left_is_tried_three_times(call: Caller, fault: Exception) -> None:
-    """What was not handed over was not sent, whatever was raised; there is nothing to look for."""
+def test_submit_that_was_not_sent_is_tried_three_times(call: Caller, fault: Exception) -> None:
+    """A body that was not read was not sent, whatever was raised: there is no look-up."""
     refusing = Refusing(fault)
     with pytest.raises(ConnectionFailedError) as caught:
         call("submit", "asset_in", http=lambda make: make(transport=refusing))
@@ -125,7 +125,7 @@ def test_submit_that_never_left_is_tried_three_times(call: Caller, fault: Except
 def test_submit_that_is_answered_with_an_odd_redirect_is_sent_once(
     call: Caller, httpx_mock: HTTPXMock, status: int, location: str
 ) -> None:
-    """Httpx raises after such a reply, which proves nothing: the job may have been made."""
+    """Httpx raises after such a reply, which proves nothing: a job may have been made."""
     httpx_mock.add_response(
         method="POST", status_code=status, headers={"Location": location}, off_spec="a redirect"
     )
@@ -150,7 +150,7 @@ class Trickle(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 def test_submit_whose_reply_is_cut_is_uncertain(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """Half a reply is no reply."""
+    """Half a reply is not a reply."""
     httpx_mock.add_response(method="POST", stream=Trickle(), off_spec="cut off")
     httpx_mock.add_response(method="GET", json={"jobs": []}, is_reusable=True)
     with pytest.raises(SubmissionUncertainError):
@@ -158,14 +158,14 @@ def test_submit_whose_reply_is_cut_is_uncertain(call: Caller, httpx_mock: HTTPXM
 
 
 class Latecomer(httpx.BaseTransport, httpx.AsyncBaseTransport):
-    """A transport in which somebody else takes the target while a connection is opened."""
+    """A transport during whose connecting another program writes the target."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
         self.received: list[bytes] = []
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Take the target, then the body."""
+        """Write the target, then read the body."""
         self.target.write_bytes(b"theirs")
         self.received.append(request.read())
         raise AssertionError
@@ -177,10 +177,10 @@ class Latecomer(httpx.BaseTransport, httpx.AsyncBaseTransport):
         raise AssertionError
 
 
-def test_target_that_is_taken_while_it_connects_keeps_the_body_back(
+def test_target_that_appears_while_connecting_prevents_the_post(
     call: Caller, tmp_path: Path
 ) -> None:
-    """The last check is made when the body is asked for; then none of it is handed over."""
+    """The last check runs when the body is read; then none of it is sent."""
     late = Latecomer(tmp_path / "out.mp4")
     with pytest.raises(InvalidInputError, match=r"out\.mp4"):
         call("reframe", "asset_in", late.target, http=lambda make: make(transport=late))

@@ -1,4 +1,4 @@
-"""The public surface: what imports, what it costs, and that both clients are one."""
+"""The public surface: what can be imported, what it costs, and that both clients agree."""
 
 import ast
 import inspect
@@ -32,7 +32,7 @@ def run(code: str) -> str:
 
 
 def test_all_equals_what_can_be_imported() -> None:
-    """Every name of `__all__` is there, in order, and the type checker sees the same names."""
+    """Every name of `__all__` exists, in order, and the type checker sees the same names."""
     names = scenario_reframe.__all__
     assert names == sorted(set(names))
     assert all(getattr(scenario_reframe, name) is not None for name in names)
@@ -49,7 +49,7 @@ def test_all_equals_what_can_be_imported() -> None:
 
 
 def test_every_error_is_public() -> None:
-    """All that is raised can be caught by name."""
+    """Every error that is raised can be caught by its name."""
     raised = {
         name
         for name, found in vars(errors).items()
@@ -58,15 +58,15 @@ def test_every_error_is_public() -> None:
     assert raised <= set(scenario_reframe.__all__)
 
 
-def test_every_error_has_its_place_in_the_drawn_tree() -> None:
-    """The docstring's tree names each error."""
+def test_the_documented_tree_has_every_error() -> None:
+    """The tree in the docstring."""
     text = errors.__doc__ or ""
     names = [name for name in scenario_reframe.__all__ if name.endswith("Error")]
     assert all(name in text for name in names)
     assert all(getattr(scenario_reframe, name).__doc__ for name in names)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     """As for any module."""
     with pytest.raises(AttributeError, match="Nonsense"):
         scenario_reframe.Nonsense  # noqa: B018
@@ -82,13 +82,13 @@ def test_import_loads_neither_httpx_nor_the_models() -> None:
 
 
 def test_errors_load_without_httpx() -> None:
-    """Catching an error costs no client."""
+    """Catching an error does not load the client."""
     code = "import sys; from scenario_reframe import ApiError; print('httpx' in sys.modules)"
     assert run(code) == "False"
 
 
 def test_client_loads_no_extra() -> None:
-    """Nor a database, before a ledger is asked for."""
+    """Nor a database, until a ledger is used."""
     extras = (
         "'cyclopts', 'starlette', 'uvicorn', 'av', 'jsonschema', 'sqlite3', 'platformdirs', "
         "'scenario_reframe.ledger.store', 'scenario_reframe.batch'"
@@ -101,7 +101,7 @@ def test_client_loads_no_extra() -> None:
 
 
 def test_generated_package_never_imports_the_wrapper() -> None:
-    """The way goes one way."""
+    """Dependencies go one way."""
     folder = Path(import_module("scenario_reframe_api").__file__ or "").parent
     sources = [path.read_text("utf-8") for path in folder.rglob("*.py")]
     assert sources
@@ -110,7 +110,7 @@ def test_generated_package_never_imports_the_wrapper() -> None:
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    """Name by name, but for what asyncio calls otherwise."""
+    """Name by name, except where asyncio's convention differs."""
     wanted = {TWINS.get(name, name) for name in METHODS}
     found = {
         name
@@ -122,10 +122,10 @@ def test_both_clients_have_the_same_methods() -> None:
 
 
 def plain(annotation: Any) -> str:
-    """An annotation without what asyncio adds to it."""
+    """An annotation without the parts that asyncio adds."""
     text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
     text = text.replace("Async", "").replace("collections.abc.", "")
-    return text.replace(", None, None]", ", None]")  # what a generator returns besides
+    return text.replace(", None, None]", ", None]")  # a generator's other type arguments
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -147,7 +147,7 @@ def test_every_method_of_the_async_client_can_be_awaited(name: str) -> None:
 
 
 def test_every_parameter_beside_settings_is_reserved() -> None:
-    """A setting that the vendor adds can never shadow an argument, `key` among them."""
+    """A new setting of the vendor's can never shadow an argument, such as `key`."""
     taking = [
         inspect.signature(getattr(ReframeClient, name)).parameters
         for name in METHODS
@@ -157,8 +157,8 @@ def test_every_parameter_beside_settings_is_reserved() -> None:
     assert {name for parameters in taking for name in parameters} <= RESERVED
 
 
-def test_every_public_method_says_what_it_does() -> None:
-    """The one in full, the other by pointing to it."""
+def test_every_public_method_has_a_docstring() -> None:
+    """One client in full, the other with a reference to it."""
     for name in METHODS:
         if not name.startswith("__"):
             assert inspect.getdoc(getattr(ReframeClient, name))
@@ -179,8 +179,8 @@ def test_client_shows_no_credentials(client: Any) -> None:
 @pytest.mark.parametrize(
     "timeout", [0, -1, float("nan"), float("inf"), 1e300, True, "60", None], ids=repr
 )
-def test_client_refuses_a_timeout_that_no_socket_takes(client: Any, timeout: Any) -> None:
-    """Seconds above 0, and not for ever."""
+def test_client_refuses_an_invalid_timeout(client: Any, timeout: Any) -> None:
+    """Seconds, more than 0 and finite."""
     with pytest.raises(scenario_reframe.ConfigurationError, match="timeout"):
         client("k", "s", timeout=timeout)
 
@@ -196,14 +196,14 @@ def test_client_names_the_variable_of_missing_credentials(client: Any) -> None:
 def test_client_refuses_a_base_url_that_is_not_encrypted(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when it comes from the environment."""
+    """Also from the environment."""
     monkeypatch.setenv("SCENARIO_BASE_URL", "http://api.test/v1")
     with pytest.raises(scenario_reframe.ConfigurationError, match="https"):
         client("k", "s")
 
 
 def test_version_agrees_with_the_user_agent() -> None:
-    """What is installed is what is sent."""
+    """The installed version is the one sent."""
     from importlib.metadata import version  # noqa: PLC0415
 
     from scenario_reframe.flow.transport import USER_AGENT  # noqa: PLC0415
@@ -212,7 +212,7 @@ def test_version_agrees_with_the_user_agent() -> None:
 
 
 def test_package_is_typed() -> None:
-    """Both packages carry the mark that type checkers look for."""
+    """Both packages have the marker file that type checkers look for."""
     for name in ("scenario_reframe", "scenario_reframe_api"):
         folder = Path(import_module(name).__file__ or "").parent
         assert (folder / "py.typed").exists()

@@ -55,7 +55,7 @@ def asset(sandbox: Sandbox, clip: Path) -> Asset:
 
 @pytest.fixture(autouse=True)
 def _without_faults(sandbox: Sandbox) -> None:
-    """No faults are left over."""
+    """Remove the faults of earlier tests."""
     sandbox.faults.clear()
 
 
@@ -64,7 +64,7 @@ Call = Callable[..., Any]
 
 @pytest.fixture(params=["sync", "async"])
 def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
-    """Call a method of either client."""
+    """Calls a method of either client by its name."""
     keys = (sandbox.api_key, sandbox.api_secret)
 
     def sync(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -81,12 +81,12 @@ def call(request: pytest.FixtureRequest, sandbox: Sandbox) -> Call:
 
 
 def digest(path: Path) -> str:
-    """What a file holds, in short."""
+    """A hash of a file's contents."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def whole(target: Path, clip: Path) -> bool:
-    """Whether the target is the clip, and nothing else lies beside it."""
+    """Whether the target equals the clip, and nothing else lies beside it."""
     return digest(target) == digest(clip) and [*target.parent.iterdir()] == [target]
 
 
@@ -94,7 +94,7 @@ def whole(target: Path, clip: Path) -> bool:
 def test_a_download_that_breaks_is_resumed(
     sandbox: Sandbox, call: Call, asset: Asset, clip: Path, tmp_path: Path, after: int
 ) -> None:
-    """Wherever it breaks, twice in a row, the file ends up whole, and what was there is kept."""
+    """It breaks twice; the file becomes whole, and received bytes are kept."""
     sandbox.faults.add(cut(after), ASSET_FILE, method="GET", times=2)
     told: list[tuple[int, int | None]] = []
     target = tmp_path / "out.mp4"
@@ -107,10 +107,10 @@ def test_a_download_that_breaks_is_resumed(
         assert statuses == [200, 206, 206]
 
 
-def test_a_download_that_was_given_up_is_resumed_by_the_next_call(
+def test_an_abandoned_download_is_resumed_by_the_next_call(
     sandbox: Sandbox, call: Call, asset: Asset, clip: Path, tmp_path: Path
 ) -> None:
-    """The part stays under another name, and the next call asks for the rest only."""
+    """The part stays under another name, and the next call requests only the rest."""
     target = tmp_path / "out.mp4"
     sandbox.faults.add(cut(1_000_000), ASSET_FILE, method="GET")
     sandbox.faults.add(drop(), ASSET_FILE, method="GET", times=5)
@@ -128,17 +128,17 @@ def test_a_download_that_was_given_up_is_resumed_by_the_next_call(
 def test_a_server_that_ignores_ranges_is_asked_for_the_whole(
     sandbox: Sandbox, call: Call, asset: Asset, clip: Path, tmp_path: Path
 ) -> None:
-    """A 200 to a range means the whole again, from the start."""
+    """A 200 to a range request means the whole file, from the start."""
     sandbox.faults.add(cut(1_000_000), ASSET_FILE, method="GET")
     sandbox.faults.add(ignore_range(), ASSET_FILE, method="GET")
     call("download", asset, tmp_path / "out.mp4")
     assert whole(tmp_path / "out.mp4", clip)
 
 
-def test_a_part_of_another_file_is_not_built_on(
+def test_a_part_of_another_file_is_not_resumed(
     sandbox: Sandbox, call: Call, asset: Asset, clip: Path, tmp_path: Path
 ) -> None:
-    """With another ETag on the server, and with no note at all, it starts again."""
+    """With another ETag on the server, and without a note, it starts again."""
     target = tmp_path / "out.mp4"
     target.with_name("out.mp4.part").write_bytes(b"x" * 1000)
     call("download", asset, target)
@@ -150,10 +150,10 @@ def test_a_part_of_another_file_is_not_built_on(
     assert whole(target, clip)
 
 
-def test_an_expired_url_is_made_fresh_in_the_middle(
+def test_an_expired_url_is_replaced_during_a_download(
     sandbox: Sandbox, call: Call, asset: Asset, clip: Path, tmp_path: Path
 ) -> None:
-    """The transfer breaks, then the URL answers 403: a new one takes up where it broke."""
+    """The transfer breaks, then the URL answers 403: it resumes with a new URL."""
     sandbox.faults.add(cut(1_000_000), ASSET_FILE, method="GET")
     sandbox.faults.add(answer(403, "<Error>AccessDenied</Error>"), ASSET_FILE, method="GET")
     before = len(sandbox.requests)
@@ -164,10 +164,10 @@ def test_an_expired_url_is_made_fresh_in_the_middle(
 
 
 @pytest.mark.parametrize("difference", [-1, 1])
-def test_a_length_that_is_not_the_recorded_one_is_never_passed_off_as_whole(
+def test_a_file_of_another_size_than_the_asset_s_is_an_error(
     sandbox: Sandbox, call: Call, asset: Asset, tmp_path: Path, difference: int
 ) -> None:
-    """The asset's record says another size than what arrives: an error, and no file."""
+    """Nothing gets the final name."""
 
     def lie(body: Any) -> Any:
         body["asset"]["properties"]["size"] += difference
@@ -179,10 +179,10 @@ def test_a_length_that_is_not_the_recorded_one_is_never_passed_off_as_whole(
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_full_disk_is_told_and_leaves_no_file(
+def test_a_full_disk_is_an_error_and_leaves_no_file(
     call: Call, asset: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's own words, and nothing under the final name."""
+    """The system's own message, and nothing under the final name."""
 
     def full(self: PartFile, chunk: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -196,7 +196,7 @@ def test_a_full_disk_is_told_and_leaves_no_file(
 def test_targets_that_cannot_be_written_are_refused_at_once(
     sandbox: Sandbox, call: Call, asset: Asset, tmp_path: Path
 ) -> None:
-    """A file where a folder should be, a NUL, a file that is there: nothing is fetched."""
+    """A file instead of a folder, a NUL, an existing file: nothing is fetched."""
     (tmp_path / "file").write_bytes(b"mine")
     before = len(sandbox.requests)
     for to in (tmp_path / "file" / "out.mp4", f"{tmp_path}/a\0b.mp4", tmp_path / "file", ""):
@@ -217,7 +217,7 @@ def test_a_missing_folder_is_made(call: Call, asset: Asset, clip: Path, tmp_path
 def test_a_hostile_asset_id_never_names_a_file(
     sandbox: Sandbox, call: Call, tmp_path: Path, bad: str
 ) -> None:
-    """An id that is no id is refused before it becomes a path or an address."""
+    """An invalid id is refused before it becomes part of a path or an address."""
     before = len(sandbox.requests)
     with pytest.raises(InvalidInputError):
         call("download", bad, f"{tmp_path}/")
@@ -231,7 +231,7 @@ def test_a_hostile_asset_id_never_names_a_file(
 def test_a_part_that_fails_is_sent_again(
     sandbox: Sandbox, call: Call, clip: Path, fault: Any
 ) -> None:
-    """One part breaks, the others go on, and the server's copy is the file."""
+    """One part breaks, the others go on, and the server's copy equals the file."""
     sandbox.faults.add(fault, PART, method="PUT")
     told: list[tuple[int, int | None]] = []
     asset = call("upload", clip, on_progress=lambda *seen: told.append(seen))
@@ -240,8 +240,8 @@ def test_a_part_that_fails_is_sent_again(
     assert max(told)[0] == clip.stat().st_size
 
 
-def test_expired_part_urls_are_made_fresh(sandbox: Sandbox, call: Call, clip: Path) -> None:
-    """Every part URL expires right after it was given; fresh ones are asked for."""
+def test_expired_part_urls_are_replaced(sandbox: Sandbox, call: Call, clip: Path) -> None:
+    """Every part URL expires at once; fresh ones are requested."""
     sandbox.faults.add(answer(403, "<Error>AccessDenied</Error>"), PART, method="PUT", times=3)
     before = len(sandbox.requests)
     assert call("upload", clip).size == clip.stat().st_size
@@ -250,7 +250,7 @@ def test_expired_part_urls_are_made_fresh(sandbox: Sandbox, call: Call, clip: Pa
 
 
 def test_the_reply_to_complete_may_be_lost(sandbox: Sandbox, call: Call, clip: Path) -> None:
-    """Said twice, taken once: the upload goes on."""
+    """It is sent twice and has one effect: the upload goes on."""
     sandbox.faults.add(drop(after=True), r"/uploads/.*/action$", method="POST")
     assert call("upload", clip).size == clip.stat().st_size
 
@@ -258,7 +258,7 @@ def test_the_reply_to_complete_may_be_lost(sandbox: Sandbox, call: Call, clip: P
 def test_a_part_that_always_fails_is_an_upload_error(
     sandbox: Sandbox, call: Call, clip: Path
 ) -> None:
-    """After several attempts the error says what was answered, and no job was made."""
+    """After several attempts the error quotes the answer, and no job was made."""
     made = sandbox.jobs_made
     sandbox.faults.add(answer(500, {"reason": "broken"}), PART, method="PUT", times=50)
     with pytest.raises(UploadError, match="500"):
@@ -269,7 +269,7 @@ def test_a_part_that_always_fails_is_an_upload_error(
 def test_a_file_that_changes_while_it_is_read_is_an_error(
     sandbox: Sandbox, call: Call, tmp_path: Path, clip: Path
 ) -> None:
-    """Nothing is submitted from a file that was not one file."""
+    """Nothing is submitted for a mixture of two files."""
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
     grown: list[BinaryIO] = []
@@ -287,6 +287,6 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(
     assert sandbox.jobs_made == made
 
 
-def test_no_credentials_went_along(sandbox: Sandbox) -> None:
-    """Of all these transfers, none carried the API's credentials."""
+def test_no_transfer_carried_credentials(sandbox: Sandbox) -> None:
+    """None of this module's transfers had the API's credentials."""
     assert sandbox.credentials_leaked == 0

@@ -1,4 +1,4 @@
-"""Bringing a video to the server, stepped by hand."""
+"""Uploading or importing a video, stepped by hand."""
 
 import errno
 from pathlib import Path
@@ -49,14 +49,14 @@ DONE = record("imported", entityId="asset_in")
 OK = reply(b"", 200)
 
 
-def brought(video: Any, *answers: Answer, **more: Any) -> tuple[str, Stepper]:
-    """Bring a video by hand: its asset's id, and what was done."""
+def uploaded(video: Any, *answers: Answer, **more: Any) -> tuple[str, Stepper]:
+    """Upload or import a video, stepped by hand: its asset's id, and the steps."""
     stepper = Stepper(*answers)
     return stepper.run(upload_or_import(stepper.operations(), video, **more)), stepper
 
 
 def failed(video: Any, *answers: Answer) -> tuple[ReframeError, Stepper]:
-    """Bring a video by hand for an error: the error, and what was done."""
+    """Upload or import a video, stepped by hand, with an error: the error, and the steps."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
         stepper.run(upload_or_import(stepper.operations(), video))
@@ -90,16 +90,16 @@ def test_plan_parts_makes_no_more_than_s3_takes(size: int) -> None:
     assert ends[-1] == size
 
 
-def test_bring_sends_nothing_for_an_asset() -> None:
-    """What the server has is not sent again."""
-    asset_id, stepper = brought(VideoAsset("asset_in"))
+def test_asset_is_not_uploaded_again() -> None:
+    """What the server has is not sent."""
+    asset_id, stepper = uploaded(VideoAsset("asset_in"))
     assert asset_id == "asset_in"
     assert stepper.steps == []
 
 
-def test_bring_imports_a_url() -> None:
+def test_url_is_imported() -> None:
     """The server fetches it; the import is polled to its end."""
-    asset_id, stepper = brought(
+    asset_id, stepper = uploaded(
         VideoUrl("https://web.test/a.mp4"), record("validating"), record("validated"), DONE
     )
     assert asset_id == "asset_in"
@@ -107,10 +107,10 @@ def test_bring_imports_a_url() -> None:
     assert stepper.sent == ["POST /uploads", "GET /uploads/upload_1", "GET /uploads/upload_1"]
 
 
-def test_bring_announces_sends_and_completes_a_file(clip: VideoFile, small_parts: None) -> None:
-    """Every byte goes out once, to its part's place, without a word of credentials."""
+def test_file_is_announced_sent_and_completed(clip: VideoFile, small_parts: None) -> None:
+    """Every byte is sent once, to its part's URL, without credentials."""
     told: list[tuple[int, int | None]] = []
-    asset_id, stepper = brought(
+    asset_id, stepper = uploaded(
         clip, record(parts=3), OK, reply(b"", 201), reply(b"", 204), record("validating"), DONE,
         on_progress=lambda done, total: told.append((done, total)),
     )  # fmt: skip
@@ -132,25 +132,25 @@ def test_bring_announces_sends_and_completes_a_file(clip: VideoFile, small_parts
     assert told == [(16, 40), (32, 40), (40, 40)]
 
 
-def test_bring_sends_parts_side_by_side(clip: VideoFile, small_parts: None) -> None:
+def test_parts_are_sent_side_by_side(clip: VideoFile, small_parts: None) -> None:
     """Four at once, whatever their number."""
-    _, stepper = brought(clip, record(parts=3), OK, OK, OK, DONE)
+    _, stepper = uploaded(clip, record(parts=3), OK, OK, OK, DONE)
     (together,) = [step for step in stepper.steps if isinstance(step, Together)]
     assert (len(together.flows), together.limit) == (3, 4)
 
 
-def test_bring_shows_a_file_name_that_is_no_unicode(tmp_path: Path) -> None:
-    """A name with bytes that are no UTF-8 can still be announced."""
+def test_file_name_that_is_not_unicode_can_be_announced(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8 are replaced."""
     path = Path(f"{tmp_path}/a\udcffb.mp4")
     path.write_bytes(HEAD)
-    _, stepper = brought(open_video(path), record(parts=1), OK, DONE)
+    _, stepper = uploaded(open_video(path), record(parts=1), OK, DONE)
     body = stepper.requests[0].body
     assert body is not None
     assert body["fileName"] == "a?b.mp4"
 
 
 def test_upload_gives_the_asset(clip: VideoFile) -> None:
-    """The record is read once the import is done."""
+    """The asset is read once the import is done."""
     stepper = Stepper(record(parts=1), OK, DONE, asset_reply("asset_in", size=40))
     asset = stepper.run(upload(stepper.operations(), clip, None))
     assert (asset.id, asset.size) == ("asset_in", 40)
@@ -159,10 +159,10 @@ def test_upload_gives_the_asset(clip: VideoFile) -> None:
 @pytest.mark.parametrize(
     "fault", [lost(), lost(sent=False), reply(b"", 500), reply(b"", 400), reply(b"", 307)], ids=repr
 )
-def test_bring_sends_a_failed_part_again(clip: VideoFile, fault: Answer) -> None:
-    """The same bytes to the same place, after a pause; they are counted once."""
+def test_failed_part_is_sent_again(clip: VideoFile, fault: Answer) -> None:
+    """The same bytes to the same URL, after a pause; progress counts them once."""
     told: list[int] = []
-    _, stepper = brought(
+    _, stepper = uploaded(
         clip, record(parts=1), fault, OK, DONE, on_progress=lambda done, _: told.append(done)
     )
     assert stepper.pushed == [clip.path.read_bytes()] * 2
@@ -171,23 +171,23 @@ def test_bring_sends_a_failed_part_again(clip: VideoFile, fault: Answer) -> None
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_bring_asks_for_a_fresh_place_when_a_url_is_stale(clip: VideoFile, status: int) -> None:
+def test_expired_part_url_is_replaced(clip: VideoFile, status: int) -> None:
     """A part's URL that has expired is read again."""
-    _, stepper = brought(
+    _, stepper = uploaded(
         clip, record(parts=1), reply(b"", status), record(parts=1, tag="-new"), OK, DONE
     )
     assert [push.url for push in stepper.pushes] == ["https://s3.test/1", "https://s3.test/1-new"]
 
 
-def test_bring_takes_a_fresh_place_though_others_are_not_named(
+def test_fresh_part_url_is_used_though_others_are_missing(
     clip: VideoFile, small_parts: None
 ) -> None:
-    """When it reads the upload again, only the part at hand has to be in it."""
+    """When the upload is read again, only the part at hand must be in it."""
     only = reply(
         {"upload": {"id": "upload_1", "status": "pending",
                     "parts": [{"number": 2, "url": "https://s3.test/new"}]}}
     )  # fmt: skip
-    _, stepper = brought(clip, record(parts=3), OK, reply(b"", 403), only, OK, OK, DONE)
+    _, stepper = uploaded(clip, record(parts=3), OK, reply(b"", 403), only, OK, OK, DONE)
     assert [push.url for push in stepper.pushes][2] == "https://s3.test/new"
 
 
@@ -195,10 +195,8 @@ def test_bring_takes_a_fresh_place_though_others_are_not_named(
     ("fault", "words"),
     [(lost(), "OSError"), (reply(b"<Error>SlowDown</Error>", 503), "503: <Error>SlowDown</Error>")],
 )
-def test_bring_gives_a_part_up_after_several_tries(
-    clip: VideoFile, fault: Answer, words: str
-) -> None:
-    """The error names the part and what went wrong last."""
+def test_part_is_given_up_after_several_tries(clip: VideoFile, fault: Answer, words: str) -> None:
+    """The error names the part and the last fault."""
     error, stepper = failed(clip, record(parts=1), *[fault] * PART_ATTEMPTS)
     assert isinstance(error, UploadError)
     assert "part 1" in str(error)
@@ -208,7 +206,7 @@ def test_bring_gives_a_part_up_after_several_tries(
 
 
 def test_a_lost_part_names_its_cause(clip: VideoFile) -> None:
-    """What broke the connection hangs on the error."""
+    """The error's cause is what broke the connection."""
     error, _ = failed(clip, record(parts=1), *[lost()] * PART_ATTEMPTS)
     assert isinstance(error.__cause__, OSError)
 
@@ -225,10 +223,10 @@ def test_a_lost_part_names_its_cause(clip: VideoFile) -> None:
         [{"number": 1, "url": "https://s3.test/1"}] * 3,
     ],
 )
-def test_bring_refuses_a_plan_that_lacks_parts(
+def test_upload_without_a_url_for_every_part_is_an_error(
     clip: VideoFile, small_parts: None, parts: Any
 ) -> None:
-    """A part without a place is an error before any byte is sent."""
+    """It is raised before any byte is sent."""
     error, stepper = failed(
         clip, reply({"upload": {"id": "upload_1", "status": "pending", "parts": parts}})
     )
@@ -237,15 +235,15 @@ def test_bring_refuses_a_plan_that_lacks_parts(
     assert stepper.pushes == []
 
 
-def test_part_urls_takes_more_parts_than_wanted() -> None:
-    """Places that nobody asked for do no harm."""
+def test_part_urls_ignores_surplus_parts() -> None:
+    """URLs of unknown parts do no harm."""
     parts = (Part(1, "https://a"), Part(2, "https://b"))
     found = part_urls(Upload("upload_1", "pending", None, None, parts), 1)
     assert found[1] == "https://a"
 
 
 @pytest.mark.parametrize("change", ["touched", "longer", "gone"])
-def test_bring_refuses_a_file_that_changes_while_it_is_sent(clip: VideoFile, change: str) -> None:
+def test_file_that_changes_while_it_is_sent_is_an_error(clip: VideoFile, change: str) -> None:
     """A video that is half old and half new is not completed."""
 
     def script(step: Any) -> Answer:
@@ -265,24 +263,24 @@ def test_bring_refuses_a_file_that_changes_while_it_is_sent(clip: VideoFile, cha
     assert stepper.sent == ["POST /uploads"]
 
 
-def test_bring_refuses_a_file_that_became_shorter(clip: VideoFile) -> None:
-    """Bytes that are not there any more cannot be sent."""
+def test_file_that_became_shorter_is_an_error(clip: VideoFile) -> None:
+    """The missing bytes cannot be sent."""
     clip.path.write_bytes(HEAD)
     with pytest.raises(UploadError, match="shorter"):
-        brought(clip, record(parts=1))
+        uploaded(clip, record(parts=1))
 
 
-def test_bring_refuses_a_file_that_cannot_be_read(clip: VideoFile) -> None:
-    """An error of the disk is an UploadError."""
+def test_file_that_cannot_be_read_is_an_upload_error(clip: VideoFile) -> None:
+    """It quotes the disk's error."""
     clip.path.unlink()
     with pytest.raises(UploadError, match="cannot be read") as caught:
-        brought(clip, record(parts=1))
+        uploaded(clip, record(parts=1))
     assert isinstance(caught.value.__cause__, OSError)
 
 
-def test_bring_goes_on_when_only_the_reply_to_complete_was_lost(clip: VideoFile) -> None:
-    """The second try is refused, but the upload is pending no more."""
-    asset_id, stepper = brought(
+def test_upload_goes_on_when_only_the_reply_to_complete_was_lost(clip: VideoFile) -> None:
+    """The second try is refused, but the upload is no longer pending."""
+    asset_id, stepper = uploaded(
         clip,
         record(parts=1),
         OK,
@@ -295,8 +293,8 @@ def test_bring_goes_on_when_only_the_reply_to_complete_was_lost(clip: VideoFile)
     assert stepper.sent.count("POST /uploads/upload_1/action") == 2
 
 
-def test_bring_raises_the_refusal_of_complete_while_the_upload_is_pending(clip: VideoFile) -> None:
-    """A refusal that means it is raised as it came."""
+def test_refusal_of_complete_is_raised_while_the_upload_is_pending(clip: VideoFile) -> None:
+    """Then the refusal is real, and is raised unchanged."""
     error, _ = failed(clip, record(parts=1), OK, reply({"reason": "no"}, 400), record("pending"))
     assert isinstance(error, ApiError)
     assert error.status_code == 400
@@ -306,22 +304,22 @@ def test_bring_raises_the_refusal_of_complete_while_the_upload_is_pending(clip: 
     ("more", "words"),
     [({"errorMessage": "not a video"}, "not a video"), ({}, "no reason given")],
 )
-def test_bring_raises_a_failed_import(more: dict[str, Any], words: str) -> None:
-    """The server's reason is told."""
+def test_failed_import_is_an_error(more: dict[str, Any], words: str) -> None:
+    """It quotes the server's reason."""
     error, _ = failed(VideoUrl("https://web.test/a"), record(), record("failed", **more))
     assert isinstance(error, UploadError)
     assert words in str(error)
 
 
-def test_bring_survives_polls_of_the_import_that_fail() -> None:
+def test_failing_polls_of_the_import_are_repeated() -> None:
     """Even four in a row, which end a single read."""
     answers = [reply({}, 500)] * 4
-    asset_id, _ = brought(VideoUrl("https://web.test/a"), record(), *answers, DONE)
+    asset_id, _ = uploaded(VideoUrl("https://web.test/a"), record(), *answers, DONE)
     assert asset_id == "asset_in"
 
 
-def test_bring_raises_a_refused_poll_of_the_import() -> None:
-    """A refusal does not pass."""
+def test_refused_poll_of_the_import_is_an_error() -> None:
+    """A refusal is not temporary."""
     error, _ = failed(VideoUrl("https://web.test/a"), record(), reply({}, 403))
     assert isinstance(error, ApiError)
 
@@ -330,7 +328,7 @@ def test_bring_raises_a_refused_poll_of_the_import() -> None:
     "stuck", [record("validating"), record("imported"), record("new-state")], ids=repr
 )
 def test_import_gives_up_at_its_deadline(stuck: Reply) -> None:
-    """An upload that never becomes an asset ends after a quarter of an hour."""
+    """An upload that never becomes an asset fails after a quarter of an hour."""
     stepper = Stepper(script=lambda _: stuck)
     waiting = Upload("upload_1", "pending", None, None, ())
     with pytest.raises(UploadError, match="upload_1 was not imported"):
@@ -345,9 +343,9 @@ def test_import_gives_up_at_its_deadline(stuck: Reply) -> None:
      reply({"upload": {"id": "upload_1", "parts": [5]}}), reply([]), reply(b"<html>")],
     ids=repr,
 )  # fmt: skip
-def test_bring_repeats_an_announcement_that_makes_no_sense(answer: Reply) -> None:
-    """An announcement costs nothing, so it is made again, a few times."""
-    asset_id, stepper = brought(VideoUrl("https://web.test/a"), answer, DONE)
+def test_announcement_with_a_senseless_answer_is_repeated(answer: Reply) -> None:
+    """An announcement costs nothing, so it is repeated a few times."""
+    asset_id, stepper = uploaded(VideoUrl("https://web.test/a"), answer, DONE)
     assert asset_id == "asset_in"
     error, stepper = failed(VideoUrl("https://web.test/a"), *[answer] * 4)
     assert isinstance(error, ReframeError)
@@ -355,7 +353,7 @@ def test_bring_repeats_an_announcement_that_makes_no_sense(answer: Reply) -> Non
 
 
 def test_progress_is_taken_back_with_a_failed_attempt() -> None:
-    """Only what arrived counts, and undoing tells nobody."""
+    """Only what arrived counts, and undoing does not call the callback."""
     told: list[int] = []
     progress = Progress(lambda done, _: told.append(done), 30)
     first, second = progress.attempt(), progress.attempt()
@@ -371,10 +369,10 @@ def test_push_hides_its_url() -> None:
     assert "Signature" not in repr(push)
 
 
-def test_file_that_cannot_be_looked_at_again_is_an_upload_error(
+def test_file_that_cannot_be_checked_again_is_an_upload_error(
     clip: VideoFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the system's own words."""
+    """It quotes the system's error."""
 
     def broken(_: Path) -> Any:
         raise OSError(errno.EIO, "Input/output error")

@@ -1,4 +1,4 @@
-"""What `video` may be."""
+"""What the argument `video` accepts."""
 
 import os
 from pathlib import Path
@@ -38,14 +38,14 @@ MKV = b"\x1a\x45\xdf\xa3\xa3\x42\x82\x88matroska"
     ],
 )
 def test_content_type_is_read_off_the_head(head: bytes, found: str | None) -> None:
-    """By the bytes, whatever the file's name says."""
+    """From the bytes, whatever the file's name is."""
     assert content_type_of(head) == found
 
 
 @pytest.mark.parametrize(("head", "kind"), [(MP4, "video/mp4"), (WEBM, "video/webm")])
 @pytest.mark.parametrize("make", [str, Path])
-def test_resolve_looks_at_a_local_file(tmp_path: Path, head: bytes, kind: str, make: Any) -> None:
-    """Its size, its time and its kind."""
+def test_resolve_reads_a_local_file(tmp_path: Path, head: bytes, kind: str, make: Any) -> None:
+    """Its size, its time and its type."""
     path = tmp_path / "clip.txt"
     path.write_bytes(head)
     found = resolve(make(path))
@@ -57,8 +57,8 @@ def test_resolve_looks_at_a_local_file(tmp_path: Path, head: bytes, kind: str, m
     ["https://web.test/a.mp4", "HTTP://web.test/a", "https://user:pw@web.test:81/a?x=1#f",
      "https://[::1]/a"],
 )  # fmt: skip
-def test_resolve_takes_a_url_and_hides_it(url: str) -> None:
-    """A URL may hold secrets: it is not shown."""
+def test_resolve_accepts_a_url_and_hides_it(url: str) -> None:
+    """A URL may hold secrets, so it is not shown."""
     found = resolve(url)
     assert isinstance(found, VideoUrl)
     assert found.url == url
@@ -68,16 +68,16 @@ def test_resolve_takes_a_url_and_hides_it(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["https://", "https:///a", "http://[bad", "https://web.test/a b", "https://web.test/\n"]
 )
-def test_resolve_refuses_a_url_that_is_none(url: str) -> None:
-    """Without repeating it."""
+def test_resolve_refuses_an_invalid_url(url: str) -> None:
+    """The error does not repeat it."""
     with pytest.raises(InvalidVideoError, match="URL") as caught:
         resolve(url)
     assert "web.test" not in str(caught.value)
 
 
 @pytest.mark.parametrize("video", ["asset_in", Asset(id="asset_in", url="https://cdn.test/x")])
-def test_resolve_takes_an_asset(video: Any) -> None:
-    """The record or its id."""
+def test_resolve_accepts_an_asset(video: Any) -> None:
+    """An `Asset` or its id."""
     assert resolve(video) == VideoAsset("asset_in")
 
 
@@ -91,15 +91,15 @@ def test_resolve_refuses_other_types(video: Any) -> None:
 @pytest.mark.parametrize(
     "bad", ["", "a\0b", "nowhere.mp4", "asset_a/b", "ftp://web.test/a", "x" * 5000, "job_1"]
 )
-def test_resolve_refuses_what_is_no_file(bad: str) -> None:
-    """Neither a path, nor an id, nor a URL that the server could fetch."""
+def test_resolve_refuses_what_is_not_a_file(bad: str) -> None:
+    """Nor an id, nor a URL that the server could fetch."""
     with pytest.raises(InvalidVideoError, match="video:"):
         resolve(bad)
 
 
 @pytest.mark.parametrize("bad", [5, None, b"clip.mp4"])
-def test_open_video_refuses_what_is_no_path(bad: Any) -> None:
-    """Other types are no path, and that is said in the package's own words."""
+def test_open_video_refuses_what_is_not_a_path(bad: Any) -> None:
+    """The package's own error names other types."""
     with pytest.raises(InvalidVideoError):
         open_video(bad)
 
@@ -108,7 +108,7 @@ def test_open_video_refuses_what_is_no_path(bad: Any) -> None:
 def test_open_video_refuses_what_does_not_begin_like_a_video(
     tmp_path: Path, content: bytes
 ) -> None:
-    """An empty file has words of its own."""
+    """An empty file has an error of its own."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(content)
     with pytest.raises(InvalidVideoError, match="begin like a video" if content else "empty"):
@@ -116,7 +116,7 @@ def test_open_video_refuses_what_does_not_begin_like_a_video(
 
 
 def test_open_video_refuses_a_folder(tmp_path: Path) -> None:
-    """One file is wanted."""
+    """It must be one file."""
     with pytest.raises(InvalidVideoError, match="a folder"):
         open_video(tmp_path)
 
@@ -129,10 +129,10 @@ def test_open_video_refuses_a_pipe_without_waiting_for_it(tmp_path: Path) -> Non
         open_video(pipe)
 
 
-def test_open_video_says_why_a_file_cannot_be_read(
+def test_open_video_reports_why_a_file_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the system's own words."""
+    """With the system's own message."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4)
 
@@ -149,7 +149,7 @@ def test_open_video_says_why_a_file_cannot_be_read(
 def test_video_file_reads_a_run_of_bytes_in_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From its place, and not one byte more."""
+    """From its position, and not one byte more."""
     monkeypatch.setattr("scenario_reframe.video.CHUNK_BYTES", 4)
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4 + bytes(range(20)))
@@ -158,8 +158,8 @@ def test_video_file_reads_a_run_of_bytes_in_chunks(
     assert [len(chunk) for chunk in chunks] == [4, 4, 2]
 
 
-def test_video_file_that_is_unchanged_is_said_to_be(tmp_path: Path) -> None:
-    """No error where nothing happened."""
+def test_unchanged_video_file_passes_the_check(tmp_path: Path) -> None:
+    """No error if nothing happened."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(MP4)
     open_video(path).check_unchanged()

@@ -26,7 +26,7 @@ SUBMITTED = Job(id="job_1", status="queued")
 def waited(
     *answers: Answer, job: Job | str = SUBMITTED, timeout: float | None = 600.0, **more: Any
 ) -> tuple[Job, Stepper]:
-    """Wait by hand: the job, and what was done."""
+    """Wait, stepped by hand: the job, and the steps."""
     stepper = Stepper(*answers)
     flow = wait(stepper.operations(), job, timeout=timeout, on_update=more.get("on_update"))
     return stepper.run(flow), stepper
@@ -35,7 +35,7 @@ def waited(
 def failed(
     *answers: Answer, job: Job | str = SUBMITTED, timeout: float | None = 600.0
 ) -> tuple[ReframeError, Stepper]:
-    """Wait by hand for an error: the error, and what was done."""
+    """Wait, stepped by hand, with an error: the error, and the steps."""
     stepper = Stepper(*answers)
     with pytest.raises(ReframeError) as caught:
         stepper.run(wait(stepper.operations(), job, timeout=timeout, on_update=None))
@@ -43,7 +43,7 @@ def failed(
 
 
 def test_wait_polls_until_the_job_succeeds() -> None:
-    """Every status that is not final is polled again; the finished job is given back."""
+    """Every status that is not final is polled again; the finished job is returned."""
     running = [job_reply(status) for status in ("pending", "warming-up", "in-progress")]
     job, stepper = waited(*running, job_reply("success", metadata={"assetIds": ["asset_9"]}))
     assert (job.status, job.asset_ids) == ("success", ("asset_9",))
@@ -67,14 +67,14 @@ def test_poll_pause_follows_the_time_waited(seconds: float, pause: float) -> Non
     assert DEFAULT_TIMING.poll_pause(seconds) == pytest.approx(pause)
 
 
-def test_wait_takes_an_id() -> None:
+def test_wait_accepts_an_id() -> None:
     """A job's id serves as well as the job."""
     job, _ = waited(job_reply("success"), job="job_1")
     assert job.id == "job_1"
 
 
-def test_wait_asks_nothing_when_the_job_is_known_to_be_done() -> None:
-    """A job that has succeeded is given back without a request."""
+def test_wait_sends_nothing_when_the_job_is_known_to_be_done() -> None:
+    """A job that has succeeded is returned without a request."""
     done = Job(id="job_1", status="success")
     job, stepper = waited(job=done)
     assert job is done
@@ -82,7 +82,7 @@ def test_wait_asks_nothing_when_the_job_is_known_to_be_done() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a/b", "job 1", "job_1?x=1", 5, None, "j" * 201])
-def test_wait_refuses_what_is_no_id(bad: Any) -> None:
+def test_wait_refuses_what_is_not_an_id(bad: Any) -> None:
     """An id that would make another address is refused before anything is sent."""
     error, stepper = failed(job=bad)
     assert isinstance(error, InvalidInputError)
@@ -111,14 +111,14 @@ def test_wait_refuses_what_is_no_id(bad: Any) -> None:
     ids=repr,
 )
 def test_wait_survives_a_poll_that_goes_wrong(fault: Answer) -> None:
-    """No connection, 408, 425, 429, 5xx and nonsense are polled again."""
+    """After no connection, 408, 425, 429, 5xx and nonsense it polls again."""
     job, stepper = waited(fault, fault, job_reply("success"))
     assert job.is_success
     assert len(stepper.requests) == 3
 
 
 def test_wait_survives_faults_until_the_deadline_and_no_longer() -> None:
-    """A server that only fails is asked until the time is over."""
+    """A server that only fails is polled until the time is over."""
     stepper = Stepper(script=lambda _: lost())
     flow = wait(stepper.operations(), SUBMITTED, timeout=60.0, on_update=None)
     with pytest.raises(WaitTimeoutError):
@@ -138,7 +138,7 @@ def test_wait_raises_a_refusal_at_once_with_the_job(status: int) -> None:
 
 
 def test_wait_survives_a_404_of_a_job_that_was_just_submitted() -> None:
-    """The server told us of the job, so a 404 in the first seconds is not believed."""
+    """The server itself named the job, so a 404 in the first seconds is not believed."""
     job, _ = waited(reply({}, 404), reply({}, 404), job_reply("success"))
     assert job.is_success
 
@@ -154,7 +154,7 @@ def test_wait_believes_a_404_after_half_a_minute() -> None:
 
 
 def test_wait_believes_the_first_404_of_a_bare_id() -> None:
-    """An id that a person typed may well be wrong."""
+    """An id that a person typed may be wrong."""
     error, stepper = failed(reply({}, 404), job="job_1")
     assert isinstance(error, NotFoundError)
     assert len(stepper.requests) == 1
@@ -174,28 +174,28 @@ def test_wait_believes_the_first_404_of_a_bare_id() -> None:
         (reply({}, 429, retry_after="nan"), 0.25),
     ],
 )  # fmt: skip
-def test_wait_obeys_the_pause_that_the_server_wishes(answer: Answer, seconds: float) -> None:
-    """`Retry-After` in both its forms, then `remainingSeconds`; nonsense is passed over."""
+def test_wait_obeys_the_pause_that_the_server_requests(answer: Answer, seconds: float) -> None:
+    """`Retry-After` in both its forms, then `remainingSeconds`; nonsense is ignored."""
     _, stepper = waited(answer, job_reply("success"))
     assert stepper.pauses == [seconds]
 
 
-@pytest.mark.parametrize("wish", ["1e300", "inf", "99999999999999999999"])
-def test_wait_survives_an_absurd_wish(wish: str) -> None:
-    """A pause that no clock can keep is not passed on, even by a wait without end."""
-    _, stepper = waited(reply({}, 429, retry_after=wish), job_reply("success"), timeout=None)
+@pytest.mark.parametrize("retry_after", ["1e300", "inf", "99999999999999999999"])
+def test_wait_survives_an_absurd_retry_after(retry_after: str) -> None:
+    """A pause that no clock can express is ignored, even by a wait without end."""
+    _, stepper = waited(reply({}, 429, retry_after=retry_after), job_reply("success"), timeout=None)
     assert stepper.pauses[0] < threading.TIMEOUT_MAX
 
 
 def test_wait_does_not_pause_beyond_its_deadline() -> None:
-    """A wish longer than the time left is cut to it, and the job is looked at once more."""
+    """A longer pause is cut to the time left, and the job is polled once more."""
     job, stepper = waited(reply({}, 429, retry_after="50"), job_reply("success"), timeout=20.0)
     assert job.is_success
     assert stepper.pauses == [20.0]
 
 
 def test_wait_times_out_with_the_job_as_last_seen() -> None:
-    """The error says how far the job was, and that it goes on."""
+    """The error gives the job's progress, and says that it goes on."""
     running = [job_reply("in-progress", progress=0.5)] * 50
     error, stepper = failed(*running, timeout=10.0)
     assert isinstance(error, WaitTimeoutError)
@@ -207,14 +207,14 @@ def test_wait_times_out_with_the_job_as_last_seen() -> None:
 
 
 def test_wait_times_out_with_the_id_when_no_poll_ever_came_through() -> None:
-    """`.job` is there even when nothing is known of it but its id."""
+    """`.job` exists even when nothing but its id is known."""
     error, _ = failed(*[lost()] * 50, job="job_7", timeout=10.0)
     assert error.job is not None
     assert (error.job.id, error.job.status) == ("job_7", "unknown")
 
 
 def test_wait_with_no_time_polls_once() -> None:
-    """A timeout of 0 is a look."""
+    """With a timeout of 0 it polls once."""
     job, _ = waited(job_reply("success"), timeout=0)
     assert job.is_success
     error, stepper = failed(job_reply("queued"), timeout=0)
@@ -231,7 +231,7 @@ def test_wait_for_ever_outlasts_any_deadline() -> None:
 
 
 def test_wait_gives_each_request_no_more_than_the_time_left() -> None:
-    """A poll near the deadline may not hang on past it; it gets a second at the least."""
+    """A poll near the deadline may not outlast it; it gets at least a second."""
     _, stepper = waited(
         reply({}, 429, retry_after="15"), job_reply("queued"), job_reply("success"), timeout=20.0
     )
@@ -240,14 +240,14 @@ def test_wait_gives_each_request_no_more_than_the_time_left() -> None:
     assert stepper.requests[-1].timeout == 1.0
 
 
-def test_wait_does_not_take_an_unknown_status_for_done() -> None:
-    """A status that this version does not know is polled on."""
+def test_wait_goes_on_through_an_unknown_status() -> None:
+    """A status that this version does not know is not final."""
     job, _ = waited(job_reply("sublimating"), job_reply("succeeded"), job_reply("success"))
     assert job.status == "success"
 
 
-def test_wait_tells_of_each_change_once() -> None:
-    """Status and progress count; the same record again does not."""
+def test_wait_reports_each_change_once() -> None:
+    """Status and progress count; an identical reply does not."""
     told: list[tuple[str, float]] = []
     answers = [
         job_reply("queued"),
@@ -261,8 +261,8 @@ def test_wait_tells_of_each_change_once() -> None:
     assert told == [("queued", 0.0), ("in-progress", 0.1), ("in-progress", 0.6), ("success", 1.0)]
 
 
-def test_wait_lets_a_callbacks_error_through() -> None:
-    """What the caller's own function raises is the caller's."""
+def test_wait_raises_a_callback_s_own_error() -> None:
+    """It is not wrapped."""
     with pytest.raises(ZeroDivisionError):
         waited(job_reply("queued"), on_update=lambda _: 1 // 0)
 
@@ -277,10 +277,10 @@ def test_wait_lets_a_callbacks_error_through() -> None:
         (None, ["no reason given"]),
     ],
 )
-def test_wait_raises_a_failure_with_what_the_server_says(
+def test_wait_raises_a_failure_with_the_server_s_words(
     metadata: dict[str, str] | None, words: list[str]
 ) -> None:
-    """A failed job's error and hint are in the message, and the job on the error."""
+    """The job's error and hint are in the message, and the job is on the error."""
     error, _ = failed(job_reply("failure", metadata=metadata))
     assert isinstance(error, JobFailedError)
     assert error.job is not None
@@ -296,8 +296,8 @@ def test_wait_raises_a_cancellation() -> None:
     assert str(error) == "job job_1 was canceled. by its owner"
 
 
-def test_wait_raises_a_failure_that_is_known_already() -> None:
-    """A job that is known to have failed is not asked for again."""
+def test_wait_raises_a_known_failure() -> None:
+    """A job that is known to have failed is not read again."""
     error, stepper = failed(job=Job(id="job_1", status="failure", error="too dark"))
     assert isinstance(error, JobFailedError)
     assert stepper.steps == []
@@ -317,20 +317,20 @@ def test_wait_raises_a_failure_that_is_known_already() -> None:
     ids=repr,
 )
 def test_wait_sees_success_through_a_surprise_in_another_field(surprise: dict[str, Any]) -> None:
-    """A paid result is not lost because something beside it has an odd type."""
+    """A paid result is not lost because another field has an odd type."""
     record = {"metadata": {"assetIds": ["asset_1"]}, **surprise}
     job, _ = waited(job_reply("success", **record), timeout=1.0)
     assert job.asset_ids == ("asset_1",)
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "60", True, [], -0.001])
-def test_check_seconds_refuses_what_is_no_number_of_seconds(timeout: object) -> None:
-    """Negative, NaN, text and bool are named before anything is sent."""
+def test_check_seconds_refuses_what_is_not_a_number_of_seconds(timeout: object) -> None:
+    """Negative, NaN, text and bool are refused before anything is sent."""
     with pytest.raises(InvalidInputError, match="timeout"):
         check_seconds(timeout)
 
 
 @pytest.mark.parametrize("timeout", [None, 0, 1, 0.5, float("inf")])
-def test_check_seconds_takes_seconds_or_none(timeout: float | None) -> None:
+def test_check_seconds_accepts_seconds_or_none(timeout: float | None) -> None:
     """None waits for ever, and so does infinity."""
     check_seconds(timeout)

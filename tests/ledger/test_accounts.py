@@ -6,7 +6,7 @@ import pytest
 
 from ledger_rows import (
     KEY,
-    Make,
+    Ledgers,
     claimed,
     job,
     posting,
@@ -18,15 +18,15 @@ from scenario_reframe import (
 )
 
 
-def test_accounts_are_apart(make: Make) -> None:
+def test_accounts_are_apart(make_ledger: Ledgers) -> None:
     """One file may serve many servers, projects, and keys of projects that are not known."""
     made = [
-        make(),
-        make(base_url="https://other.test/v1"),
-        make(project_id="proj_2"),
-        make(project_id=None, api_key="key-2"),
-        make(project_id=None, api_key="key-3"),
-        make(project_id=None, api_key="key-2", base_url="https://other.test/v1"),
+        make_ledger(),
+        make_ledger(base_url="https://other.test/v1"),
+        make_ledger(project_id="proj_2"),
+        make_ledger(project_id=None, api_key="key-2"),
+        make_ledger(project_id=None, api_key="key-3"),
+        make_ledger(project_id=None, api_key="key-2", base_url="https://other.test/v1"),
     ]
     claims = [claimed(ledger) for ledger in made]
     assert {claim.entry.id for claim in claims} == {1, 2, 3, 4, 5, 6}
@@ -37,51 +37,53 @@ def test_accounts_are_apart(make: Make) -> None:
             ledger.reclaim(claims[0].entry)
 
 
-def test_a_rotated_key_keeps_its_rows(make: Make, path: Path) -> None:
+def test_a_rotated_key_keeps_its_rows(make_ledger: Ledgers, path: Path) -> None:
     """Once its project is known; the rows that it made before join those of the old one."""
-    old = make(project_id=None, api_key="old-key")
+    old = make_ledger(project_id=None, api_key="old-key")
     old.learn_project("proj_9")
     submitted(old, 1)
-    new = make(project_id=None, api_key="new-key")
-    other = make(project_id=None, api_key="new-key")
+    new = make_ledger(project_id=None, api_key="new-key")
+    other = make_ledger(project_id=None, api_key="new-key")
     assert not new.is_project_known
     claim = posting(new, 2)
     new.record_asset("sha256:02", "asset_2")
     new.learn_project("proj_9")
     assert new.is_project_known
     assert other.is_project_known, "another process learns it from the rows"
-    for ledger in (old, new, other, make(project_id="proj_9", api_key="third")):
+    for ledger in (old, new, other, make_ledger(project_id="proj_9", api_key="third")):
         assert [entry.target for entry in ledger.entries()] == ["/out/2.mp4", "/out/1.mp4"]
         assert ledger.asset_of("sha256:02") == "asset_2"
     assert other.record_job(claim.token, job(2))
-    assert make(project_id=None, api_key="new-key").is_project_known
+    assert make_ledger(project_id=None, api_key="new-key").is_project_known
     new.learn_project("proj_10")
     assert sql(path, "SELECT project FROM accounts") == [("proj_9",)]
 
 
-def test_a_project_is_learnt_from_a_job(make: Make) -> None:
+def test_a_project_is_learnt_from_a_job(make_ledger: Ledgers) -> None:
     """Its record names it."""
-    ledger = make(project_id=None)
+    ledger = make_ledger(project_id=None)
     claim = posting(ledger)
     assert ledger.record_job(claim.token, job(raw={"ownerId": "proj_9"}))
     assert ledger.is_project_known
-    assert len(make(project_id="proj_9").entries()) == 1
+    assert len(make_ledger(project_id="proj_9").entries()) == 1
 
 
-def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make: Make) -> None:
+def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make_ledger: Ledgers) -> None:
     """What is sent without a project may go to any of them, until a record names it."""
     for project in ("proj_1", "proj_2"):
-        claimed(make(project_id=project))
-    ledger = make(project_id=None)
+        claimed(make_ledger(project_id=project))
+    ledger = make_ledger(project_id=None)
     assert (ledger.is_project_known, ledger.entries()) == (False, [])
     ledger.learn_project("proj_2")
     assert ledger.is_project_known
     assert [entry.id for entry in ledger.entries()] == [2]
 
 
-def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(make: Make, path: Path) -> None:
+def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """Of two entries of one request the one that is done keeps its key, else the older one."""
-    old, new = make(), make(project_id=None, api_key="new")
+    old, new = make_ledger(), make_ledger(project_id=None, api_key="new")
     states = [("done", "done"), ("done", "new"), ("claimed", "done"), ("new", "uncertain"),
               ("failed", "new")]  # fmt: skip
     for number, pair in enumerate(states):
@@ -104,9 +106,11 @@ def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(make: Make, path: 
     assert sql(path, "SELECT account, asset_id FROM uploads") == [(1, "asset_9")]
 
 
-def test_a_job_that_both_of_two_accounts_had_stays_with_one(make: Make, path: Path) -> None:
+def test_a_job_that_both_of_two_accounts_had_stays_with_one(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """The other is uncertain again, and nothing is bought for it unasked."""
-    old, new = make(), make(project_id=None, api_key="new")
+    old, new = make_ledger(), make_ledger(project_id=None, api_key="new")
     submitted(old, 1)
     claim = posting(new, 2)
     new.record_job(claim.token, job(1))
@@ -115,12 +119,12 @@ def test_a_job_that_both_of_two_accounts_had_stays_with_one(make: Make, path: Pa
     assert rows == [("submitted", "job_1"), ("uncertain", None)]
 
 
-def test_no_credential_is_in_the_file(make: Make, path: Path) -> None:
+def test_no_credential_is_in_the_file(make_ledger: Ledgers, path: Path) -> None:
     """Not even a hash that another ledger would have too."""
-    make(project_id=None).close()
+    make_ledger(project_id=None).close()
     elsewhere = path.with_name("other.db")
-    make(elsewhere, project_id=None).close()
+    make_ledger(elsewhere, project_id=None).close()
     assert KEY.encode() not in path.read_bytes()
     prints = [sql(place, "SELECT fingerprint FROM keys") for place in (path, elsewhere)]
     assert prints[0] != prints[1]
-    assert KEY not in repr(make())
+    assert KEY not in repr(make_ledger())

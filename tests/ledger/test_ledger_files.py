@@ -15,7 +15,7 @@ from attrs import evolve
 
 from ledger_rows import (
     SLOW,
-    Make,
+    Ledgers,
     claimed,
     end,
     job,
@@ -63,10 +63,10 @@ def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
 
 @pytest.mark.parametrize("writes", ["next", "close"])
 def test_what_cannot_be_written_now_is_written_later(
-    make: Make, path: Path, caplog: pytest.LogCaptureFixture, writes: str
+    make_ledger: Ledgers, path: Path, caplog: pytest.LogCaptureFixture, writes: str
 ) -> None:
     """With the next transaction, or when the ledger is closed."""
-    ledger = make(timing=HURRIED)
+    ledger = make_ledger(timing=HURRIED)
     claims = [posting(ledger, number) for number in (1, 2, 3)]
     with locked(path):
         write_all(ledger, claims)
@@ -75,14 +75,14 @@ def test_what_cannot_be_written_now_is_written_later(
     rows = sql(path, "SELECT state, job_id, owner IS NULL FROM entries ORDER BY id")
     assert rows == [("done", "job_1", 1), ("claimed", None, 0), ("claimed", None, 0)]
     assert outcomes(path) == ["made", "refused"]
-    assert make().asset_of("sha256:01") == "asset_1"
+    assert make_ledger().asset_of("sha256:01") == "asset_1"
     ledger.record_job(claims[1].token, job(2))
-    assert state_of(make(), 2) == "submitted", "even after it was closed"
+    assert state_of(make_ledger(), 2) == "submitted", "even after it was closed"
 
 
-def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
+def test_a_locked_ledger_sends_nothing(make_ledger: Ledgers, path: Path) -> None:
     """After a short wait, also for a thread of this very process."""
-    ledger = make(timing=evolve(SLOW, last_check=0.05))
+    ledger = make_ledger(timing=evolve(SLOW, last_check=0.05))
     claim = claimed(ledger)
     with locked(path), pytest.raises(ConfigurationError, match="is locked by another program"):
         ledger.open_post(claim, submission(), SubmitConditions())
@@ -102,10 +102,10 @@ def test_a_locked_ledger_sends_nothing(make: Make, path: Path) -> None:
     assert (outcomes(path), claim.posts) == ([], [])
 
 
-def test_a_last_check_that_took_too_long_sends_nothing(make: Make, path: Path) -> None:
+def test_a_last_check_that_took_too_long_sends_nothing(make_ledger: Ledgers, path: Path) -> None:
     """Nobody knows what has happened meanwhile."""
     clock = Clock()
-    ledger = make(timing=evolve(SLOW, clock=clock))
+    ledger = make_ledger(timing=evolve(SLOW, clock=clock))
     claim = claimed(ledger)
     conditions = SubmitConditions(check_target=lambda: clock.forward(10))
     with pytest.raises(ConfigurationError, match="took too long: nothing was submitted"):
@@ -115,15 +115,15 @@ def test_a_last_check_that_took_too_long_sends_nothing(make: Make, path: Path) -
 
 @pytest.mark.parametrize("is_replaced", [False, True])
 def test_a_ledger_whose_file_was_removed_sends_nothing(
-    make: Make, path: Path, is_replaced: bool
+    make_ledger: Ledgers, path: Path, is_replaced: bool
 ) -> None:
     """Another process would find nothing of what is written into a file that has no name."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
     for file in path.parent.glob("ledger.db*"):
         file.unlink()
     if is_replaced:
-        make()
+        make_ledger()
     attempts: list[Callable[[], None]] = [
         lambda: ledger.may_post(claim, SubmitConditions()),
         lambda: ledger.open_post(claim, submission(), SubmitConditions()),
@@ -148,35 +148,37 @@ def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
         ledger.entries()
 
 
-def test_the_ledger_is_open_to_its_owner_alone(make: Make, tmp_path: Path) -> None:
+def test_the_ledger_is_open_to_its_owner_alone(make_ledger: Ledgers, tmp_path: Path) -> None:
     """The file, what SQLite puts beside it, and a folder that was made for it."""
-    claimed(make(tmp_path / "new" / "ledger.db"))
+    claimed(make_ledger(tmp_path / "new" / "ledger.db"))
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     files = [*(tmp_path / "new").iterdir()]
     assert len(files) == 3
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
-def test_every_commit_reaches_the_disk(make: Make) -> None:
+def test_every_commit_reaches_the_disk(make_ledger: Ledgers) -> None:
     """Write-ahead log, synchronous in full: a POST's row survives a loss of power."""
-    with make().database.transaction() as transaction:
+    with make_ledger().database.transaction() as transaction:
         assert transaction.one("PRAGMA journal_mode")[0] == "wal"
         assert transaction.one("PRAGMA synchronous")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["a b.db", "a?mode=ro.db", "a#b.db", "a%20b.db", "ä.db"])
-def test_a_path_with_odd_letters_is_that_very_file(make: Make, tmp_path: Path, name: str) -> None:
+def test_a_path_with_odd_letters_is_that_very_file(
+    make_ledger: Ledgers, tmp_path: Path, name: str
+) -> None:
     """Nothing in a path is read as a part of a URL, nor in that of an SQLite URL."""
     for place in (tmp_path / name, f"sqlite:///{tmp_path}/url-{name}"):
-        make(place)
+        make_ledger(place)
     for file in (tmp_path / name, tmp_path / f"url-{name}"):
         assert file.read_bytes().startswith(b"SQLite format 3")
 
 
-def refused(make: Make, where: str | Path, words: str) -> None:
+def refused(make_ledger: Ledgers, where: str | Path, words: str) -> None:
     """Opening it raises one clear line that names it."""
     with pytest.raises(ConfigurationError) as caught:
-        make(where, timing=HURRIED)
+        make_ledger(where, timing=HURRIED)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "ledger" in str(caught.value)
@@ -186,11 +188,13 @@ def refused(make: Make, where: str | Path, words: str) -> None:
 @pytest.mark.parametrize(
     "where", ["{file}/ledger.db", "/proc/ledger.db", "{folder}", "/dev/null/x"]
 )
-def test_a_place_that_cannot_be_written_is_refused(make: Make, tmp_path: Path, where: str) -> None:
+def test_a_place_that_cannot_be_written_is_refused(
+    make_ledger: Ledgers, tmp_path: Path, where: str
+) -> None:
     """Under a file, in a folder that takes nothing, a folder itself."""
     file = tmp_path / "file"
     file.write_text("here")
-    refused(make, where.format(file=file, folder=tmp_path), "choose another path")
+    refused(make_ledger, where.format(file=file, folder=tmp_path), "choose another path")
 
 
 @pytest.mark.parametrize(
@@ -198,34 +202,36 @@ def test_a_place_that_cannot_be_written_is_refused(make: Make, tmp_path: Path, w
     ["mysql://a:pw-in-url@h/x", "://", "", ":memory:", "sqlite:///", "a\0b",
      "postgresql://a:pw-in-url@127.0.0.1:1/x", "postgresql+x://a:pw-in-url@127.0.0.1:1/x"],
 )  # fmt: skip
-def test_what_is_no_place_for_a_ledger_is_refused(make: Make, where: str) -> None:
+def test_what_is_no_place_for_a_ledger_is_refused(make_ledger: Ledgers, where: str) -> None:
     """One line, without the password."""
-    refused(make, where, "ledger")
+    refused(make_ledger, where, "ledger")
 
 
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(make: Make, path: Path) -> None:
+def test_a_file_that_is_no_ledger_is_refused_and_left_alone(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """Text, a page that is not what it was, a newer version; an empty file is a new ledger."""
     path.write_text("Dear diary, " * 1000)
-    refused(make, path, "is not a ledger, or is damaged")
+    refused(make_ledger, path, "is not a ledger, or is damaged")
     assert path.read_text() == "Dear diary, " * 1000
     path.write_bytes(b"")
-    claimed(make())
-    make.close()
+    claimed(make_ledger())
+    make_ledger.close()
     whole = path.read_bytes()
     sql(path, "INSERT INTO schema_version VALUES (?)", VERSION + 1)
     before = sql(path, "SELECT * FROM sqlite_schema")
-    refused(make, path, f"version {VERSION + 1}")
-    refused(make, path, "newer scenario-reframe")
+    refused(make_ledger, path, f"version {VERSION + 1}")
+    refused(make_ledger, path, "newer scenario-reframe")
     assert sql(path, "SELECT * FROM sqlite_schema") == before
     path.write_bytes(whole[:100] + b"\xff" * (len(whole) - 100))
-    refused(make, path, "is not a ledger, or is damaged")
+    refused(make_ledger, path, "is not a ledger, or is damaged")
 
 
-def test_a_ledger_that_another_program_locks_is_told_so(make: Make, path: Path) -> None:
+def test_a_ledger_that_another_program_locks_is_told_so(make_ledger: Ledgers, path: Path) -> None:
     """After some patience, when it is opened and when it is used."""
-    ledger = make(timing=HURRIED)
+    ledger = make_ledger(timing=HURRIED)
     with locked(path):
-        refused(make, path, "is locked by another program")
+        refused(make_ledger, path, "is locked by another program")
         with pytest.raises(ConfigurationError, match="is locked by another program"):
             ledger.claim(request())
     assert isinstance(ledger.claim(request()), Claim)
@@ -265,9 +271,11 @@ def test_processes_that_open_a_new_ledger_at_once_all_can_use_it(path: Path) -> 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, path: Path) -> None:
+def test_a_child_that_was_forked_goes_on_without_its_parents_claims(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """It has its own connection and owner; leases and POSTs stay the parent's."""
-    ledger, memory = make(), open_ledger(None)
+    ledger, memory = make_ledger(), open_ledger(None)
     mine, sent = claimed(ledger, 1), posting(ledger, 2)
     told = path.with_name("told")
     child = os.fork()
@@ -295,15 +303,19 @@ def test_a_child_that_was_forked_goes_on_without_its_parents_claims(make: Make, 
     assert [state_of(ledger, number) for number in (1, 2, 3)] == ["claimed", "uncertain", "claimed"]
     ledger.open_post(mine, submission(), SubmitConditions())
     ledger.record_job(mine.token, job())
-    assert claimed(make(), 3).fence == 2, "the child has ended"
-    assert [entry.state for entry in make().entries()] == ["claimed", "uncertain", "submitted"]
+    assert claimed(make_ledger(), 3).fence == 2, "the child has ended"
+    assert [entry.state for entry in make_ledger().entries()] == [
+        "claimed",
+        "uncertain",
+        "submitted",
+    ]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_fork_waits_for_a_transaction_of_another_thread(make: Make, path: Path) -> None:
+def test_a_fork_waits_for_a_transaction_of_another_thread(make_ledger: Ledgers, path: Path) -> None:
     """Else the child would think for ever that somebody writes."""
-    ledger, inside, done = make(), threading.Event(), threading.Event()
+    ledger, inside, done = make_ledger(), threading.Event(), threading.Event()
 
     def slow(_: Entry | None) -> None:
         inside.set()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger_rows import BASE, PROJECT, Make, job, sql, submission
+from ledger_rows import BASE, PROJECT, Ledgers, job, sql, submission
 from scenario_reframe import LedgerBusyError
 from scenario_reframe.cli.doctor_ledger import EntryFilter, ledger_checks
 from scenario_reframe.ledger.interface import Claim, ClipRequest, Entry, SubmitConditions
@@ -128,7 +128,9 @@ def request(number: int) -> ClipRequest:
     return ClipRequest(key=inner_key(number), content=f"sha256:{number:02}")
 
 
-def test_every_state_has_its_counterpart_and_can_be_finished(make: Make, path: Path) -> None:
+def test_every_state_has_its_counterpart_and_can_be_finished(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """With what is known of its last POST; the same request finds it."""
     deferred = json.dumps({"n": 2, "a": 1, "seed": 2})
     row(path, 1, "leased", lease_until=LATER)
@@ -138,7 +140,7 @@ def test_every_state_has_its_counterpart_and_can_be_finished(make: Make, path: P
         row(path, number, state)
     row(path, 8, "failed", error="400: no")
     row(path, 9, "failed", job_id="job_9", error="no frames")
-    ledger = make()
+    ledger = make_ledger()
     assert sql(path, "SELECT id, state, fence FROM entries ORDER BY id") == [
         (1, "new", 3), (2, "new", 3), (3, "posting", 3), (4, "uncertain", 3), (5, "submitted", 3),
         (6, "ready", 3), (7, "done", 3), (8, "failed", 3), (9, "failed", 3),
@@ -180,10 +182,12 @@ def test_every_state_has_its_counterpart_and_can_be_finished(make: Make, path: P
     assert anew.entry.id == 10
 
 
-def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(make: Make, path: Path) -> None:
+def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(
+    make_ledger: Ledgers, path: Path
+) -> None:
     """A process that still has it may yet hear the reply; it is waited for as long as it said."""
     row(path, 1, "intent", lease_until=LATER)
-    ledger = make()
+    ledger = make_ledger()
     with pytest.raises(LedgerBusyError):
         ledger.claim(request(1))
     sql(path, "UPDATE entries SET lease_until = 5000")
@@ -193,7 +197,7 @@ def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(make: Make, p
     assert sql(path, "SELECT ended_at FROM posts") == [(5060.0,)]
 
 
-def test_request_keys_are_recomputed_where_they_can_be(make: Make, path: Path) -> None:
+def test_request_keys_are_recomputed_where_they_can_be(make_ledger: Ledgers, path: Path) -> None:
     """Of several entries of one request the newest that is done keeps it; nothing is lost."""
     row(path, 1, "done", job_id="job_1")
     row(path, 1, "failed")
@@ -201,43 +205,46 @@ def test_request_keys_are_recomputed_where_they_can_be(make: Make, path: Path) -
     row(path, 1, "submitted", job_id="job_3")
     row(path, 2, "uncertain", key="random")
     row(path, 2, "submitted", key="random:job_5", job_id="job_5")
-    make()
+    make_ledger()
     new = request_key(request(1))
     assert sql(path, "SELECT id, key FROM entries ORDER BY id") == [
         (1, f"{new}:1"), (2, new), (3, new), (4, f"{new}:4"), (5, "random"), (6, "random:job_5"),
     ]  # fmt: skip
-    found = make().claim(request(1))
+    found = make_ledger().claim(request(1))
     assert isinstance(found, Entry)
     assert found.job_id == "job_2"
     assert len({token for (token,) in sql(path, "SELECT token FROM entries")}) == 6
 
 
-def test_accounts_of_version_1_stay_apart(make: Make, path: Path) -> None:
+def test_accounts_of_version_1_stay_apart(make_ledger: Ledgers, path: Path) -> None:
     """What had no project is taken over by the first key without one, and by no other."""
     row(path, 1, "submitted")
     row(path, 2, "submitted", project_id=None)
     row(path, 3, "submitted", base_url="https://other.test/v1", project_id=None)
     for project, asset in (("", "asset_a"), (PROJECT, "asset_b"), ("proj_9", "asset_c")):
         sql(path, "INSERT INTO uploads VALUES (?, ?, 'x', NULL, ?)", BASE, project, asset)
-    named, first = make(), make(project_id=None, api_key="first")
-    second, again = make(project_id=None, api_key="second"), make(project_id=None, api_key="first")
+    named, first = make_ledger(), make_ledger(project_id=None, api_key="first")
+    second, again = (
+        make_ledger(project_id=None, api_key="second"),
+        make_ledger(project_id=None, api_key="first"),
+    )
     for ledger, ids in ((named, [1]), (first, [2]), (second, []), (again, [2])):
         assert [entry.id for entry in ledger.entries()] == ids
     assert [one.asset_of("x") for one in (named, first, second)] == ["asset_b", "asset_a", None]
-    assert make(project_id="proj_9").asset_of("x") == "asset_c"
+    assert make_ledger(project_id="proj_9").asset_of("x") == "asset_c"
     assert not first.is_project_known
     first.learn_project(PROJECT)
     assert [entry.id for entry in named.entries()] == [2, 1]
-    known = make(project_id=None, base_url="https://other.test/v1", api_key="first")
+    known = make_ledger(project_id=None, base_url="https://other.test/v1", api_key="first")
     assert [entry.id for entry in known.entries()] == [3]
 
 
-def test_those_who_open_it_at_once_migrate_it_once(make: Make, path: Path) -> None:
+def test_those_who_open_it_at_once_migrate_it_once(make_ledger: Ledgers, path: Path) -> None:
     """And an old program that has it open can do no harm."""
     for number in range(20):
         row(path, number, "submitted")
     with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: make(), range(4)))
+        made = list(pool.map(lambda _: make_ledger(), range(4)))
     assert [len(ledger.entries()) for ledger in made] == [20] * 4
     assert sql(path, "SELECT version FROM schema_version") == [(1,), (VERSION,)]
     tables = {name for (name,) in sql(path, "SELECT name FROM sqlite_schema WHERE type = 'table'")}
@@ -247,7 +254,7 @@ def test_those_who_open_it_at_once_migrate_it_once(make: Make, path: Path) -> No
 
 
 def test_a_migration_that_is_cut_off_changes_nothing(
-    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+    make_ledger: Ledgers, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it is one transaction."""
     row(path, 1, "submitted")
@@ -259,9 +266,9 @@ def test_a_migration_that_is_cut_off_changes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("scenario_reframe.ledger.migration._copy_post", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            make()
+            make_ledger()
     assert (sql(path, "SELECT * FROM entries"), sql(path, "SELECT * FROM sqlite_schema")) == before
-    assert [entry.job_id for entry in make().entries()] == ["job_1"]
+    assert [entry.job_id for entry in make_ledger().entries()] == ["job_1"]
 
 
 def test_doctor_looks_at_it_and_leaves_it_alone(path: Path) -> None:

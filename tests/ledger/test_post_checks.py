@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger_rows import (
-    Make,
+    Ledgers,
     claimed,
     end,
     job,
@@ -31,9 +31,9 @@ from scenario_reframe.ledger.interface import (
 from scenario_reframe.ledger.store import SqlLedger
 
 
-def test_a_target_that_is_taken_keeps_the_post_back(make: Make, path: Path) -> None:
+def test_a_target_that_is_taken_keeps_the_post_back(make_ledger: Ledgers, path: Path) -> None:
     """What the check raises leaves no row; may_post raises the same."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
 
     def taken() -> None:
@@ -54,10 +54,10 @@ def test_a_target_that_is_taken_keeps_the_post_back(make: Make, path: Path) -> N
     ("outcome", "is_uncertain"), [("open", False), ("deferred", False), ("uncertain", True)]
 )
 def test_two_that_could_not_be_told_apart_are_never_open_at_once(
-    make: Make, path: Path, outcome: Any, is_uncertain: bool
+    make_ledger: Ledgers, path: Path, outcome: Any, is_uncertain: bool
 ) -> None:
     """The second is told whether waiting helps; nothing of it is on record."""
-    first, second = make(), make()
+    first, second = make_ledger(), make_ledger()
     claim = posting(first, 1, twin="t")
     if outcome != "open":
         end(first, claim, outcome)
@@ -72,7 +72,7 @@ def test_two_that_could_not_be_told_apart_are_never_open_at_once(
         assert caught.value.is_uncertain is is_uncertain
     for free in (SubmitConditions(twin="u"), SubmitConditions()):
         second.may_post(other, free)
-    posting(make(project_id="proj_2"), 1, twin="t")
+    posting(make_ledger(project_id="proj_2"), 1, twin="t")
     if outcome != "open":
         first.open_post(claim, submission(), SubmitConditions(twin="t"))
     sql(path, "UPDATE entries SET lease_until = 1 WHERE id = 1")
@@ -82,9 +82,11 @@ def test_two_that_could_not_be_told_apart_are_never_open_at_once(
 
 
 @pytest.mark.parametrize("how", ["made", "refused", "failed"])
-def test_a_twin_that_is_settled_stands_in_nobodys_way(make: Make, path: Path, how: str) -> None:
+def test_a_twin_that_is_settled_stands_in_nobodys_way(
+    make_ledger: Ledgers, path: Path, how: str
+) -> None:
     """Its job is known, or there is none."""
-    ledger = make()
+    ledger = make_ledger()
     claim = posting(ledger, 1, twin="t")
     end(ledger, claim, "uncertain")
     if how == "made":
@@ -99,9 +101,9 @@ def test_a_twin_that_is_settled_stands_in_nobodys_way(make: Make, path: Path, ho
 # --- slots -----------------------------------------------------------------------------------
 
 
-def test_slots_are_counted_over_all_processes(make: Make) -> None:
+def test_slots_are_counted_over_all_processes(make_ledger: Ledgers) -> None:
     """Two of one process and one of another: no third may post, and a fourth slot lets it."""
-    first, second = make(), make()
+    first, second = make_ledger(), make_ledger()
     submitted(first, 1)
     posting(first, 2)
     submitted(second, 3)
@@ -132,10 +134,10 @@ def files(ledger: SqlLedger, _: Claim) -> None:
 
 @pytest.mark.parametrize("ended", [success, failure, files])
 def test_a_job_that_ended_gives_its_slot_back(
-    make: Make, ended: Callable[[SqlLedger, Claim], None]
+    make_ledger: Ledgers, ended: Callable[[SqlLedger, Claim], None]
 ) -> None:
     """Whoever saw it end, its owner or another process."""
-    dead, living = make(), make()
+    dead, living = make_ledger(), make_ledger()
     claim, waiting = submitted(dead, 1), claimed(living, 2)
     with pytest.raises(NoSlotError):
         living.may_post(waiting, SubmitConditions(slots=1))
@@ -144,9 +146,9 @@ def test_a_job_that_ended_gives_its_slot_back(
 
 
 @pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
-def test_a_post_that_ended_holds_no_slot(make: Make, outcome: Any) -> None:
+def test_a_post_that_ended_holds_no_slot(make_ledger: Ledgers, outcome: Any) -> None:
     """Its own entry's neither."""
-    ledger = make()
+    ledger = make_ledger()
     end(ledger, posting(ledger, 1, slots=1), outcome)
     posting(ledger, 2, slots=1)
 
@@ -162,12 +164,12 @@ def test_a_post_that_ended_holds_no_slot(make: Make, outcome: Any) -> None:
     ],
 )
 def test_what_cannot_run_any_more_holds_no_slot(
-    make: Make, path: Path, change: str, is_free: bool
+    make_ledger: Ledgers, path: Path, change: str, is_free: bool
 ) -> None:
     """A POST may go on for a while after its lease; a job of an hour ago has ended."""
-    posting(make(longest_post=60.0), 1)
+    posting(make_ledger(longest_post=60.0), 1)
     sql(path, change)
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger, 2)
     if is_free:
         ledger.open_post(claim, submission(), SubmitConditions(slots=1))
@@ -179,9 +181,9 @@ def test_what_cannot_run_any_more_holds_no_slot(
     ledger.may_post(claim, SubmitConditions(slots=1))
 
 
-def test_no_slot_leaves_an_uncertain_entry_uncertain(make: Make) -> None:
+def test_no_slot_leaves_an_uncertain_entry_uncertain(make_ledger: Ledgers) -> None:
     """It was posted once: that is not forgotten because it cannot go out again now."""
-    ledger = make()
+    ledger = make_ledger()
     claim = posting(ledger, 1)
     end(ledger, claim, "uncertain")
     submitted(ledger, 2)
@@ -191,9 +193,9 @@ def test_no_slot_leaves_an_uncertain_entry_uncertain(make: Make) -> None:
     assert state_of(ledger, 1) == "uncertain"
 
 
-def test_many_threads_do_not_pass_slots_or_budget(make: Make, path: Path) -> None:
+def test_many_threads_do_not_pass_slots_or_budget(make_ledger: Ledgers, path: Path) -> None:
     """Twenty at once, of four ledgers: as many post as may."""
-    made = [make() for _ in range(4)]
+    made = [make_ledger() for _ in range(4)]
     run = made[0].begin_run([f"/out/{number}.mp4" for number in range(20)], 0.7)
 
     def one(number: int, terms: SubmitConditions) -> bool:
@@ -221,13 +223,13 @@ def test_many_threads_do_not_pass_slots_or_budget(make: Make, path: Path) -> Non
 # --- runs and budgets ------------------------------------------------------------------------
 
 
-def test_a_run_is_its_set_of_targets(make: Make, path: Path) -> None:
+def test_a_run_is_its_set_of_targets(make_ledger: Ledgers, path: Path) -> None:
     """Two processes with the same batch share it; its entries of before belong to it."""
-    first, second = make(), make()
+    first, second = make_ledger(), make_ledger()
     submitted(first, 1, price=4.0)
     run = first.begin_run(["/out/1.mp4", "/out/2.mp4"], 10.0)
     assert second.begin_run(["/out/2.mp4", "/out/1.mp4", "/out/1.mp4"], 5.0) == run
-    assert make(project_id="proj_2").begin_run(["/out/1.mp4", "/out/2.mp4"], 1.0) != run
+    assert make_ledger(project_id="proj_2").begin_run(["/out/1.mp4", "/out/2.mp4"], 1.0) != run
     assert second.begin_run(["/out/1.mp4"], None) != run
     claim = claimed(second, 2, run=run)
     sql(path, "UPDATE entries SET run = ?", run)
@@ -255,9 +257,9 @@ def test_a_run_is_its_set_of_targets(make: Make, path: Path) -> None:
         ("cheaper", False),
     ],
 )
-def test_what_may_have_been_bought_counts(make: Make, how: Any, spent: bool) -> None:
+def test_what_may_have_been_bought_counts(make_ledger: Ledgers, how: Any, spent: bool) -> None:
     """At its price, until the server names a cost; a job that failed was paid for, too."""
-    ledger = make()
+    ledger = make_ledger()
     run = ledger.begin_run(["/out/1.mp4", "/out/2.mp4"], 6.0)
     claim = claimed(ledger, 1, run=run)
     ledger.open_post(claim, submission(), SubmitConditions(price=4.0))
@@ -283,9 +285,9 @@ def test_what_may_have_been_bought_counts(make: Make, how: Any, spent: bool) -> 
         ledger.may_post(claim, SubmitConditions(price=6.0))  # its own price is not counted twice
 
 
-def test_a_job_kept_beside_its_entry_counts(make: Make) -> None:
+def test_a_job_kept_beside_its_entry_counts(make_ledger: Ledgers) -> None:
     """It was paid for in the same run."""
-    ledger = make()
+    ledger = make_ledger()
     run = ledger.begin_run(["/out/1.mp4"], 6.0)
     found = ledger.claim(request(1), run=run)
     assert isinstance(found, Claim)
@@ -297,9 +299,9 @@ def test_a_job_kept_beside_its_entry_counts(make: Make) -> None:
         ledger.check_budget(run)
 
 
-def test_without_a_budget_or_a_price_nothing_is_held_back(make: Make) -> None:
+def test_without_a_budget_or_a_price_nothing_is_held_back(make_ledger: Ledgers) -> None:
     """Nor without a run."""
-    ledger = make()
+    ledger = make_ledger()
     run = ledger.begin_run(["/out/1.mp4"], None)
     ledger.check_budget(run)
     ledger.may_post(claimed(ledger, 1, run=run), SubmitConditions(price=1e9))

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from ledger_rows import (
     SLOW,
-    Make,
+    Ledgers,
     claimed,
     end,
     job,
@@ -43,9 +43,9 @@ from waiting import Clock, until
 # --- entries ---------------------------------------------------------------------------------
 
 
-def test_a_request_goes_through_its_states_to_done(make: Make, tmp_path: Path) -> None:
+def test_a_request_goes_through_its_states_to_done(make_ledger: Ledgers, tmp_path: Path) -> None:
     """Each is on disk when the call returns, and another ledger of the file sees it."""
-    ledger, other, file = make(), make(), tmp_path / "1.mp4"
+    ledger, other, file = make_ledger(), make_ledger(), tmp_path / "1.mp4"
     file.write_bytes(b"video")
     as_protocol: Ledger = ledger
     claim = claimed(ledger)
@@ -72,9 +72,9 @@ def test_a_request_goes_through_its_states_to_done(make: Make, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("status", ["failure", "canceled"])
-def test_a_request_whose_job_failed_is_begun_anew(make: Make, status: str) -> None:
+def test_a_request_whose_job_failed_is_begun_anew(make_ledger: Ledgers, status: str) -> None:
     """The old entry says why, without a signed URL; only a caller's key stays with it."""
-    ledger = make()
+    ledger = make_ledger()
     for key in (False, True):
         claim = ledger.claim(request(int(key), is_callers_key=key))
         assert isinstance(claim, Claim)
@@ -89,9 +89,9 @@ def test_a_request_whose_job_failed_is_begun_anew(make: Make, status: str) -> No
     assert (failed.state, failed.job_id) == ("failed", "job_1")
 
 
-def test_an_unfinished_request_is_claimed_and_not_begun_again(make: Make) -> None:
+def test_an_unfinished_request_is_claimed_and_not_begun_again(make_ledger: Ledgers) -> None:
     """Each state short of the end, with all that is known of its POSTs."""
-    ledger = make()
+    ledger = make_ledger()
     server = datetime(2026, 1, 1, tzinfo=UTC)
     sent = submission(7, is_seed_drawn=True, server_time=server)
 
@@ -127,9 +127,9 @@ def test_an_unfinished_request_is_claimed_and_not_begun_again(make: Make) -> Non
     assert len(ledger.entries()) == 1
 
 
-def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
+def test_what_a_check_refuses_is_not_claimed(make_ledger: Ledgers, path: Path) -> None:
     """It is asked while nobody else can write, and sees an unfinished or done entry."""
-    ledger, asked = make(), []
+    ledger, asked = make_ledger(), []
 
     def check(entry: Entry | None) -> None:
         asked.append(entry and entry.state)
@@ -151,9 +151,9 @@ def test_what_a_check_refuses_is_not_claimed(make: Make, path: Path) -> None:
     assert asked == [None, "new", "done"]
 
 
-def test_a_callers_key_binds_video_and_settings_but_not_the_target(make: Make) -> None:
+def test_a_callers_key_binds_video_and_settings_but_not_the_target(make_ledger: Ledgers) -> None:
     """The same key for something else is an error that says what differs."""
-    ledger = make()
+    ledger = make_ledger()
     mine = request(key="mine\udcff", is_callers_key=True)
     claim = ledger.claim(mine)
     assert isinstance(claim, Claim)
@@ -174,10 +174,10 @@ def test_a_callers_key_binds_video_and_settings_but_not_the_target(make: Make) -
 
 
 def test_the_database_itself_refuses_two_unfinished_entries_of_a_key(
-    make: Make, path: Path
+    make_ledger: Ledgers, path: Path
 ) -> None:
     """Even a program that is wrong cannot begin a request twice; it would read 'busy'."""
-    ledger = make()
+    ledger = make_ledger()
     claimed(ledger)
     copied = """INSERT INTO entries (account, key, token, state, settings, created_at, updated_at)
         SELECT account, key, 'x', 'new', settings, 0, 0 FROM entries"""
@@ -201,10 +201,10 @@ def test_the_database_itself_refuses_two_unfinished_entries_of_a_key(
     ],
 )
 def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
-    make: Make, error: BaseException | None, outcome: Any, state: str
+    make_ledger: Ledgers, error: BaseException | None, outcome: Any, state: str
 ) -> None:
     """Who has read that nothing was paid does not want a later run to pay."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
     if outcome is not None:
         ledger.open_post(claim, submission(), SubmitConditions())
@@ -216,12 +216,16 @@ def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
     assert (entry.error is not None) == (state == "failed")
     assert "Signature" not in str(entry.error)
     assert "\x1b" not in str(entry.error)
-    assert claimed(make()).entry.id == (2 if state == "failed" else 1), "and nobody waits for it"
+    assert claimed(make_ledger()).entry.id == (2 if state == "failed" else 1), (
+        "and nobody waits for it"
+    )
 
 
-def test_entries_are_listed_newest_first_and_found_by_their_targets(make: Make) -> None:
+def test_entries_are_listed_newest_first_and_found_by_their_targets(
+    make_ledger: Ledgers,
+) -> None:
     """Twelve thousand of them; nothing of another account."""
-    ledger = make()
+    ledger = make_ledger()
     with ledger.database.transaction() as transaction:
         for number in range(12_000):
             transaction.run(
@@ -231,7 +235,7 @@ def test_entries_are_listed_newest_first_and_found_by_their_targets(make: Make) 
                 state="new" if number % 3 else "done",
                 target=f"/out/{number}.mp4",
             )
-    claimed(make(project_id="proj_2"))
+    claimed(make_ledger(project_id="proj_2"))
     assert [entry.id for entry in ledger.entries()] == [*range(12_000, 0, -1)]
     assert len(ledger.entries(unfinished=True)) == 8_000
     targets = [f"/out/{number}.mp4" for number in range(20_000)]
@@ -239,25 +243,25 @@ def test_entries_are_listed_newest_first_and_found_by_their_targets(make: Make) 
     assert ledger.with_targets([]) == []
 
 
-def test_names_that_are_no_utf8_are_kept(make: Make) -> None:
+def test_names_that_are_no_utf8_are_kept(make_ledger: Ledgers) -> None:
     """And those that look like what they are kept as."""
-    ledger, places = make(), ["/out/\udcff.mp4", 'json:"x"', "/out/ä\n.mp4"]
+    ledger, places = make_ledger(), ["/out/\udcff.mp4", 'json:"x"', "/out/ä\n.mp4"]
     run = ledger.begin_run(places, None)
     for number, place in enumerate(places):
         claim = ledger.claim(request(number, target=place, source=place), run=run)
         assert isinstance(claim, Claim)
     assert [entry.target for entry in ledger.with_targets(places)] == places
     assert [entry.source for entry in ledger.with_targets(places)] == places
-    assert make().begin_run(places[::-1], None) == run
+    assert make_ledger().begin_run(places[::-1], None) == run
     with pytest.raises(ConfigurationError):
         ledger.record_asset("sha256:01", "asset_\ud800")
     ledger.record_asset("sha256:01", "asset_1")
     assert ledger.asset_of("sha256:01") == "asset_1", "it stands in nobody's way"
 
 
-def test_uploads_are_kept_replaced_and_forgotten(make: Make) -> None:
+def test_uploads_are_kept_replaced_and_forgotten(make_ledger: Ledgers) -> None:
     """By content, and apart for every account."""
-    one, other = make(), make(project_id="proj_2")
+    one, other = make_ledger(), make_ledger(project_id="proj_2")
     assert one.asset_of("sha256:00") is None
     one.record_upload("sha256:00", "upload_1")
     assert (one.asset_of("sha256:00"), one.upload_of("sha256:00")) == (None, "upload_1")
@@ -272,20 +276,20 @@ def test_uploads_are_kept_replaced_and_forgotten(make: Make) -> None:
 # --- leases ----------------------------------------------------------------------------------
 
 
-def test_a_living_owner_keeps_others_off(make: Make) -> None:
+def test_a_living_owner_keeps_others_off(make_ledger: Ledgers) -> None:
     """Another ledger, and this one: claim and reclaim say that somebody is at it, with the job."""
-    ledger = make()
+    ledger = make_ledger()
     claim = submitted(ledger)
-    for other in (ledger, make()):
+    for other in (ledger, make_ledger()):
         with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
             other.claim(request())
         with pytest.raises(LedgerBusyError, match=r"job_1.*nothing was submitted"):
             other.reclaim(claim.entry)
 
 
-def test_many_who_claim_at_once_get_it_once(make: Make) -> None:
+def test_many_who_claim_at_once_get_it_once(make_ledger: Ledgers) -> None:
     """Whoever is first has it; the others are told so."""
-    made = [make() for _ in range(4)]
+    made = [make_ledger() for _ in range(4)]
 
     def one(number: int) -> bool:
         try:
@@ -299,40 +303,40 @@ def test_many_who_claim_at_once_get_it_once(make: Make) -> None:
 
 
 def test_a_lease_ends_by_the_clock_of_the_database_or_with_its_owner(
-    make: Make, path: Path, monkeypatch: pytest.MonkeyPatch
+    make_ledger: Ledgers, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process whose clock is a day ahead takes nothing; nobody waits for a process that ended."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
     monkeypatch.setattr(time, "time", lambda: 4e9)
     with pytest.raises(LedgerBusyError):
-        make().claim(request())
+        make_ledger().claim(request())
     lapse(path)
-    assert claimed(make()).fence == claim.fence + 1
+    assert claimed(make_ledger()).fence == claim.fence + 1
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait(60)
     ((owner,),) = sql(path, "SELECT owner FROM entries")
     machine = owner.rsplit(":", 2)[0]
     sql(path, "UPDATE entries SET owner = ?", f"{machine}:{ended.pid}:x")
-    assert claimed(make()).fence == claim.fence + 2
+    assert claimed(make_ledger()).fence == claim.fence + 2
     sql(path, "UPDATE entries SET owner = ?", f"other-machine:{ended.pid}:x")
     with pytest.raises(LedgerBusyError):
-        make().claim(request())
+        make_ledger().claim(request())
 
 
 def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
-    make: Make, path: Path
+    make_ledger: Ledgers, path: Path
 ) -> None:
     """The fence: whoever wakes up to find another owner sends nothing and writes nothing."""
-    slept = make()
+    slept = make_ledger()
     claim = claimed(slept)
     lapse(path)
     slept.open_post(claim, submission(), SubmitConditions())
     with pytest.raises(LedgerBusyError):
-        make().claim(request())
+        make_ledger().claim(request())
     end(slept, claim, "refused")
     lapse(path)
-    quick = make()
+    quick = make_ledger()
     posting(quick)
     before = sql(path, "SELECT * FROM entries")
     for attempt in (slept.open_post, lambda *given: slept.may_post(given[0], given[2])):
@@ -345,9 +349,11 @@ def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
 
 
 @pytest.mark.parametrize("state", ["submitted", "ready", "done", "failed", "posting"])
-def test_what_was_submitted_is_not_submitted_again(make: Make, path: Path, state: str) -> None:
+def test_what_was_submitted_is_not_submitted_again(
+    make_ledger: Ledgers, path: Path, state: str
+) -> None:
     """Even by its owner."""
-    ledger = make()
+    ledger = make_ledger()
     claim = submitted(ledger)
     sql(path, "UPDATE entries SET state = ?", state)
     with pytest.raises(LedgerBusyError, match="nothing was submitted again"):
@@ -357,10 +363,10 @@ def test_what_was_submitted_is_not_submitted_again(make: Make, path: Path, state
 
 @pytest.mark.parametrize("change", ["state = 'done'", "key = 'x'", "created_at = 1", "account = 9"])
 def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
-    make: Make, path: Path, change: str
+    make_ledger: Ledgers, path: Path, change: str
 ) -> None:
     """Of another file or account, finished, or gone."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
     ledger.release(claim)
     sql(path, f"UPDATE entries SET {change}")  # noqa: S608
@@ -372,9 +378,9 @@ def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
     assert renewers() == []
 
 
-def test_one_thread_renews_what_is_ours(make: Make, path: Path) -> None:
+def test_one_thread_renews_what_is_ours(make_ledger: Ledgers, path: Path) -> None:
     """All of it in time, also what was slept through, but neither another's nor a slept POST."""
-    ledger = make(timing=evolve(SLOW, renewal=0.05))
+    ledger = make_ledger(timing=evolve(SLOW, renewal=0.05))
     claims = [claimed(ledger, number) for number in range(200)]
     claims.append(posting(ledger, 200))
     assert len(renewers()) == 1
@@ -395,9 +401,9 @@ def test_one_thread_renews_what_is_ours(make: Make, path: Path) -> None:
 # --- POSTs -----------------------------------------------------------------------------------
 
 
-def test_a_later_post_hides_nothing_of_an_earlier_one(make: Make, path: Path) -> None:
+def test_a_later_post_hides_nothing_of_an_earlier_one(make_ledger: Ledgers, path: Path) -> None:
     """An entry with an uncertain POST stays uncertain, however a later one ends."""
-    ledger = make()
+    ledger = make_ledger()
     claim = claimed(ledger)
     for outcome in ("uncertain", "refused", "deferred"):
         ledger.open_post(claim, submission(), SubmitConditions())
@@ -412,9 +418,9 @@ def test_a_later_post_hides_nothing_of_an_earlier_one(make: Make, path: Path) ->
     assert [post.outcome for post in claim.posts] == outcomes(path)
 
 
-def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make: Make, path: Path) -> None:
+def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make_ledger: Ledgers, path: Path) -> None:
     """Its entry is what it was before."""
-    ledger = make()
+    ledger = make_ledger()
     claim = posting(ledger)
     ledger.withdraw_post(claim)
     ledger.withdraw_post(claim)
@@ -423,11 +429,11 @@ def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make: Make, path: Path
     assert outcomes(path) == ["open"]
 
 
-def test_the_end_of_a_post_is_kept_by_the_clock(make: Make, path: Path) -> None:
+def test_the_end_of_a_post_is_kept_by_the_clock(make_ledger: Ledgers, path: Path) -> None:
     """What was measured by the process is the same moment for the next one."""
     clock, later = Clock(), Clock()
     later.forward(5000)
-    ledger = make(timing=evolve(SLOW, clock=clock))
+    ledger = make_ledger(timing=evolve(SLOW, clock=clock))
     claim = posting(ledger)
     clock.forward(100)
     claim.posts[-1].ended = clock() - 30
@@ -438,28 +444,28 @@ def test_the_end_of_a_post_is_kept_by_the_clock(make: Make, path: Path) -> None:
     )
     assert ago == pytest.approx(30, abs=5)
     assert reason == "slow down https://s.test/"
-    (post,) = claimed(make(timing=evolve(SLOW, clock=later))).posts
+    (post,) = claimed(make_ledger(timing=evolve(SLOW, clock=later))).posts
     assert post.ended == pytest.approx(later() - 30, abs=5)
 
 
 def test_the_post_of_an_owner_that_is_gone_is_uncertain_and_may_go_on(
-    make: Make, path: Path
+    make_ledger: Ledgers, path: Path
 ) -> None:
     """It ended at the latest so long after the lease as its own client lets a POST last."""
-    dead = make(longest_post=100.0)
+    dead = make_ledger(longest_post=100.0)
     posting(dead)
     sql(path, "UPDATE entries SET lease_until = lease_until - 3610")  # 10 s ago
-    (post,) = claimed(make(timing=evolve(SLOW, clock=lambda: 1000.0))).posts
+    (post,) = claimed(make_ledger(timing=evolve(SLOW, clock=lambda: 1000.0))).posts
     assert (post.outcome, state_of(dead)) == ("uncertain", "uncertain")
     assert post.ended == pytest.approx(1090, abs=5)
 
 
 @pytest.mark.parametrize("outcome", ["refused", "uncertain", "deferred"])
 def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
-    make: Make, path: Path, outcome: Any
+    make_ledger: Ledgers, path: Path, outcome: Any
 ) -> None:
     """A machine that slept during the POST; that it ended so late is marked."""
-    slept = make()
+    slept = make_ledger()
     claim = posting(slept)
     lapse(path)
     end(slept, claim, outcome)
@@ -467,7 +473,7 @@ def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
     assert state_of(slept) == ("uncertain" if outcome == "uncertain" else "claimed")
     slept.open_post(claim, submission(), SubmitConditions())
     lapse(path)
-    other = claimed(make())
+    other = claimed(make_ledger())
     slept.end_post(claim, Post(submission=submission(), outcome=outcome), "why")
     assert sql(path, "SELECT outcome, overslept FROM posts") == [(outcome, 1)] * 2
     assert (other.entry.state, state_of(slept)) == ("uncertain", "uncertain")
@@ -475,12 +481,12 @@ def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
     assert other_posts == [outcome, "uncertain"], "as it was when it was claimed"
 
 
-def test_a_job_is_kept_whoever_has_its_entry(make: Make, path: Path) -> None:
+def test_a_job_is_kept_whoever_has_its_entry(make_ledger: Ledgers, path: Path) -> None:
     """Whoever has claimed it meanwhile sends nothing."""
-    slept = make()
+    slept = make_ledger()
     claim = posting(slept)
     lapse(path)
-    other = make()
+    other = make_ledger()
     theirs = claimed(other)
     assert slept.record_job(claim.token, job())
     assert slept.record_job(claim.token, job()), "the same again"
@@ -490,9 +496,9 @@ def test_a_job_is_kept_whoever_has_its_entry(make: Make, path: Path) -> None:
         other.open_post(theirs, submission(), SubmitConditions())
 
 
-def test_a_second_job_of_an_entry_is_kept_beside_it(make: Make, path: Path) -> None:
+def test_a_second_job_of_an_entry_is_kept_beside_it(make_ledger: Ledgers, path: Path) -> None:
     """What was paid for is on record, even where it should not have been bought."""
-    ledger = make()
+    ledger = make_ledger()
     claim = submitted(ledger, 1)
     ledger.record_files("job_1", [])
     assert ledger.record_job(claim.token, job(2, cost=4.0))
@@ -508,10 +514,10 @@ def test_a_second_job_of_an_entry_is_kept_beside_it(make: Make, path: Path) -> N
 
 
 def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
-    make: Make, path: Path
+    make_ledger: Ledgers, path: Path
 ) -> None:
     """It is set aside: the request is not begun anew, and looks for its other job."""
-    ledger = make()
+    ledger = make_ledger()
     claim = posting(ledger)
     end(ledger, claim, "uncertain")
     ledger.open_post(claim, submission(), SubmitConditions())
@@ -532,9 +538,9 @@ def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
     assert claimed(ledger).entry.id not in {beside.id, first.id}
 
 
-def test_one_job_answers_one_request(make: Make, path: Path) -> None:
+def test_one_job_answers_one_request(make_ledger: Ledgers, path: Path) -> None:
     """The second that takes it for its own is told so; other accounts may have the same id."""
-    ledger = make()
+    ledger = make_ledger()
     first, second = submitted(ledger, 1), posting(ledger, 2)
     assert not ledger.record_job(second.token, job(1))
     assert state_of(ledger, 2) == "posting"
@@ -542,5 +548,5 @@ def test_one_job_answers_one_request(make: Make, path: Path) -> None:
     assert ledger.owned_by_others(first.token, ["job_1", "job_2"]) == frozenset()
     assert not ledger.record_job("of a request that is not on record", job(1))
     assert ledger.record_job("of a request that is not on record", job(3))
-    assert make(project_id="proj_2").owned_by_others("", ["job_1"]) == frozenset()
-    assert submitted(make(project_id="proj_2"), 1).token != first.token
+    assert make_ledger(project_id="proj_2").owned_by_others("", ["job_1"]) == frozenset()
+    assert submitted(make_ledger(project_id="proj_2"), 1).token != first.token

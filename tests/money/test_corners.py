@@ -68,7 +68,7 @@ def test_a_submit_without_a_key_settles_its_429_itself(*, was_made: bool, has_le
 
     def listed_late(body: Any) -> Any:
         listed: Any = mine()
-        is_late = scene.looked >= scene.stepper.timing.refusal_settled
+        is_late = scene.paused >= scene.stepper.timing.refusal_settled
         return reply({"jobs": [listed(body)] if was_made and is_late else []})
 
     scene.pages = [listed_late]
@@ -137,7 +137,7 @@ def test_what_is_at_another_target_is_no_result_of_this_one(
 
 def test_a_job_that_went_to_another_entry_leaves_its_post_uncertain(tmp_path: Path) -> None:
     """Two accounts turn out to be one, and both had the job: nothing is posted for the second."""
-    with rows.ledgers(tmp_path / "ledger.db") as make:
+    with rows.opened_ledgers(tmp_path / "ledger.db") as make:
         old, new = make(), make(project_id=None, api_key="new")
         rows.submitted(old, 1)
         claim = rows.posting(new, 2)
@@ -181,7 +181,7 @@ def test_a_call_waits_for_its_twin_no_longer_than_it_may(
     scene.answers = [meanwhile]
     assert scene.submit(seed=1).id == "job_1"
     assert POST not in other.sent
-    assert other.looked >= (timeout or other.stepper.timing.longest_busy)
+    assert other.paused >= (timeout or other.stepper.timing.longest_busy)
 
 
 @pytest.mark.parametrize("ledger", [False, True], ids=["no ledger", "ledger"])

@@ -12,12 +12,12 @@ from money_scenes import (
     ALWAYS,
     ECHOES,
     LIST,
+    ODD_SETTINGS,
     OTHER_PROJECT,
     PROMPTED,
     SEED,
     SMALL,
     WELL,
-    WISHES,
     Asked,
     Ending,
     Scene,
@@ -38,7 +38,7 @@ from scenario_reframe.sandbox.faults import answer
 from scenario_reframe.sandbox.records import PROJECT_ID
 
 KEPT = pytest.mark.parametrize("keeps", [True, False], ids=["ledger", "none"])
-CALLERS = {"seed": 42, **WISHES}
+CALLERS = {"seed": 42, **ODD_SETTINGS}
 NAMED = Ending(held=0)
 """The job is named to a person, and nothing is bought again."""
 REWRITTEN = ("prompt expanded", "prompt trimmed")
@@ -78,7 +78,7 @@ def test_the_job_of_a_row_in_flight_is_no_other_rows(stage: Scene, *, keeps: boo
 @pytest.mark.parametrize("echo", ECHOES)
 def test_our_own_seed_is_our_job_however_the_rest_is_shown(stage: Scene, echo: str) -> None:
     """It is found, and not bought again."""
-    assert echoed(stage, ECHOES[echo], WISHES) == WELL
+    assert echoed(stage, ECHOES[echo], ODD_SETTINGS) == WELL
     assert stage.posts == 1
 
 
@@ -90,7 +90,7 @@ def test_a_callers_seed_is_a_job_where_all_agrees(stage: Scene, echo: str) -> No
     assert stage.posts == 1
 
 
-@pytest.mark.parametrize("settings", [WISHES, CALLERS], ids=["our seed", "the caller's"])
+@pytest.mark.parametrize("settings", [ODD_SETTINGS, CALLERS], ids=["our seed", "the caller's"])
 def test_a_job_without_a_seed_is_named_and_not_bought_again(
     stage: Scene, settings: dict[str, Any]
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_job_without_a_seed_is_named_and_not_bought_again(
     assert stage.posts == 1
 
 
-@pytest.mark.parametrize("settings", [WISHES, CALLERS], ids=["our seed", "the caller's"])
+@pytest.mark.parametrize("settings", [ODD_SETTINGS, CALLERS], ids=["our seed", "the caller's"])
 @pytest.mark.parametrize("echo", ECHOES)
 def test_a_reply_with_an_odd_echo_is_ours(
     stage: Scene, echo: str, settings: dict[str, Any]

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 
 from money_model import NEVER_SENT, World
 from money_mutants import MUTANTS, mutated
-from money_rules import Process, ViolationError, Walk, Wish
+from money_rules import CallArguments, Process, ViolationError, Walk
 from money_server import ANSWERS, ECHOES, Fate, ModelServer
 
 BOUNDED = settings(
@@ -67,14 +67,14 @@ class Call:
     is_reframe: bool
     permission: float | None
 
-    def wish(self, *, has_ledger: bool) -> Wish:
+    def arguments(self, *, has_ledger: bool) -> CallArguments:
         """What is wanted, and what makes it the same as another."""
         given = {"seed": self.seed, "prompt": self.prompt, "num_frames": self.num_frames}
         chosen = {name: value for name, value in given.items() if value is not None}
         if not has_ledger or not (self.is_keyed or self.reframes):
-            return Wish(chosen, self.video)
+            return CallArguments(chosen, self.video)
         key = f"{self.is_keyed} {self.video} {chosen}"
-        return Wish(chosen, self.video, key, is_callers_key=self.is_keyed)
+        return CallArguments(chosen, self.video, key, is_callers_key=self.is_keyed)
 
     @property
     def reframes(self) -> bool:
@@ -127,12 +127,12 @@ class MoneyMachine(RuleBasedStateMachine):
         if process is None:
             return
         has_ledger = process.ledger is not None
-        wish = call.wish(has_ledger=has_ledger)
+        arguments = call.arguments(has_ledger=has_ledger)
         if call.reframes:
             permission = call.permission if has_ledger else None
-            walk = self.world.reframe(process, wish, permission)
+            walk = self.world.reframe(process, arguments, permission)
         else:
-            walk = self.world.submit(process, wish)
+            walk = self.world.submit(process, arguments)
         self.go(walk, fate, steps)
 
     def go(self, walk: Walk, fate: Fate, steps: int, get: str = "") -> None:

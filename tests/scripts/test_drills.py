@@ -174,17 +174,17 @@ def test_validation_flags_sandbox_and_table_follow(
     good = rounds({wire: right(schemas[wire]) for wire in names})
     bad = rounds({wire: wrong(schemas[wire]) for wire in names})
     named = [{names[wire]: value for wire, value in row.items()} for row in good]
-    told = tree.told_by("settings", right=named, wrong=[sent(row, schemas, names) for row in bad])
+    told = tree.run_part("settings", right=named, wrong=[sent(row, schemas, names) for row in bad])
     for row, answer in zip(good, told["accepted"], strict=True):
         assert row.items() <= answer["echoed"].items()
-        assert answer["shell"] == 0, answer["told"]
+        assert answer["shell"] == 0, answer["output"]
     for row, answer in zip(bad, told["refused"], strict=True):
         assert [text.split(":")[0] for text in answer["library"]] == [names[wire] for wire in row]
         status, body = answer["sandbox"]
         assert (status, sorted(body)) == (400, ["reason", "trace_id"])
         assert re.findall(r'"(\w+)" (?:must|length)', body["reason"]) == list(row)
         for wire in sent(row, schemas, names)["typed"]:
-            assert f"--{wire.replace('_', '-')}: " in answer["told"]
+            assert f"--{wire.replace('_', '-')}: " in answer["output"]
         assert answer["shell"] == (2 if sent(row, schemas, names)["typed"] else 0)
     assert list(tree.table()) == list(names.values())
     flags = {f"--{name.replace('_', '-')}" for name in names.values()}
@@ -211,7 +211,7 @@ def test_table_and_help_say_what_the_yaml_says(
     tree = drilled(edit)
     assert tree.table()[name].startswith(f"| `{name}` | {row}")
     _, default, allowed, about = (cell.strip().replace("`", "") for cell in row.split(" |")[:4])
-    told = tree.told_by("settings", right=[], wrong=[])["help"]
+    told = tree.run_part("settings", right=[], wrong=[])["help"]
     shown = " ".join(re.sub("[─│╭╮╰╯]", " ", told).split())
     flag = name.replace("_", "-")
     mine = re.split(rf" --{flag} (?:--no-{flag} )?", shown)[1].split(" --")[0]
@@ -222,7 +222,7 @@ def test_table_and_help_say_what_the_yaml_says(
 
 def test_new_settings_are_in_the_model_s_record(drilled: Drill) -> None:
     """In the vendor's types: none for whole numbers, and one for assets."""
-    types = drilled(added).told_by("model")
+    types = drilled(added).run_part("model")
     assert [types[wire] for wire in NEW] == ["string", "number", "boolean", "file"]
 
 
@@ -240,16 +240,16 @@ def test_a_new_default_and_a_new_choice_show_in_the_result(
     settings = {
         "seed": 1, "match_input_num_frames": False, "match_input_frames_per_second": False, **given
     }  # fmt: skip
-    assert drilled(changed).told_by("result", settings=settings) == wanted
+    assert drilled(changed).run_part("result", settings=settings) == wanted
 
 
 def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
     """The old name of a setting, and one that there is no more."""
     gone = {"named": {"num_inference_steps": 5}, "wire": {}, "typed": {}}
-    (answer,) = drilled(changed).told_by("settings", right=[], wrong=[gone])["refused"]
+    (answer,) = drilled(changed).run_part("settings", right=[], wrong=[gone])["refused"]
     assert answer["library"][0].startswith("num_inference_steps: no such setting")
     lost = {"named": {"zoom_factor": 0.5}, "wire": {}, "typed": {"zoom_factor": 0.5}}
-    (answer,) = drilled(removed).told_by("settings", right=[], wrong=[lost])["refused"]
+    (answer,) = drilled(removed).run_part("settings", right=[], wrong=[lost])["refused"]
     assert answer["library"][0].startswith(
         "zoom_factor: no such setting; there are test_sharpness."
     )
@@ -259,7 +259,7 @@ def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
 def test_newer_replies_reach_the_caller(drilled: Drill) -> None:
     """A new status is not the end, a new field is in `raw`; what is not served answers 404."""
     newer = {"status": "paused", "queuePlace": 3}
-    told = drilled(added).told_by("replies", job=newer, path="/jobs/job_1/logs")
+    told = drilled(added).run_part("replies", job=newer, path="/jobs/job_1/logs")
     assert [(job["status"], job["done"]) for job in told["seen"]] == [
         ("paused", False),
         ("success", True),
@@ -272,19 +272,19 @@ def test_newer_replies_reach_the_caller(drilled: Drill) -> None:
 
 def test_a_seed_is_drawn_within_its_bounds(drilled: Drill) -> None:
     """The client's own draw is one that the server takes."""
-    assert drilled(changed).told_by("seeds")["refused"] == []
+    assert drilled(changed).run_part("seeds")["refused"] == []
 
 
 def test_choices_that_mean_nothing_to_the_sandbox_do_not_break_it(drilled: Drill) -> None:
     """It cannot know what they do; it makes a video all the same."""
     tree = drilled(puzzling)
     for given in ({"resolution": "native"}, {"resolution": "4k"}, {"aspect_ratio": "source"}):
-        assert tree.told_by("price", settings=given)[0] == 269
-    assert tree.told_by("price", settings={"aspect_ratio": "2.39:1"})[0] == 269
+        assert tree.run_part("price", settings=given)[0] == 269
+    assert tree.run_part("price", settings={"aspect_ratio": "2.39:1"})[0] == 269
 
 
 def test_the_demo_makes_its_video_without_the_settings_that_it_would_give(drilled: Drill) -> None:
     """On the engine that really makes videos: the sample, and a result of 81 frames."""
-    told = drilled(removed).told_by("demo")
-    assert told["code"] == 0, told["told"]
+    told = drilled(removed).run_part("demo")
+    assert told["code"] == 0, told["output"]
     assert [1280, 720, 81] in told["sizes"]

@@ -1,4 +1,4 @@
-"""Either client's batch, run to its end or left early, against a sandbox that counts."""
+"""Batches of either client, run to the end or stopped early, against a sandbox that counts."""
 
 import asyncio
 import hashlib
@@ -38,7 +38,7 @@ ALWAYS = 100_000
 
 
 def clips(folder: Path, number: int) -> list[Path]:
-    """So many files that begin like videos, each with content of its own."""
+    """Make so many files that begin like videos, each with its own content."""
     folder.mkdir(exist_ok=True)
     made = [folder / f"clip{place}.mp4" for place in range(number)]
     for place, path in enumerate(made):
@@ -47,7 +47,7 @@ def clips(folder: Path, number: int) -> list[Path]:
 
 
 def shapes(videos: Sequence[Path | str], ratios: Sequence[str] = RATIOS) -> list[BatchItem]:
-    """Each video in each shape."""
+    """One item for each video in each shape."""
     return [
         BatchItem(video, settings={"aspect_ratio": ratio, **PRICED})
         for video in videos
@@ -56,14 +56,14 @@ def shapes(videos: Sequence[Path | str], ratios: Sequence[str] = RATIOS) -> list
 
 
 def squares(folder: Path, number: int) -> list[BatchItem]:
-    """So many clips, each in one shape."""
+    """Make so many clips; one item for each, in one shape."""
     return shapes(clips(folder, number), ["1:1"])
 
 
 class Batches:
-    """Runs batches with a new client each, as a program's runs would.
+    """Runs each batch with a new client, as a program started again would.
 
-    `count`: what the sandbox counted since this was made.
+    `count`: what the sandbox has counted since this object was made.
     """
 
     def __init__(self, sandbox: Sandbox, to: Path, ledger: Path | None, *, is_async: bool) -> None:
@@ -83,7 +83,7 @@ class Batches:
         on_outcome: Callable[[BatchOutcome], None] = lambda _: None,
         **options: Any,
     ) -> list[BatchOutcome]:
-        """Run a batch; at most so many outcomes are taken, then it is left."""
+        """Run a batch and return its outcomes; after `most` of them, stop it."""
         given = {"on_event": self.events.append, **options}
         if self.is_async:
             return asyncio.run(self._later(items, most, on_outcome, given))
@@ -114,15 +114,15 @@ class Batches:
                 on_outcome(outcome)
                 if len(got) == most:
                     break
-        for _ in range(200):  # generators that were dropped are closed by tasks of the loop's own
+        for _ in range(200):  # the loop closes abandoned generators in tasks of its own
             if asyncio.all_tasks() == {asyncio.current_task()}:
                 return got
             await asyncio.sleep(0.01)
-        raise AssertionError(f"left behind: {asyncio.all_tasks()}")
+        raise AssertionError(f"tasks left behind: {asyncio.all_tasks()}")
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a client is made with."""
+        """The arguments that a client is made with."""
         box = self.sandbox
         return {
             "api_key": box.api_key,
@@ -133,13 +133,13 @@ class Batches:
         }
 
     def beside(self) -> "Batches":
-        """Another of the same folder and ledger, as in a second process."""
+        """Another with the same folder and ledger, as in a second process."""
         other = Batches(self.sandbox, self.to, self.ledger, is_async=self.is_async)
         other.timing = self.timing
         return other
 
     def kinds(self) -> list[str]:
-        """Kinds of the events so far."""
+        """The kinds of the events so far."""
         return [event.kind for event in self.events]
 
     def sql(self, statement: str) -> list[tuple[Any, ...]]:
@@ -148,7 +148,7 @@ class Batches:
         return sql(self.ledger, statement)
 
     def check_own(self, outcomes: Sequence[BatchOutcome]) -> None:
-        """Each job and file is what was made for its own row, and no job is that of two rows."""
+        """Check that each job and file belongs to its row, and that no two rows share a job."""
         made = {job.id: job for job in self.sandbox.made}
         done = [one for one in outcomes if one.status == "done"]
         for one in done:
@@ -168,9 +168,9 @@ class Batches:
 
 @contextmanager
 def batches(sandbox: Sandbox, folder: Path, kind: str = "async") -> Iterator[Batches]:
-    """Batches of a kind: `sync` or `async`, `no ledger` besides.
+    """Batches of one kind: `sync` or `async`, with `no ledger` added where none is wanted.
 
-    Afterwards no thread is left, and the sandbox does as it is told again.
+    Checks afterwards that no thread is left, and resets the sandbox.
     """
     ledger = None if "no ledger" in kind else folder / "ledger.db"
     made = Batches(sandbox, folder / "out", ledger, is_async="async" in kind)
@@ -184,7 +184,7 @@ def batches(sandbox: Sandbox, folder: Path, kind: str = "async") -> Iterator[Bat
 
 
 class Count:
-    """What a sandbox counted since this was made."""
+    """What a sandbox has counted since this object was made."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -205,7 +205,7 @@ class Count:
 
     @property
     def writes(self) -> int:
-        """All but those that only read."""
+        """All requests that do more than read."""
         return sum(one.method != "GET" for one in self._sandbox.requests[self._before :])
 
     @property
@@ -215,17 +215,17 @@ class Count:
 
     @property
     def uploads(self) -> int:
-        """Uploads announced."""
+        """Announced uploads."""
         return self._seen("POST", "/uploads$")
 
     @property
     def posts(self) -> int:
-        """Submits, dry runs apart."""
+        """Submits, without dry runs."""
         return self._seen("POST", "/generate/")
 
     @property
     def by_id(self) -> int:
-        """Jobs asked for by their ids."""
+        """Reads of single jobs, by their ids."""
         return self._seen("GET", "/v1/jobs/")
 
     @property
@@ -237,8 +237,8 @@ class Count:
         )
 
 
-class Most:
-    """The most jobs that ran side by side, asked for again and again."""
+class MostRunning:
+    """The most jobs that ran side by side while this was open: `seen`."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox, self._end, self.seen = sandbox, Event(), 0
@@ -258,43 +258,43 @@ class Most:
 
 
 def running(sandbox: Sandbox) -> int:
-    """How many paid jobs run now."""
+    """How many paid jobs are running now."""
     return sandbox._state.running()
 
 
 def to_submits(sandbox: Sandbox, *faults: Fault | None) -> deque[Fault | None]:
-    """Play these on the next submits, one each, dry runs apart; None leaves one alone.
+    """Play these faults on the next submits, one each (not on dry runs); None means no fault.
 
-    What is returned holds those that are left.
+    Returns those that are still to be played.
     """
-    left = deque(faults)
+    remaining = deque(faults)
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         is_paid = b"dryRun" not in scope["query_string"]
-        played = left.popleft() if is_paid and left else None
+        played = remaining.popleft() if is_paid and remaining else None
         await (played(app, scope, receive, send) if played else app(scope, receive, send))
 
     sandbox.faults.add(fault, GENERATE, method="POST", times=ALWAYS)
-    return left
+    return remaining
 
 
 def side_by_side(*runs: Callable[[], list[BatchOutcome]]) -> list[list[BatchOutcome]]:
-    """Run several batches at once, each in a thread of its own."""
+    """Run several batches at once, each in its own thread."""
     found: dict[int, list[BatchOutcome]] = {}
 
-    def keep(place: int, run: Callable[[], list[BatchOutcome]]) -> None:
-        found[place] = run()
+    def collect(index: int, run: Callable[[], list[BatchOutcome]]) -> None:
+        found[index] = run()
 
-    threads = [Thread(target=keep, args=one) for one in enumerate(runs)]
+    threads = [Thread(target=collect, args=one) for one in enumerate(runs)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [found[place] for place in range(len(runs))]
+    return [found[index] for index in range(len(runs))]
 
 
 def no_threads_left() -> bool:
-    """Whether no thread of a batch runs."""
+    """Whether no batch thread is still running."""
     return not [one for one in threading.enumerate() if one.name == "scenario-reframe-batch"]
 
 
@@ -305,7 +305,7 @@ def statuses(outcomes: Sequence[BatchOutcome]) -> dict[str, int]:
 
 
 def errors(outcomes: Sequence[BatchOutcome], *kinds: type[ReframeError]) -> Counter[str]:
-    """How many errors of each of these kinds; one that is of none of them is named as itself."""
+    """How many errors of each of these kinds; an error of any other kind is counted by its repr."""
     return Counter(
         next((kind.__name__ for kind in kinds if isinstance(one.error, kind)), repr(one.error))
         for one in outcomes

@@ -1,4 +1,4 @@
-"""The chaos run's client with a deliberate bug put in, so that a test sees the run fail.
+"""The chaos run's client with a deliberate bug, to test that the run then fails.
 
 python chaos_bugs.py blind-retry FOLDER ACCOUNT RESUBMIT_AFTER CLOCK_SHIFT
 """
@@ -18,21 +18,21 @@ CLIENT = Path(__file__).parents[2] / "scripts" / "_chaos_client.py"
 
 
 def blind_retry() -> None:
-    """A submit is sent again when its answer is lost, as the vendor's SDK does."""
+    """Send a submit again when its reply is lost, as the vendor's SDK does."""
 
     def retried(operation: Operation[Any], handover: Handover, grace: float) -> Flow[Any]:
-        for one in (handover, Handover()):  # the ledger would see the same one go out again
+        for one in (handover, Handover()):  # a used one would make the ledger see the repetition
             try:
                 return (yield from send(operation, one, grace))
             except ReframeError:
                 continue
         return (yield from send(operation, Handover(), grace))
 
-    setattr(submitting, "send", retried)  # noqa: B010 - it is an import of that module
+    setattr(submitting, "send", retried)  # noqa: B010 - mypy lets no import be assigned
 
 
 def early_rename() -> None:
-    """A download gets its final name as soon as its bytes end, and its length is checked then."""
+    """Rename a download as soon as its bytes end, and check its length only then."""
     close = part_files.PartFile.close
 
     def renamed(self: part_files.PartFile) -> None:

@@ -1,4 +1,4 @@
-"""Either client behind one face, so that a test is written once for both."""
+"""One interface to both clients, so that a test is written once for both."""
 
 import asyncio
 import ssl
@@ -13,34 +13,34 @@ from scenario_reframe.timing import DEFAULT_TIMING
 
 BASE_URL = "https://api.test/v1"
 KEY, SECRET = "the-key", "the-secret"
-_TLS = ssl.create_default_context()  # one for all clients: making it is slow
+_TLS = ssl.create_default_context()  # shared by all clients, since making it is slow
 
 
 class PausesClock:
-    """A clock that only pauses move, which no test of a `Caller` sleeps through."""
+    """A clock that only pauses move: tests with a `Caller` never sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
-        """Seconds that were paused."""
+        """The seconds paused so far."""
         return self.now
 
 
 CLOCK = PausesClock()
-"""Of all clients that a `Caller` makes; the fixture `pauses` moves it."""
+"""The clock of all clients that a `Caller` makes; the fixture `pauses` moves it."""
 TIMING = evolve(DEFAULT_TIMING, clock=CLOCK)
 
 
 def plain(make: Any) -> Any:
-    """An httpx client without anything of its own."""
+    """An httpx client without options of its own."""
     return make(verify=_TLS)
 
 
 class Caller:
     """Calls a client's method by name; iterators come back as lists.
 
-    `http` makes the httpx client that is handed over, from httpx.Client or httpx.AsyncClient.
+    `http` makes the httpx client that is passed in, from httpx.Client or httpx.AsyncClient.
     """
 
     def __init__(self, *, is_async: bool) -> None:

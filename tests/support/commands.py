@@ -1,4 +1,4 @@
-"""The real command, in processes of its own; and the environment that points to a sandbox."""
+"""Runs the real command in its own processes, and sets the environment for a sandbox."""
 
 import os
 import signal
@@ -14,18 +14,18 @@ from scenario_reframe.sandbox import Sandbox
 
 _START = """
 import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may have it ignored
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a test runner may ignore it
 from scenario_reframe.cli import main
 sys.exit(main())
 """
 _LONG = 120.0
-"""Seconds after which a process is said to hang."""
+"""Seconds after which a process counts as hanging."""
 
 Process = subprocess.Popen[str]
 
 
 def credentials_of(sandbox: Sandbox) -> Mapping[str, str]:
-    """The variables that point to a sandbox."""
+    """The environment variables that point to a sandbox."""
     return {
         "SCENARIO_BASE_URL": sandbox.base_url,
         "SCENARIO_API_KEY": sandbox.api_key,
@@ -34,7 +34,7 @@ def credentials_of(sandbox: Sandbox) -> Mapping[str, str]:
 
 
 def point_to(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Set them for commands of this process and those that it starts."""
+    """Set these variables for this process and for those that it starts."""
     for name, value in credentials_of(sandbox).items():
         monkeypatch.setenv(name, value)
 
@@ -48,7 +48,7 @@ class Commands:
         self._started: list[Process] = []
 
     def __call__(self, *arguments: str, stderr: int = subprocess.PIPE) -> Process:
-        """Start one."""
+        """Start a command."""
         process = subprocess.Popen(
             [sys.executable, "-c", _START, *arguments],
             stdout=subprocess.PIPE,
@@ -61,7 +61,7 @@ class Commands:
         return process
 
     def close(self) -> None:
-        """End what still runs."""
+        """Kill the processes that still run."""
         for process in self._started:
             process.kill()
             process.communicate()
@@ -69,7 +69,7 @@ class Commands:
 
 @contextmanager
 def commands(folder: Path, environment: Mapping[str, str]) -> Iterator[Commands]:
-    """Commands in this folder, all ended in the end."""
+    """Commands in this folder, all of which are ended afterwards."""
     made = Commands(folder, environment)
     try:
         yield made
@@ -78,12 +78,12 @@ def commands(folder: Path, environment: Mapping[str, str]) -> Iterator[Commands]
 
 
 def output_of(process: Process) -> tuple[str, str]:
-    """What it still writes to stdout and stderr until it ends."""
+    """The rest of what a process writes to stdout and stderr."""
     return process.communicate(timeout=_LONG)
 
 
 def interrupt(process: Process) -> tuple[int, str, str]:
-    """Press Ctrl-C: exit code, stdout, and the rest of stderr."""
+    """Press Ctrl-C; return the exit code, stdout, and the rest of stderr."""
     process.send_signal(signal.SIGINT)
     out, err = output_of(process)
     return process.returncode, out, err

@@ -1,4 +1,4 @@
-"""Runs of scripts/first-contact in this process, and what their reports say."""
+"""Runs of scripts/first-contact in this process, and their reports."""
 
 import json
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from scenario_reframe.sandbox.faults import Fault
 from timings import SOON
 
 AT_ONCE = Clocks(pause=lambda _: None, timing=SOON)
-"""Nobody waits, but for the server itself."""
+"""Clocks that wait for nothing but the server."""
 
 Findings = dict[str, dict[str, Any]]
 Run = Callable[..., int]
 
 
 def runs_of(folder: Path, clip: Path) -> Run:
-    """Runs the command with this report's folder and a small video; its exit code."""
+    """A function that runs the command with this report folder and a small video."""
     clip.write_bytes(MP4)
 
     def call(*flags: str, clocks: Clocks = AT_ONCE, ask: Callable[[], str] = input) -> int:
@@ -32,13 +32,13 @@ def runs_of(folder: Path, clip: Path) -> Run:
 
 
 def findings(folder: Path) -> Findings:
-    """What the report says."""
+    """The findings of the report."""
     found: Findings = json.loads((folder / "report.json").read_text("utf-8"))["findings"]
     return found
 
 
 def facts(folder: Path, probe: str) -> dict[str, Any]:
-    """The facts of one finding, which was found."""
+    """The facts of one finding, which must have been found."""
     finding = findings(folder)[probe]
     assert finding["outcome"] == "found", finding
     found: dict[str, Any] = finding["facts"]
@@ -46,7 +46,7 @@ def facts(folder: Path, probe: str) -> dict[str, Any]:
 
 
 def only_paid(fault: Fault) -> Fault:
-    """The fault, for submits and not for dry runs."""
+    """The fault, played on submits but not on dry runs."""
 
     async def chosen(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         is_dry = b"dryRun=true" in scope["query_string"]

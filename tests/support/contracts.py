@@ -1,8 +1,8 @@
-"""The spec as a judge: of every request that a contract test captures, of every reply it mocks.
+"""Checks requests and mocked replies of the contract tests against the spec.
 
-Stricter than the spec in one point: an object may have no property that is not declared, unless
-its schema says `additionalProperties` itself. So neither the client nor a mock can drift from the
-names that the spec gives.
+It is stricter than the spec in one point: an object may have declared properties only, unless its
+schema sets `additionalProperties` itself. So neither the client nor a mock can use other names
+than the spec's.
 """
 
 import json
@@ -20,25 +20,25 @@ from clients import BASE_URL
 
 SPEC: Final = Path(__file__).parents[2] / "spec" / "openapi.yaml"
 BASES: Final = (BASE_URL, "https://env.test/v7")
-"""Where contract tests have the API. Every other address is a file's host."""
+"""The API's base URLs in contract tests. Every other address is a file host's."""
 
 
 @cache
 def load_spec() -> dict[str, Any]:
-    """The spec, as it stands. Not to be changed."""
+    """The spec; callers must not change it."""
     spec: dict[str, Any] = YAML(typ="safe").load(SPEC)
     return spec
 
 
 class Contract:
-    """Says what is wrong with requests and replies, by an OpenAPI 3.1 document."""
+    """Finds what is wrong with requests and replies, by an OpenAPI 3.1 document."""
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
         self._spec = spec
         self._components = _closed(spec["components"])
 
     def request_faults(self, request: httpx.Request) -> list[str]:
-        """What the spec forbids in a request; to a file's host, any credentials."""
+        """What breaks the spec in a request; for a file host, only credentials are a fault."""
         path = _api_path(request)
         if path is None:
             return ["credentials for a file's host"] if "Authorization" in request.headers else []
@@ -52,14 +52,14 @@ class Contract:
         ]
 
     def reply_faults(self, request: httpx.Request, reply: httpx.Response) -> list[str]:
-        """What the spec forbids in a reply to a request; nothing in a file host's."""
+        """What breaks the spec in a reply; a file host's reply has no faults."""
         path = _api_path(request)
         operation = None if path is None else self._operation(request.method, path)
         if operation is None:
             return []
         replies = operation["responses"]
         status = str(reply.status_code)
-        # The spec's `default` is an error's shape: no 2xx and no 3xx may pass for one.
+        # The spec's `default` describes an error: it does not stand for a 2xx or a 3xx.
         other = replies.get("default") if reply.is_error else None
         documented = replies.get(status) or replies.get(f"{status[0]}XX") or other
         if documented is None:
@@ -71,7 +71,7 @@ class Contract:
             return ["a body that is a stream cannot be checked"]
 
     def _operation(self, method: str, path: str) -> dict[str, Any] | None:
-        """The operation at a path; one without parameters goes before one with."""
+        """The operation at a path; a path without parameters is preferred."""
         for template in sorted(self._spec["paths"], key=lambda template: "{" in template):
             literal = map(re.escape, re.split(r"\{\w+\}", template))
             item = self._spec["paths"][template]
@@ -109,7 +109,7 @@ class Contract:
         return self._body_faults(operation["requestBody"], kind, request.content)
 
     def _body_faults(self, described: Mapping[str, Any], kind: str, content: bytes) -> list[str]:
-        """What is wrong with a body, by the part of the spec that has its `content`."""
+        """What is wrong with a body, by the part of the spec that holds its `content`."""
         kind = kind.partition(";")[0]
         if kind not in described["content"]:
             return [f"Content-Type {kind!r} is not in the spec"]
@@ -126,7 +126,7 @@ class Contract:
         ]
 
     def _resolved(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The node, or what its `$ref` to a component leads to."""
+        """The node, or the component that its `$ref` points to."""
         found: Any = node
         if "$ref" in found:
             found = self._spec
@@ -136,7 +136,7 @@ class Contract:
 
 
 def _closed(node: Any) -> Any:
-    """A copy of schemas in which an object has no property that is not declared."""
+    """A copy of schemas that allows declared properties only."""
     if isinstance(node, list):
         return [_closed(one) for one in node]
     if not isinstance(node, dict):
@@ -148,7 +148,7 @@ def _closed(node: Any) -> Any:
 
 
 def _api_path(request: httpx.Request) -> str | None:
-    """The path below the API's base, percent-encoded; None at a file's host."""
+    """The path below the API's base, percent-encoded; None for a file host."""
     address = str(request.url).partition("?")[0]
     for base in BASES:
         if address.startswith(f"{base}/"):
@@ -157,7 +157,7 @@ def _api_path(request: httpx.Request) -> str | None:
 
 
 def _from_query(text: str, schema: Mapping[str, Any]) -> Any:
-    """A query's text as the type that its schema wants, if it can be read as that."""
+    """A query's text, converted to its schema's type if possible."""
     if schema.get("type") == "integer" and text.isascii() and text.isdigit():
         return int(text)
     return (

@@ -1,4 +1,4 @@
-"""Sources for the drift tests: pages in the vendor's forms, written from the generated table."""
+"""Sources for the drift tests: pages in the vendor's formats, written from the generated table."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -17,12 +17,12 @@ EIGHT = ("Parameter", "Type", "Required", "Default", "Min", "Max", "Allowed Valu
 _SPEC = YAML(typ="safe").load(Path(__file__).parents[2] / "spec" / "openapi.yaml")
 ASSETS = {wire for wire, one in schemas_of(_SPEC).items() if one.get("x-input") == "asset"}
 DEFAULTS = {row.wire: row.default for row in SETTINGS}
-# A default of numFrames that the spec does not have, within its bounds.
+# A default of numFrames that is within the bounds and differs from the spec's.
 OTHER_FRAMES = 98 if DEFAULTS["numFrames"] == 97 else 97
 
 
 def rows_of_spec() -> Rows:
-    """The table's settings as a page's cells, by name."""
+    """The table's settings as the cells of a page, by name."""
     return {row.wire: _cells(row) for row in SETTINGS}
 
 
@@ -43,7 +43,7 @@ def _cells(row: Setting) -> dict[str, str]:
 
 
 def new_row(name: str, kind: str, **cells: str) -> dict[str, str]:
-    """The cells of a setting that the spec does not have: its name begins with `test`."""
+    """The cells of a setting that is not in the spec: its name begins with `test`."""
     plain = {
         "Required": "-", "Default": "-", "Min": "-", "Max": "-", "Allowed Values": "-",
         "Description": f"The new {name}.",
@@ -52,7 +52,7 @@ def new_row(name: str, kind: str, **cells: str) -> dict[str, str]:
 
 
 def page(rows: Rows, columns: Iterable[str] = FIVE, model: str | None = MODEL_ID) -> str:
-    """A page around a table of these columns."""
+    """A page with a table of these columns."""
     return _around(table(rows.values(), tuple(columns)), model)
 
 

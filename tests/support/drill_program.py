@@ -1,4 +1,4 @@
-"""Run by `drills` with the packages of a copy: what they do with values, told as JSON."""
+"""Run by `drills` with a copy's packages: what they do with values, printed as JSON."""
 
 import io
 import json
@@ -25,12 +25,12 @@ ROWS = {row.name: row.wire for row in SETTINGS}
 
 
 def settings(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """What library, server and command line make of right values and of wrong ones."""
+    """What library, server and command line do with right values and with wrong ones."""
     found: dict[str, Any] = {"help": shell("run", "--help")[1], "accepted": [], "refused": []}
     for row in asked["right"]:
         job = client.submit(**row)
-        code, told = shell("estimate", *flags(row))
-        found["accepted"].append({"echoed": dict(job.input), "shell": code, "told": told})
+        code, output = shell("estimate", *flags(row))
+        found["accepted"].append({"echoed": dict(job.input), "shell": code, "output": output})
     for row in asked["wrong"]:
         problems: Sequence[str] = ()
         try:
@@ -38,27 +38,27 @@ def settings(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
         except InvalidSettingsError as error:
             problems = error.problems
         answer = call(sandbox, "POST", f"/generate/custom/{MODEL_ID}", row["wire"])
-        code, told = shell("estimate", *flags(row["typed"]))
+        code, output = shell("estimate", *flags(row["typed"]))
         found["refused"].append(
-            {"library": problems, "sandbox": answer, "shell": code, "told": told}
+            {"library": problems, "sandbox": answer, "shell": code, "output": output}
         )
     return found
 
 
 def price(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """The server's answer to a dry run, past the client, which would try again."""
+    """The server's answer to a dry run, sent without the client, which would try again."""
     body = {ROWS[name]: value for name, value in asked["settings"].items()}
     return call(sandbox, "POST", f"/generate/custom/{MODEL_ID}?dryRun=true", body)
 
 
 def model(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """The types of the model's inputs, by name, as its record has them."""
+    """The types of the model's inputs, by name, from the model's record."""
     _, body = call(sandbox, "GET", f"/models/{MODEL_ID}")
     return {row["name"]: row["type"] for row in body["model"]["inputs"]}
 
 
 def seeds(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """Which of some seeds that the client draws the server refuses."""
+    """Which of some seeds drawn by the client the server refuses."""
     drawn = [dict(new_submission({}, "", None, None).body) for _ in range(20)]
     path = f"/generate/custom/{MODEL_ID}?dryRun=true"
     refused = [row for row in drawn if call(sandbox, "POST", path, row)[0] != 269]
@@ -66,13 +66,13 @@ def seeds(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
 
 
 def result(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """The size, the number of frames and the rate of a result; the fast engine tells the truth."""
+    """Width, height, frames and rate of a result; the fast engine reports them correctly."""
     asset = client.get_asset(client.wait(client.submit(**asked["settings"])).asset_ids[0])
     return [asset.width, asset.height, asset.frames, asset.frame_rate]
 
 
 def replies(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """A wait through a status and a field that came later, and a call of an unknown operation."""
+    """A wait through a newer status and a newer field, and a call of an unknown operation."""
     seen: list[Job] = []
     job_id = client.submit().id
     newer = rewrite(lambda body: {"job": body["job"] | asked["job"]})
@@ -83,26 +83,26 @@ def replies(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
 
 
 def demo(sandbox: Sandbox, client: ReframeClient, asked: Any) -> Any:
-    """The command's own demo, on the engine that really makes videos."""
+    """The command's own demo, on the engine that makes real videos."""
     with tempfile.TemporaryDirectory() as folder:
-        code, told = shell("demo", "-o", folder)
+        code, output = shell("demo", "-o", folder)
         sizes = []
         for path in Path(folder).glob("*.mp4"):
             with av.open(str(path)) as video:
                 stream = video.streams.video[0]
                 sizes.append([stream.width, stream.height, stream.frames])
-    return {"code": code, "told": told, "sizes": sizes}
+    return {"code": code, "output": output, "sizes": sizes}
 
 
 def call(sandbox: Sandbox, method: str, path: str, body: Any = None) -> Any:
-    """A request past the client: status and body of the reply."""
+    """Send a request without the client; the status and body of the reply."""
     key = sandbox.api_key, sandbox.api_secret
     reply = httpx.request(method, sandbox.base_url + path, auth=key, json=body)
     return [reply.status_code, reply.json()]
 
 
 def flags(row: Values) -> list[str]:
-    """Settings as they are typed."""
+    """Settings as typed on the command line."""
     typed = []
     for name, value in row.items():
         flag = name.replace("_", "-")
@@ -114,15 +114,15 @@ def flags(row: Values) -> list[str]:
 
 
 def shell(*arguments: str) -> tuple[int, str]:
-    """One command line's exit code, and all that it says."""
-    told = io.StringIO()
-    with redirect_stdout(told), redirect_stderr(told):
+    """Run one command line; its exit code and all that it prints."""
+    output = io.StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
         code = main(list(arguments))
-    return code, told.getvalue()
+    return code, output.getvalue()
 
 
 def run(part: Callable[[Sandbox, ReframeClient, Any], Any]) -> None:
-    """Run one part on a fast sandbox, which the command line knows as well."""
+    """Run one part on a fast sandbox, to which the environment points too."""
     with (
         Sandbox(fast=True, stage_seconds=0) as sandbox,
         ReframeClient(sandbox.api_key, sandbox.api_secret, base_url=sandbox.base_url) as client,

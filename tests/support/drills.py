@@ -1,4 +1,4 @@
-"""A copy of the project to edit as a person would: the YAML by hand, then one command."""
+"""A copy of the project, to be edited as a person would: change the YAML, then run one command."""
 
 import json
 import os
@@ -26,14 +26,14 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tree:
-    """A copy of the project. `types` is mypy's cache, which all copies may share."""
+    """A copy of the project. `types` is mypy's cache, which the copies share."""
 
     root: Path
     types: Path
 
     @classmethod
     def copied(cls, root: Path, types: Path) -> "Tree":
-        """All that an edit of the spec may reach, and what mypy is told of it."""
+        """Copy all that an edit of the spec may change, and mypy's configuration."""
         for name in _COPIED:
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / name, root / name, ignore=ignored)
@@ -51,12 +51,12 @@ class Tree:
         yaml.dump(spec, path)
 
     def spec(self) -> Spec:
-        """The YAML as it stands, read without the generator."""
+        """The YAML, read without the generator."""
         spec: Spec = YAML(typ="safe").load(self.root / "spec" / "openapi.yaml")
         return spec
 
     def generate(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """What `scripts/generate` runs."""
+        """Run what `scripts/generate` runs."""
         return self._python("-m", "_generate", "--root", str(self.root), *options)
 
     def readme(self) -> str:
@@ -70,30 +70,30 @@ class Tree:
         return {row.split("`")[1]: row for row in rows}
 
     def type_errors(self, caller: str) -> tuple[set[int], str]:
-        """What mypy holds against a caller (its lines) and against the project (all it says)."""
+        """The lines of a caller in which mypy finds errors, and its errors in the project."""
         (self.root / "caller.py").write_text(caller, "utf-8")
         sources = ("caller.py", "wrapper", "generated")
-        told = self._python("-m", "mypy", "--cache-dir", str(self.types), *sources).stdout
-        errors = [line for line in told.splitlines() if ": error: " in line]
+        output = self._python("-m", "mypy", "--cache-dir", str(self.types), *sources).stdout
+        errors = [line for line in output.splitlines() if ": error: " in line]
         callers = [line for line in errors if line.startswith("caller.py:")]
         others = [line for line in errors if line not in callers]
         return {int(line.split(":")[1]) for line in callers}, "\n".join(others)
 
-    def told_by(self, part: str, **asked: Any) -> Any:
-        """What one part of `drill_program` finds out in the copy."""
+    def run_part(self, part: str, **asked: Any) -> Any:
+        """Run one part of `drill_program` in the copy; its result."""
         done = self._python(str(_PROGRAM), part, given=json.dumps(asked))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 
     def changed(self) -> set[str]:
-        """The files that are not as in the project itself; what only tools leave does not count."""
-        kept = {name: contents(ROOT / name) for name in _COPIED}
+        """The files that differ from the project's own; caches do not count."""
+        originals = {name: contents(ROOT / name) for name in _COPIED}
         found = {name: contents(self.root / name) for name in _COPIED}
         files = {
             f"{name}/{file}"
             for name in _COPIED
-            for file in kept[name].keys() | found[name].keys()
-            if kept[name].get(file) != found[name].get(file)
+            for file in originals[name].keys() | found[name].keys()
+            if originals[name].get(file) != found[name].get(file)
         }
         same = self.readme() == (ROOT / "README.md").read_text("utf-8")
         return files if same else files | {"README.md"}
@@ -115,7 +115,7 @@ class Tree:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file of a folder, but for what Python caches."""
+    """Every file of a folder except Python's caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
@@ -124,12 +124,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def settings_of(spec: Spec) -> Any:
-    """The request's properties, the video left out when they are only read."""
+    """The request's properties, the video among them."""
     return spec["components"]["schemas"]["ReframeRequest"]["properties"]
 
 
 def names_of(spec: Spec) -> dict[str, str]:
-    """Each setting's name in Python by its name in the API, by another way than the generator's."""
+    """Each setting's Python name by its API name, computed independently of the generator."""
     return {
         wire: "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in wire)
         for wire, schema in settings_of(spec).items()
@@ -138,7 +138,7 @@ def names_of(spec: Spec) -> dict[str, str]:
 
 
 def right(schema: Mapping[str, Any]) -> list[Any]:
-    """Values that a setting must take: every choice, both bounds, both truths."""
+    """Values that a setting must accept: every choice, both bounds, true and false."""
     ends = [schema[key] for key in ("minimum", "maximum") if key in schema]
     match schema["type"]:
         case "boolean":
@@ -150,7 +150,7 @@ def right(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def wrong(schema: Mapping[str, Any]) -> list[Any]:
-    """Values that it must not take: of no choice, just past a bound, or of another type."""
+    """Values that a setting must refuse: an unknown choice, just past a bound, another type."""
     past = [schema["minimum"] - 1] if "minimum" in schema else []
     past += [schema["maximum"] + 1] if "maximum" in schema else []
     match schema["type"]:
@@ -172,7 +172,7 @@ def rounds(values: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 
 def sent(row: dict[str, Any], schemas: Any, names: dict[str, str]) -> dict[str, Any]:
-    """Wrong values for the library, for the server, and those that can be typed in a shell."""
+    """Wrong values for the library, for the server, and (if they can be typed) for the shell."""
     typed = [
         wire
         for wire in row

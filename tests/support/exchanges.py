@@ -1,4 +1,4 @@
-"""What went to and fro in a contract test, and what of it breaks the spec."""
+"""Records the requests and replies of a contract test, and finds those that break the spec."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from contracts import Contract
 
 @dataclass
 class Exchange:
-    """A request that was captured and its reply, None if there was none.
+    """A captured request and its reply, or None if there was none.
 
-    `off_spec` is why a test mocks a reply that the spec forbids.
+    `off_spec` is the reason why a test mocks a reply that the spec forbids.
     """
 
     request: httpx.Request
@@ -24,7 +24,7 @@ class Exchange:
 
 
 class Record:
-    """Every exchange of a test, those before an `httpx_mock.reset()` too."""
+    """Every exchange of a test, also those before an `httpx_mock.reset()`."""
 
     def __init__(self, mock: HTTPXMock) -> None:
         self._add = mock.add_callback
@@ -34,7 +34,7 @@ class Record:
     def add_callback(
         self, callback: Callable[[httpx.Request], Any], *, off_spec: str | None = None, **more: Any
     ) -> None:
-        """Stand in for HTTPXMock.add_callback, in which its other `add_` methods end."""
+        """Replaces HTTPXMock.add_callback, which its other `add_` methods call."""
         if off_spec is not None:
             self._reasons.add(off_spec)
 
@@ -44,18 +44,18 @@ class Record:
             reply = callback(request)
             if isawaitable(reply):
                 return later(exchange, reply)
-            exchange.reply = _kept(reply)
+            exchange.reply = _copied(reply)
             return reply
 
         async def later(exchange: Exchange, awaited: Any) -> Any:
             reply = await awaited
-            exchange.reply = _kept(reply)
+            exchange.reply = _copied(reply)
             return reply
 
         self._add(recorded, **more)
 
     def faults(self, contract: Contract) -> list[str]:
-        """What broke the contract, and each `off_spec` under which nothing did."""
+        """What broke the contract, and each `off_spec` that was not needed."""
         lines: list[str] = []
         broken: set[str | None] = set()
         for one in self._exchanges:
@@ -70,8 +70,8 @@ class Record:
         return lines + [f"off_spec={why!r}, but the spec allows every such reply" for why in stale]
 
 
-def _kept(reply: httpx.Response) -> httpx.Response:
-    """A copy, for a client consumes its reply's body; the reply itself if that is a stream."""
+def _copied(reply: httpx.Response) -> httpx.Response:
+    """A copy, since a client consumes the body; a streamed reply itself."""
     kind = {name: reply.headers[name] for name in ("Content-Type",) if name in reply.headers}
     try:
         return httpx.Response(reply.status_code, headers=kind, content=reply.content)

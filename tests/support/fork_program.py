@@ -1,6 +1,6 @@
-"""A program that forks after its client was used: parent and child submit side by side.
+"""A program that forks after its client was used: parent and child then submit side by side.
 
-Its order is a JSON as the argument. It prints, a line for each process, what that process got.
+Its argument is a JSON object. Each process prints one line with its results.
 """
 
 import json
@@ -25,18 +25,18 @@ def main(order: dict[str, Any]) -> None:
         child = os.fork()
         if child == 0:
             os.close(go)
-            os.read(ready, 1)  # ends when the parent has closed its end
-            tell(submitted(client, "child", order["settings"]))
+            os.read(ready, 1)  # returns when the parent has closed its end
+            report(submitted(client, "child", order["settings"]))
             os._exit(0)
         os.close(ready)
         os.close(go)
-        told = submitted(client, "parent", order["settings"])
+        result = submitted(client, "parent", order["settings"])
         assert os.waitpid(child, 0)[1] == 0
-        tell(told)
+        report(result)
 
 
 def submitted(client: ReframeClient, who: str, settings: Any) -> Any:
-    """What becomes of several submits: for each the prompt, the echoed one, and the job's id."""
+    """The results of several submits: for each the prompt, the echoed prompt, and the job's id."""
     found = []
     for number in range(EACH):
         prompt = f"{who} {number}"
@@ -48,9 +48,9 @@ def submitted(client: ReframeClient, who: str, settings: Any) -> Any:
     return {"who": who, "jobs": found}
 
 
-def tell(told: Any) -> None:
-    """One line, in one piece, as two processes write to the same pipe."""
-    os.write(1, json.dumps(told).encode() + b"\n")
+def report(result: Any) -> None:
+    """Write one line in one piece, since both processes write to the same pipe."""
+    os.write(1, json.dumps(result).encode() + b"\n")
 
 
 if __name__ == "__main__":

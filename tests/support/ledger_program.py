@@ -1,6 +1,6 @@
-"""A program of one call, for tests with several processes: its order is a JSON as the argument.
+"""A program that makes one call, for tests with several processes. Its argument is a JSON object.
 
-It prints what became of it as JSON. Without `patient`, a busy ledger is an outcome like another.
+It prints the outcome as JSON. With `patient`, it tries again while the ledger is busy.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ Order = dict[str, Any]
 
 
 def main(order: Order) -> None:
-    """Do one call, again while another process is at it if the order says so."""
+    """Make one call; if `patient`, repeat it while another process works on the entry."""
     deadline = time.monotonic() + 60
     while True:
         try:
             result = asyncio.run(later(order)) if order.get("is_async") else now(order)
-            told = {"job": result.job.id, "files": [str(file) for file in result.files]}
+            outcome = {"job": result.job.id, "files": [str(file) for file in result.files]}
             break
         except LedgerBusyError as error:
-            told = {"error": type(error).__name__, "told": str(error)}
+            outcome = {"error": type(error).__name__, "message": str(error)}
             if not order.get("patient") or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
         except ReframeError as error:
-            told = {"error": type(error).__name__, "told": str(error)}
+            outcome = {"error": type(error).__name__, "message": str(error)}
             break
-    sys.stdout.write(json.dumps(told))
+    sys.stdout.write(json.dumps(outcome))
 
 
 def now(order: Order) -> ReframeResult:
-    """Reframe, or resume the newest unfinished entry."""
+    """Reframe, or resume the newest unfinished entry, with the sync client."""
     with ReframeClient(**options(order)) as client:
         if order["call"] == "reframe":
             return client.reframe(order["video"], order["to"], **order["settings"])
@@ -52,7 +52,7 @@ def now(order: Order) -> ReframeResult:
 
 
 async def later(order: Order) -> ReframeResult:
-    """The same with asyncio."""
+    """The same with the async client."""
     async with AsyncReframeClient(**options(order)) as client:
         if order["call"] == "reframe":
             return await client.reframe(order["video"], order["to"], **order["settings"])
@@ -61,7 +61,7 @@ async def later(order: Order) -> ReframeResult:
 
 
 def options(order: Order) -> Order:
-    """What the client is made with."""
+    """The arguments that the client is made with."""
     timing = evolve(SOON, lease=order["lease"], renewal=order["renewal"])
     return {**order["client"], "timing": timing}
 

@@ -1,4 +1,4 @@
-"""Ledgers of a test's own, and what is in their rows."""
+"""Opens ledgers for tests, and reads and changes their rows."""
 
 import sqlite3
 import threading
@@ -22,7 +22,7 @@ SLOW = Timing(lease=3600.0, renewal=3600.0)
 
 
 def open_ledger(where: str | Path | None, **options: Any) -> SqlLedger:
-    """One of a project that is known, if nothing else is said."""
+    """Open a ledger; its project is known unless the options say otherwise."""
     given: dict[str, Any] = {
         "base_url": BASE,
         "project_id": PROJECT,
@@ -33,7 +33,7 @@ def open_ledger(where: str | Path | None, **options: Any) -> SqlLedger:
     return SqlLedger(where, **given | options)
 
 
-class Make:
+class Ledgers:
     """Opens ledgers at one place, each as a process of its own would."""
 
     def __init__(self, path: Path) -> None:
@@ -54,9 +54,9 @@ class Make:
 
 
 @contextmanager
-def ledgers(path: Path) -> Iterator[Make]:
-    """Ledgers at this place, all closed in the end."""
-    make = Make(path)
+def opened_ledgers(path: Path) -> Iterator[Ledgers]:
+    """Opens ledgers at this path, and closes them all afterwards."""
+    make = Ledgers(path)
     try:
         yield make
     finally:
@@ -69,7 +69,7 @@ def renewers() -> list[threading.Thread]:
 
 
 def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
-    """Run a statement beside the ledger."""
+    """Run a statement on the ledger's file, over a connection of its own."""
     connection = sqlite3.connect(path, timeout=60)
     try:
         with connection:
@@ -79,13 +79,13 @@ def sql(path: Path, statement: str, *values: object) -> list[tuple[Any, ...]]:
 
 
 def lapse(path: Path) -> None:
-    """Let every lease end, as if its owner had slept through it."""
+    """End every lease, as if its owner had slept through it."""
     sql(path, "UPDATE entries SET lease_until = 1")
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Another program writes, and does not end."""
+    """Lock the ledger, as another program does whose transaction does not end."""
     beside = sqlite3.connect(path, isolation_level=None)
     try:
         beside.execute("BEGIN IMMEDIATE")
@@ -107,7 +107,7 @@ def request(number: int = 1, **changes: Any) -> ClipRequest:
 
 
 def submission(seed: int = 7, **more: Any) -> Submission:
-    """What is posted."""
+    """A submission to post."""
     return Submission(seed=seed, body={"seed": seed}, started_at=datetime.now(UTC), **more)
 
 
@@ -117,27 +117,27 @@ def job(number: int = 1, status: str = "queued", **more: Any) -> Job:
 
 
 def claimed(ledger: SqlLedger, number: int = 1, *, run: int | None = None) -> Claim:
-    """A request that is ours to work on."""
+    """Claim a request."""
     found = ledger.claim(request(number), run=run)
     assert isinstance(found, Claim)
     return found
 
 
 def posting(ledger: SqlLedger, number: int = 1, **conditions: Any) -> Claim:
-    """One whose POST is on its way."""
+    """Claim a request and open its POST."""
     claim = claimed(ledger, number)
     ledger.open_post(claim, submission(number), SubmitConditions(**conditions))
     return claim
 
 
 def end(ledger: SqlLedger, claim: Claim, outcome: Outcome, reason: str = "why") -> None:
-    """Its POST ends so."""
+    """End a claim's POST with this outcome."""
     claim.posts[-1].outcome = outcome
     ledger.end_post(claim, claim.posts[-1], reason)
 
 
 def submitted(ledger: SqlLedger, number: int = 1, **conditions: Any) -> Claim:
-    """One whose job is known."""
+    """Claim a request, post it, and record its job."""
     claim = posting(ledger, number, **conditions)
     end(ledger, claim, "made")
     assert ledger.record_job(claim.token, job(number))
@@ -150,5 +150,5 @@ def state_of(ledger: SqlLedger, number: int = 1) -> str:
 
 
 def outcomes(path: Path) -> list[str]:
-    """Those of all POSTs, oldest first."""
+    """The outcomes of all POSTs, oldest first."""
     return [outcome for (outcome,) in sql(path, "SELECT outcome FROM posts ORDER BY id")]

@@ -1,4 +1,4 @@
-"""Either client with a ledger, run after run; what they buy is counted on the server's side."""
+"""Runs of a program with a ledger, over either client; the sandbox counts what they buy."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ QUICK: dict[str, Any] = {
     "resolution": "480p", "num_interpolated_frames": 0, "video_write_mode": "fast",
     "match_input_num_frames": True,
 }  # fmt: skip
-"""Settings with which the sandbox is soon done."""
+"""Settings with which the sandbox makes a video quickly."""
 
 GENERATE, LIST, JOB, FILE = r"/generate/", r"/jobs$", r"/jobs/job_", r"^/assets/"
 """The paths of a submit, of the list of jobs, of one job, and of a file's bytes."""
@@ -42,15 +42,15 @@ _TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 BOTH = pytest.mark.parametrize("runs", ["sync", "async"], indirect=True)
-"""For what the two drivers do each in their own way: they write the ledger around the POST."""
+"""For what each driver does in its own way: it writes the ledger around the POST."""
 
 
 class Session:
-    """One client for as long as a process would have it; methods are called by name."""
+    """One client that lives as long as a process; its methods are called by name."""
 
     def __init__(self, sandbox: Sandbox, *, is_async: bool, **options: Any) -> None:
         keys = (sandbox.api_key, sandbox.api_secret)
-        # One for all: reading the system's certificates takes longer than what is tested here.
+        # Shared, since reading the system's certificates takes longer than the tests themselves.
         self._http: Any = (httpx.AsyncClient if is_async else httpx.Client)(verify=_TLS)
         given = {"base_url": sandbox.base_url, "http_client": self._http, "timing": SOON}
         options = given | options
@@ -63,12 +63,12 @@ class Session:
             raise
 
     def __call__(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of the client."""
+        """Call a method of the client by its name."""
         found = getattr(self._client, name)(*args, **kwargs)
         return self._runner.run(found) if self._runner else found
 
     def fails(self, kind: type[ReframeError], name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method that must raise this; the error."""
+        """Call a method that must raise this kind of error; return the error."""
         try:
             got = self(name, *args, **kwargs)
         except kind as error:
@@ -92,7 +92,7 @@ class Session:
 
 
 class Seconds:
-    """A clock by which each look at it takes a second."""
+    """A clock that moves by a second each time it is read."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -104,9 +104,9 @@ class Seconds:
 
 
 class Runs:
-    """A program's runs one after another: each a client of its own, all with one ledger.
+    """A program's runs, one after another: each has its own client, and all share one ledger.
 
-    What the server counts is counted from when this was made.
+    The server's counts start when this object is made.
     """
 
     def __init__(self, sandbox: Sandbox, ledger: Path, *, is_async: bool) -> None:
@@ -117,13 +117,13 @@ class Runs:
         self._before = self._counted()
 
     def __call__(self, **options: Any) -> Session:
-        """The next run's client."""
+        """Start the next run: its client."""
         given = {"ledger": self.ledger, **options}
         self._sessions.append(Session(self.sandbox, is_async=self.is_async, **given))
         return self._sessions[-1]
 
     def close(self) -> None:
-        """End all runs, and let the sandbox do as it is told again."""
+        """End all runs, and reset the sandbox."""
         for session in self._sessions:
             session.close()
         self.sandbox.faults.clear()
@@ -137,12 +137,12 @@ class Runs:
 
     @property
     def posts(self) -> int:
-        """Submits, whatever became of them."""
+        """Submits, whatever their outcomes."""
         return self._counted()[1] - self._before[1]
 
     @property
     def uploads(self) -> int:
-        """Uploads announced."""
+        """Announced uploads."""
         return self._counted()[2] - self._before[2]
 
     def entry(self) -> Entry:
@@ -156,12 +156,12 @@ class Runs:
         return [entry.state for entry in self()("entries")]
 
     def later(self, seconds: float) -> None:
-        """Let so many seconds have passed since every POST."""
+        """Move every POST so many seconds into the past."""
         moved = "ended_at = ended_at - ?, server_ended = server_ended - ?"
         sql(self.ledger, f"UPDATE posts SET {moved}", seconds, seconds)  # noqa: S608
 
     def uncertain(self, *args: Any, accepted: bool, **settings: Any) -> Entry:
-        """An entry of a `reframe` of which it is not known whether it was bought."""
+        """Make an uncertain entry: a `reframe` whose reply was lost."""
         self.sandbox.faults.add(drop(after=accepted), GENERATE, method="POST")
         self.sandbox.faults.add(answer(503), LIST, times=100)
         self().fails(SubmissionUncertainError, "reframe", *args, **settings)
@@ -181,7 +181,7 @@ async def _as_always(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -
 
 
 def when_it_comes(act: Callable[[], object], then: Fault = _as_always) -> Fault:
-    """Do something when a request has come whole, and then answer as always, or by a fault."""
+    """Do something when a request has arrived whole; then answer normally, or with a fault."""
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         coming: list[Message] = []
@@ -198,25 +198,25 @@ def when_it_comes(act: Callable[[], object], then: Fault = _as_always) -> Fault:
 
 
 def posts(sandbox: Sandbox, path: str = "/generate/") -> int:
-    """How many POSTs to such a path have reached the server."""
+    """How many POSTs to this path have reached the server."""
     return sum(seen.method == "POST" and path in seen.path for seen in sandbox.requests)
 
 
 def held(
     until: Event, *, after: bool = False, sent: int = 0, arrived: Event | None = None
 ) -> Fault:
-    """Hold a request, or `after` the work its reply, until an event; `sent` bytes go before.
+    """Hold a request (`after`: its reply, after `sent` bytes of it) until an event is set.
 
-    `arrived` is set once a request that is held has come whole.
+    `arrived` is set once a held request has arrived whole.
     """
 
     async def hold() -> None:
-        while not until.is_set():  # noqa: ASYNC110 - another thread's event
+        while not until.is_set():  # noqa: ASYNC110 - the event of another thread
             await asyncio.sleep(0.01)
 
     async def fault(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         waits = after
-        coming: list[Message] = []  # read it all first, as a server does whose client goes away
+        coming: list[Message] = []  # read it all first: its client may go away
         while not after and (not coming or coming[-1].get("more_body")):
             coming.append(await receive())
 
@@ -247,27 +247,27 @@ def held(
 
 @contextmanager
 def quick_sandbox(**options: Any) -> Iterator[Sandbox]:
-    """A sandbox that encodes each video once for the same settings, and then copies the file."""
+    """A sandbox that encodes a video once for the same settings, and then copies the file."""
     made: dict[str, tuple[bytes, Any]] = {}
 
-    def remembered(source: Path, target: Path, given: Any, on_frame: Any) -> Any:
+    def cached(source: Path, target: Path, given: Any, on_frame: Any) -> Any:
         settings = {name: given[name] for name in given if name not in {"seed", VIDEO_FIELD}}
         key = hashlib.sha256(source.read_bytes()).hexdigest() + json.dumps(settings)
         if key not in made:
-            told = reframe(source, target, given, on_frame)
-            made[key] = target.read_bytes(), told
+            result = reframe(source, target, given, on_frame)
+            made[key] = target.read_bytes(), result
         target.write_bytes(made[key][0])
         return made[key][1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(video_engine, "reframe", remembered)
+        patch.setattr(video_engine, "reframe", cached)
         with Sandbox(**options) as sandbox:
             yield sandbox
 
 
 def whole(path: Path) -> bool:
-    """Whether a file is a whole MP4 with pictures in it, and no leftovers lie beside it."""
-    import av  # noqa: PLC0415 - programs of other processes need none of it
+    """Whether a file is a complete MP4 with pictures, without leftovers beside it."""
+    import av  # noqa: PLC0415 - the programs that import this module do not need it
 
     leftovers = list(path.parent.glob(f"{path.name}.*"))
     with av.open(str(path)) as container:

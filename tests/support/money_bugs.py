@@ -1,4 +1,4 @@
-"""The rules that keep money, each taken out of the program by one deliberate bug."""
+"""Deliberate bugs, each of which removes one rule that protects the caller's money."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ _UNSENT = (httpx.InvalidURL, httpx.ConnectError, httpx.ConnectTimeout)
 
 
 def proof_by_the_body(patch: pytest.MonkeyPatch) -> None:
-    """Whether anything was sent is told by an exception's class."""
+    """Decide by an exception's class, and not by the body, whether anything was sent."""
 
     def by_class(error: Exception, step: Send | None = None) -> NoReply:
         was_sent = not isinstance(error, _UNSENT)
@@ -38,7 +38,7 @@ def proof_by_the_body(patch: pytest.MonkeyPatch) -> None:
 
 
 def strict_match(patch: pytest.MonkeyPatch) -> None:
-    """What the server does not show agrees, what was not sent does not matter; twins run free."""
+    """Count what the server does not show as equal, and let twins run side by side."""
 
     def lenient(job: Job, submission: Submission) -> str:
         agrees = all(job.input.get(key, value) == value for key, value in submission.body.items())
@@ -49,7 +49,7 @@ def strict_match(patch: pytest.MonkeyPatch) -> None:
 
 
 def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
-    """Whatever is not shown exactly as it was sent makes a job somebody else's."""
+    """Count a job as another's unless it shows everything exactly as it was sent."""
 
     def differs(job: Job, submission: Submission) -> bool:
         return any(
@@ -62,7 +62,7 @@ def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
 
 
 def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
-    """A job that any request has is out of the question, its own not excepted."""
+    """Exclude every known job from look-ups, the submission's own job too."""
 
     def owned(self: recovery.KnownJobs, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.owners) & frozenset(job_ids)
@@ -79,7 +79,7 @@ def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def refusal_defers(patch: pytest.MonkeyPatch) -> None:
-    """A 429 proves that no job was made."""
+    """Take a 429 for proof that no job was made."""
     true = submitting.proven_by
 
     def proven_by(fault: ReframeError) -> Outcome:
@@ -89,13 +89,13 @@ def refusal_defers(patch: pytest.MonkeyPatch) -> None:
 
 
 def accounts_are_apart(patch: pytest.MonkeyPatch) -> None:
-    """All keys of a server have the same rows."""
+    """Give all keys of a server the same rows."""
     patch.setattr(accounts, "fingerprint_of", lambda *_: "anybody")
     patch.setattr(accounts.Account, "learn", lambda self, tx, _project: self.id_in(tx))
 
 
 def every_post_must_be_refused(patch: pytest.MonkeyPatch) -> None:
-    """A refusal closes an entry, whatever earlier POSTs of it left open."""
+    """Close an entry on a refusal, whatever its earlier POSTs left open."""
 
     def after_release(_transaction: Any, row: Any, error: BaseException | None) -> str:
         refusal = error.__cause__ if isinstance(error, SubmissionUncertainError) else error
@@ -105,7 +105,7 @@ def every_post_must_be_refused(patch: pytest.MonkeyPatch) -> None:
 
 
 def first_post_counts(patch: pytest.MonkeyPatch) -> None:
-    """A job is looked for from the last POST on."""
+    """Look for a job from the time of the last POST, not of the first."""
 
     def newest(self: Run) -> Submission:
         return [post.submission for post in self.posts if is_open_post(post)][-1]

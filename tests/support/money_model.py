@@ -7,7 +7,7 @@ import httpx
 from attrs import define, field
 
 from money_processes import Processes
-from money_rules import Post, Process, Reading, Request, ViolationError, Walk, Wish
+from money_rules import CallArguments, Post, Process, Reading, Request, ViolationError, Walk
 from money_server import Fate
 from scenario_reframe.api.operations import PAGE_SIZE
 from scenario_reframe.errors import SubmissionUncertainError
@@ -20,33 +20,33 @@ NEVER_SENT = "never sent"
 
 @define(eq=False)
 class World(Processes):
-    """Everything there is: requests, and the flows that are stepped for them."""
+    """All requests, and the flows that are stepped for them."""
 
     _by_key: dict[str, Request] = field(factory=dict)
 
     # --- calls ------------------------------------------------------------------------------------
 
-    def submit(self, process: Process, wish: Wish) -> Walk:
+    def submit(self, process: Process, arguments: CallArguments) -> Walk:
         """Call `submit`."""
-        key = wish.key if wish.is_callers_key else None
-        flow = process.pipeline.submit_only(wish.video, key, None, wish.settings)
-        return self._begin(Walk(process, self._request_of(wish), flow))
+        key = arguments.key if arguments.is_callers_key else None
+        flow = process.pipeline.submit_only(arguments.video, key, None, arguments.settings)
+        return self._begin(Walk(process, self._request_of(arguments), flow))
 
-    def reframe(self, process: Process, wish: Wish, permission: float | None) -> Walk:
-        """Call `reframe`, as a batch does if it has permission."""
-        assert wish.video is not None
-        key = wish.key if wish.is_callers_key else None
+    def reframe(self, process: Process, arguments: CallArguments, permission: float | None) -> Walk:
+        """Call `reframe`; with permission, as a batch does."""
+        assert arguments.video is not None
+        key = arguments.key if arguments.is_callers_key else None
         options = Options(resubmit_after=permission, waits_to_resubmit=permission is not None)
-        flow = process.pipeline.reframe(wish.video, options, key, None, wish.settings)
-        return self._begin(Walk(process, self._request_of(wish), flow, permission))
+        flow = process.pipeline.reframe(arguments.video, options, key, None, arguments.settings)
+        return self._begin(Walk(process, self._request_of(arguments), flow, permission))
 
-    def resume(self, process: Process, place: int, permission: float | None) -> Walk | None:
+    def resume(self, process: Process, index: int, permission: float | None) -> Walk | None:
         """Call `resume` for one of the unfinished entries."""
         assert process.ledger is not None
         unfinished = process.ledger.entries(unfinished=True)
         if not unfinished:
             return None
-        entry = unfinished[place % len(unfinished)]
+        entry = unfinished[index % len(unfinished)]
         flow = process.pipeline.resume(entry, Options(resubmit_after=permission))
         return self._begin(Walk(process, self.entries[entry.id], flow, permission))
 
@@ -55,12 +55,12 @@ class World(Processes):
         flow = process.pipeline.find_job(submission)
         return self._begin(Walk(process, request, flow, submission=submission))
 
-    def _request_of(self, wish: Wish) -> Request:
-        if wish.key is not None and wish.key in self._by_key:
-            return self._by_key[wish.key]
-        self.requests.append(Request(len(self.requests), wish))
-        if wish.key is not None:
-            self._by_key[wish.key] = self.requests[-1]
+    def _request_of(self, arguments: CallArguments) -> Request:
+        if arguments.key is not None and arguments.key in self._by_key:
+            return self._by_key[arguments.key]
+        self.requests.append(Request(len(self.requests), arguments))
+        if arguments.key is not None:
+            self._by_key[arguments.key] = self.requests[-1]
         return self.requests[-1]
 
     # --- steps ------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class World(Processes):
         return walk
 
     def advance(self, walk: Walk, fate: Fate, get: str = "") -> None:
-        """Perform its step; of a POST one half, between which it is on the wire."""
+        """Perform a walk's step; a POST takes two, between which it is on the wire."""
         step = walk.step
         match step:
             case Send() if walk.on_wire is not None:
@@ -92,7 +92,7 @@ class World(Processes):
                 raise AssertionError(step)
 
     def finish(self, walks: Sequence[Walk], fate: Fate, most: int = 5000) -> None:
-        """Go on to their ends, in turns, since one may wait for another."""
+        """Advance the walks in turns until all have ended, since one may wait for another."""
         for _ in range(most):
             going = [walk for walk in walks if not walk.is_over]
             if not going:
@@ -102,7 +102,7 @@ class World(Processes):
         raise ViolationError(f"a flow does not end: {going[0].step}")
 
     def interrupt(self, walk: Walk, error: BaseException) -> None:
-        """Throw something in, whatever the flow waits for."""
+        """Throw an exception into a flow, whatever it waits for."""
         if walk.on_wire is not None:
             walk.on_wire.ended, walk.on_wire = self.now, None
         if isinstance(error, GeneratorExit):
@@ -173,12 +173,12 @@ class World(Processes):
             walk.is_over, walk.result = True, stop.value
         except AssertionError:
             raise
-        except BaseException as error:  # noqa: BLE001 - it is looked at
+        except BaseException as error:  # noqa: BLE001 - it is checked below
             walk.is_over, walk.error = True, error
         self.check_all(walk)
 
     def check_all(self, walk: Walk) -> None:
-        """After a step of a walk."""
+        """Check every rule after a step of a walk."""
         self.check_entries(walk)
         if walk.is_over:
             self.check_end(walk)
@@ -187,12 +187,14 @@ class World(Processes):
     # --- the end ----------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Everything is brought to its end: no job whose seed tells whose it is stays unknown."""
+        """Bring everything to its end: no job that can be identified by its seed stays unknown."""
         for process in self.processes:
             process.is_stopped = False
         self.finish(self.under_way(), Fate())
         self.tick(7200.0)
-        self._change("UPDATE entries SET lease_until = 0")  # a clock that was set back keeps it
+        self._change(
+            "UPDATE entries SET lease_until = 0"
+        )  # a clock that was set back would keep it
         process = self.processes[-1] if self.processes else self.start()
         if process.ledger is None:
             walks: list[Walk | None] = [
@@ -200,7 +202,7 @@ class World(Processes):
             ]
         else:
             number = len(process.ledger.entries(unfinished=True))
-            walks = [self.resume(process, place, None) for place in reversed(range(number))]
+            walks = [self.resume(process, index, None) for index in reversed(range(number))]
         settled = [walk for walk in walks if walk is not None]
         self.finish(settled, Fate())
         for walk in settled:

@@ -1,4 +1,4 @@
-"""The money path with one of its rules taken out."""
+"""The submit path with one of its rules removed."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
@@ -86,8 +86,8 @@ MUTANTS: dict[str, Mutant] = {
 
 
 def mutated(mutant: Mutant) -> ExitStack:
-    """The program without the rule, for a while."""
+    """The program without the rule, while the stack is open."""
     with ExitStack() as stack:
-        for place, instead in mutant.items():
-            stack.enter_context(patch(_PACKAGE + place, instead))
+        for target, replacement in mutant.items():
+            stack.enter_context(patch(_PACKAGE + target, replacement))
         return stack.pop_all()

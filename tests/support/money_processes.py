@@ -1,4 +1,4 @@
-"""Processes, their ledger, and the clock that all of them go by."""
+"""The processes of the model, their ledger, and the clock that they share."""
 
 import sqlite3
 import tempfile
@@ -24,10 +24,10 @@ _UNIX_DAY = 2440587.5
 
 
 class DeadDatabase:
-    """Where a process that was killed writes."""
+    """The database as a killed process sees it: writes have no effect."""
 
-    def write_now_or_later(self, _write: object, otherwise: Any) -> Any:
-        """Nothing."""
+    def keep(self, _write: object, otherwise: Any) -> Any:
+        """Do nothing."""
         return otherwise
 
 
@@ -52,7 +52,7 @@ class Processes(Rules):
         world = self
 
         class WallClock(datetime):
-            """What the machine says that it is."""
+            """The machine's wall clock."""
 
             @classmethod
             def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
@@ -75,7 +75,7 @@ class Processes(Rules):
             self._beside = self._stack.enter_context(closing(sqlite3.connect(self._path)))
 
     def tick(self, seconds: float) -> None:
-        """Time passes, and who lives renews."""
+        """Let time pass; living processes renew their leases."""
         end = self.now + seconds
         while self.now < end:
             self.now = min(self.now + _RENEWAL, end)
@@ -95,12 +95,12 @@ class Processes(Rules):
         return self.processes[-1]
 
     def kill(self, process: Process, *, is_noticed: bool) -> None:
-        """End a process. `is_noticed`: others see that it is gone, and do not await its leases."""
+        """End a process. `is_noticed`: its leases end at once, so others need not wait for them."""
         if process.ledger is not None:
             if is_noticed:
                 lapse = "UPDATE entries SET lease_until = min(lease_until, ?) WHERE owner = ?"
                 self._change(lapse, self._unix(), process.ledger._leases.owner)
-        else:  # nobody knows any more what it knew
+        else:  # what only it knew is lost
             self.owners.clear()
             self.found.clear()
             self.uncertain.clear()
@@ -109,7 +109,7 @@ class Processes(Rules):
         posting = {number for number, state, _ in self.rows() if state == "posting"}
         for walk in self.under_way(process):
             for post in walk.own[-1:]:
-                if post.entry in posting:  # how it ended is not on record
+                if post.entry in posting:  # the ledger does not know how it ended
                     post.ended, post.is_answered = None, False
             walk.is_over = True
             walk.flow.close()
@@ -123,7 +123,7 @@ class Processes(Rules):
         self._stack.close()
 
     def under_way(self, process: Process | None = None) -> list[Walk]:
-        """The walks that can go on."""
+        """The walks that have not ended."""
         return [
             walk
             for walk in self.walks
@@ -153,7 +153,7 @@ class Processes(Rules):
         connection = ledger.database._connection
         assert connection is not None
         connection.execute("PRAGMA synchronous = OFF")
-        # The database's clock is the model's.
+        # The database goes by the model's clock.
         connection.create_function("julianday", 1, lambda _: self._unix() / 86400.0 + _UNIX_DAY)
         return ledger
 

@@ -1,7 +1,7 @@
-"""A process for tests that stop it, or see it fork: its order is a JSON as the argument.
+"""A program for tests that stop it or make it fork. Its argument is a JSON object.
 
-`task`: `stop` does one call, and stops itself (SIGSTOP) right before the last check of each POST.
-`fork` does it in a child. It prints what came of it.
+`task`: `stop` makes one call, and stops itself (SIGSTOP) right before the last check of each POST;
+`fork` makes the call in a child. It prints the outcome as JSON.
 """
 
 import json
@@ -20,12 +20,12 @@ from timings import SOON
 
 LEASE = 3600.0
 STOPPED = evolve(SOON, lease=LEASE, renewal=LEASE)
-"""No lease ends or is renewed by itself: a process is never stopped in the middle of that."""
+"""No lease ends or is renewed by itself, so a process is never stopped during a renewal."""
 RENEWED = evolve(SOON, lease=LEASE, renewal=0.05)
 
 
 def stop_before_the_last_check() -> None:
-    """Stop there, each time."""
+    """Make this process stop itself before each last check."""
     true = SqlLedger.open_post
 
     def open_post(self: SqlLedger, *args: Any) -> None:
@@ -36,7 +36,7 @@ def stop_before_the_last_check() -> None:
 
 
 def stopped(order: dict[str, Any]) -> dict[str, Any]:
-    """Do the call; `resume` gets the only unfinished entry."""
+    """Make the call; `resume` gets the only unfinished entry."""
     call = Caller(is_async=order["is_async"])
     client = {**order["client"], "timing": STOPPED}
     args = order["args"]
@@ -51,7 +51,7 @@ def stopped(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def forked(order: dict[str, Any]) -> dict[str, Any]:
-    """Do the call in a child, which is made when a first one of its parent has its job."""
+    """Make the call in a child, which is forked when the parent's first call has its job."""
     with ReframeClient(**order["client"], timing=RENEWED) as client:
 
         def fork(_job: Job) -> None:

@@ -1,4 +1,4 @@
-"""What must be true of every paid job, checked after every step of the model."""
+"""The rules for paid jobs, checked after every step of the model."""
 
 from collections.abc import Mapping, Sequence
 from math import inf
@@ -20,7 +20,7 @@ from scenario_reframe_api.settings import SETTINGS
 
 LONGEST_POST = 60.0
 SETTLED = 10.0
-"""So many seconds after a 429 its job, if there is one, is listed."""
+"""Seconds after a 429 within which its job, if there is one, is listed."""
 
 Row = tuple[int, str, str | None]
 """An entry of the ledger: its id, state and job."""
@@ -34,8 +34,8 @@ class ViolationError(AssertionError):
 
 
 @frozen
-class Wish:
-    """What a caller asks for; all with one `key` are one request."""
+class CallArguments:
+    """The arguments of one call; calls with the same `key` are the same request."""
 
     settings: Mapping[str, Any]
     video: str | None
@@ -45,10 +45,10 @@ class Wish:
 
 @define(eq=False)
 class Post:
-    """One POST whose body was handed over.
+    """A POST whose body was handed over.
 
-    `ended`: when its sender saw its end; `is_answered`: that end was the answer. `time_age`: how
-    old the newest `Date` was that its sender had.
+    `ended`: when its sender saw its end; `is_answered`: whether that end was an answer. `time_age`:
+    how old the newest `Date` was that its sender knew.
     """
 
     handed: float
@@ -61,29 +61,29 @@ class Post:
 
     @property
     def is_refused(self) -> bool:
-        """Whether its sender has proof that it made no job."""
+        """Whether its sender has proof that no job was made."""
         return self.is_answered and self.fate.kind == "refused"
 
     @property
     def is_deferred(self) -> bool:
-        """Whether its sender was told to come later."""
+        """Whether its sender was told to come back later."""
         return self.is_answered and self.fate.kind == "deferred"
 
 
 @define(eq=False)
 class Request:
-    """What one job may be made for. `permitted`: POSTs that only a person's word allowed."""
+    """What one job may be made for. `permitted`: POSTs that needed a person's permission."""
 
     number: int
-    wish: Wish
+    arguments: CallArguments
     posts: list[Post] = field(factory=list)
     body: Mapping[str, Any] | None = None
     permitted: int = 0
 
     @property
     def is_seed_drawn(self) -> bool:
-        """Whether the client drew its seed, so that no other job can be taken for its own."""
-        return "seed" not in self.wish.settings
+        """Whether the client drew its seed, so that no other job can be mistaken for its own."""
+        return "seed" not in self.arguments.settings
 
 
 @define(eq=False)
@@ -97,7 +97,7 @@ class Reading:
 
 @define(eq=False)
 class Process:
-    """One process: what its flows share."""
+    """A process: what its flows share."""
 
     pipeline: Pipeline
     ledger: SqlLedger | None
@@ -106,10 +106,10 @@ class Process:
 
 @define(eq=False)
 class Walk:
-    """One flow on its way, at the step that it yielded last.
+    """A flow, at the step that it yielded last.
 
-    `own`: its POSTs; `on_wire`: the one that is not answered; `named`: the job in an answer to one.
-    `submission`: what `find_job` was asked for.
+    `own`: its POSTs; `on_wire`: the unanswered one; `named`: the job that an answer named.
+    `submission`: the argument of `find_job`.
     """
 
     process: Process
@@ -128,14 +128,14 @@ class Walk:
 
 
 def plain(body: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What of a body has a meaning: two that are equal so ask for the same."""
+    """The part of a body that has a meaning: equal parts make the same request."""
     given = (body or {}).items()
     return {key: value for key, value in given if value not in (None, "", _DEFAULTS.get(key))}
 
 
 @define(eq=False)
 class Rules:
-    """The rules, and what they remember."""
+    """The rules, and what they need to remember."""
 
     server: ModelServer
     was_set_forward: bool = False
@@ -147,14 +147,14 @@ class Rules:
     uncertain: list[tuple[Request, Submission]] = field(factory=list)
 
     def check_post(self, walk: Walk) -> None:
-        """No second POST but after a proof, after a 429, or with permission and in time."""
+        """No second POST except after proof, after a 429, or with permission and in time."""
         request, needs_permission = walk.request, False
         closed = {number for number, state, job_id in self.rows() if state == "failed" and job_id}
         for post in request.posts:
-            if post.entry in closed:  # its job failed: what is asked for is begun anew
+            if post.entry in closed:  # its job failed: the request starts again
                 continue
             has_failed = post.made is not None and post.made.status(self.server.now) == "failure"
-            if post.is_refused or (has_failed and not request.wish.is_callers_key):
+            if post.is_refused or (has_failed and not request.arguments.is_callers_key):
                 continue
             needed = SETTLED
             if not post.is_deferred:
@@ -168,7 +168,7 @@ class Rules:
         request.permitted += needs_permission
 
     def _slack(self, post: Post) -> float:
-        """Seconds by which a client may err that knows of a POST by a ledger."""
+        """Seconds by which a client may err when it knows a POST only from a ledger."""
         if not self.was_set_forward:
             return 0.01  # the database's clock is a fraction of a day
         if post.ended is None:
@@ -176,14 +176,14 @@ class Rules:
         return 2.0 if self.server.names_time else inf
 
     def check_jobs(self) -> None:
-        """At most one job per request, and one for every permission."""
+        """At most one job per request, and one more for every permission."""
         for request in self.requests:
             jobs = [job for job in self.server.jobs if job.request == request.number]
             paid = [job.id for job in jobs if not job.fate.fails]
             _require(len(paid) <= 1 + request.permitted, f"{paid} were made for one request")
 
     def check_end(self, walk: Walk) -> None:
-        """What a flow returned or raised."""
+        """Check what a flow returned or raised."""
         error, request = walk.error, walk.request
         if error is None:
             job = walk.result.job if isinstance(walk.result, ReframeResult) else walk.result
@@ -200,22 +200,22 @@ class Rules:
             made = [post.made.id for post in walk.own if post.made is not None]
             _require(job or submission or not made, f"{error!r} although {made} was made")
         if walk.named is not None and not isinstance(error, GeneratorExit | type(None)):
-            self._check_kept(walk, walk.named, job)
+            self._check_not_lost(walk, walk.named, job)
 
     def check_owner(self, request: Request, job_id: str) -> None:
-        """Every job is the one of its request, or equal to it and nobody else's."""
+        """A job belongs to its request, or it equals that request's job and nobody else has it."""
         made = next((job for job in self.server.jobs if job.id == job_id), None)
         _require(made is not None, f"{job_id} was never made")
         assert made is not None
         if made.request != request.number:
-            # What the server never shows of a job cannot be held against it.
+            # What the server never shows of a job cannot count as a difference.
             is_same = made.fate.echo == "seed only" or plain(made.body) == plain(request.body)
             _require(not request.is_seed_drawn and is_same, f"{job_id} is another request's")
         owner = self.owners.setdefault(job_id, request)
         _require(owner is request, f"{job_id} was given to two requests")
 
     def check_entries(self, walk: Walk) -> None:
-        """What is on record, where this walk wrote last."""
+        """Check the ledger's entries, which this walk was the last to write."""
         for number, state, job_id in self.rows():
             request = self.entries.setdefault(number, walk.request)
             if job_id is not None:
@@ -230,19 +230,19 @@ class Rules:
         unproven = [post for post in posts if not self._made_none(walk, post)]
         fates = [post.fate for post in unproven]
         _require(len(unproven) <= has_job, f"closed as failed, which {fates} do not prove")
-        # Its job may be another one: an equal one, or that of a POST that somebody permitted.
+        # Its job may be another: an equal one, or the job of a permitted POST.
         is_other = has_job and not (walk.request.is_seed_drawn and walk.request.permitted == 0)
         alive = [post.made for post in posts if post.made and not post.made.fate.fails]
         _require(is_other or not alive, f"closed as failed in spite of {alive}")
 
     def _made_none(self, walk: Walk, post: Post) -> bool:
-        """Whether it is proven of a POST: after a 429, the list shows it to who looks later."""
+        """Whether a POST has proof that it made no job; after a 429, by a later look-up."""
         if post.is_refused or (post.made is not None and post.made.fate.fails):
             return True
         return post.is_deferred and self._passed(walk, post) >= SETTLED
 
     def _passed(self, walk: Walk, post: Post) -> float:
-        """Seconds from a POST's end to the last reading of the whole list, and what may lack."""
+        """Seconds from a POST's end to the last complete reading of the list, plus the slack."""
         reading = walk.reading
         _require(reading is not None and reading.is_whole, "the list was not read to its end")
         assert reading is not None
@@ -258,7 +258,7 @@ class Rules:
         if error is None and job is not None:
             self.found[walk.process, token] = job.id
 
-    def _check_kept(self, walk: Walk, job_id: str, job: Job | None) -> None:
+    def _check_not_lost(self, walk: Walk, job_id: str, job: Job | None) -> None:
         if (job is not None and job.id == job_id) or self.owners.get(job_id):
             return
         rows = self.rows()

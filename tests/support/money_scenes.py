@@ -1,6 +1,6 @@
-"""What once cost money, as plain functions: each plays it and says what came of it.
+"""Situations that once cost money: each function plays one and returns what came of it.
 
-So a test sees that it ends well, and another that it ends badly when its rule is taken out.
+One test checks that it ends well; another, that it ends badly when its rule is removed.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ from waiting import Clock
 
 GENERATE, LIST = r"/generate/", r"/jobs$"
 UNLISTED = 1e9
-"""Seconds after which a job is listed: not until a test says so."""
+"""A list lag in seconds that never ends by itself: a test resets it."""
 ALWAYS = 100_000
 Settings = Mapping[str, Any]
 SMALL: Settings = {"resolution": "480p"}
@@ -59,11 +59,11 @@ Got = Job | ReframeResult | BatchOutcome | ReframeError | None
 
 @frozen(kw_only=True)
 class Ending:
-    """What came of a scene, counted on the server's side.
+    """The result of a scene, counted on the server's side.
 
-    `asked`: how many results the callers wanted. `jobs`: how many were made for them. `held`: how
-    many callers got a job of their own. `wrong`: how many got another's. `lost`: jobs that nobody
-    has, and that no error names to a person.
+    `asked`: how many results were requested. `jobs`: how many jobs were made for them. `held`: how
+    many callers got their own job. `wrong`: how many got another's. `lost`: jobs that no caller
+    has and no error names.
     """
 
     asked: int = 1
@@ -79,12 +79,12 @@ class Ending:
 
 
 WELL = Ending()
-"""One result was asked for, one job was made, and whoever asked has it."""
+"""One result was requested, one job was made, and the caller has it."""
 
 
 @frozen
 class Asked:
-    """What somebody asked for, and what came of it in the end."""
+    """The settings of a request, and what its caller got in the end."""
 
     settings: Settings
     got: Got
@@ -94,8 +94,8 @@ class Asked:
 class Scene:
     """A sandbox whose clock stands still, a clip, and a ledger.
 
-    Every call is made by a client of its own, as a program's next run would make it. `theirs`: jobs
-    that others have made.
+    Every call has its own client, as in a program's next run. `theirs`: jobs that others have
+    made.
     """
 
     def __init__(self, sandbox: Sandbox, clock: Clock, folder: Path, *, is_async: bool) -> None:
@@ -108,7 +108,7 @@ class Scene:
 
     @property
     def options(self) -> dict[str, Any]:
-        """What a client is made with."""
+        """The arguments that a client is made with."""
         box = self.sandbox
         keys = {"api_key": box.api_key, "api_secret": box.api_secret}
         return {
@@ -116,16 +116,16 @@ class Scene:
         }  # fmt: skip
 
     def key(self, name: str, project: str) -> dict[str, Any]:
-        """Another key, and what a client of it is made with besides."""
+        """Add another key to the sandbox: the arguments for a client that uses it."""
         self.sandbox.add_key(name, f"secret of {name}", project)
         return {"api_key": name, "api_secret": f"secret of {name}"}
 
     def call(self, name: str, *args: Any, client: Settings | None = None, **kwargs: Any) -> Any:
-        """Call a method of a client; one with the ledger, unless `client` says otherwise."""
+        """Call a client's method; with the ledger, unless `client` says otherwise."""
         return self._caller(name, *args, client={**self.options, **(client or {})}, **kwargs)
 
     def tried(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """The same, but an error is what it gives."""
+        """The same, but an error is returned."""
         try:
             return self.call(name, *args, **kwargs)
         except ReframeError as error:
@@ -141,7 +141,7 @@ class Scene:
             session.close()
 
     def batch(self, *items: BatchItem, keeps: bool, **options: Any) -> list[BatchOutcome]:
-        """A batch, with the ledger or without; its outcomes in the order of the items."""
+        """Run a batch, with the ledger or without; its outcomes in the order of the items."""
         ledger = self.ledger if keeps else None
         run = Batches(self.sandbox, self.folder / "out", ledger, is_async=self.is_async)
         run.timing = self.timing
@@ -154,7 +154,7 @@ class Scene:
 
     @property
     def posts(self) -> int:
-        """Submits that have come to the server."""
+        """Submits that have reached the server."""
         return posts(self.sandbox)
 
     def to_submit(self, fault: Fault, times: int = 1) -> None:
@@ -162,7 +162,7 @@ class Scene:
         self.sandbox.faults.add(fault, GENERATE, method="POST", times=times)
 
     def uncertain(self, name: str, *args: Any, accepted: bool = True, **kwargs: Any) -> Any:
-        """A call of which it is not known whether it was bought: nothing is listed yet."""
+        """Make a call whose reply is lost while nothing is listed: its error."""
         self.to_submit(drop(after=True) if accepted else answer(504))
         self.sandbox.list_lag = UNLISTED
         error = self.tried(name, *args, **kwargs)
@@ -171,12 +171,12 @@ class Scene:
         return error
 
     def ending(self, *asked: Asked) -> Ending:
-        """What came of it."""
+        """The result of the scene for these requests."""
         made = {job.id: job for job in self.sandbox.made}
         held = [job_of(one.got) for one in asked]
         right = sum(
-            job_id is not None and held.index(job_id) == place and self._is_own(one, job_id)
-            for place, (one, job_id) in enumerate(zip(asked, held, strict=True))
+            job_id is not None and held.index(job_id) == index and self._is_own(one, job_id)
+            for index, (one, job_id) in enumerate(zip(asked, held, strict=True))
         )
         errors = [one.got for one in asked if isinstance(one.got, SubmissionUncertainError)]
         named = {job.id for error in errors for job in error.candidates}
@@ -189,7 +189,7 @@ class Scene:
         )
 
     def _is_own(self, asked: Asked, job_id: str) -> bool:
-        """Whether a job was made for what was asked, and the files are its results."""
+        """Whether a job was made for this request, and the files are its results."""
         made = next(job for job in self.sandbox.made if job.id == job_id)
         sent = {name: value for name, value in made.input.items() if name != VIDEO_FIELD}
         wanted = {"seed": sent["seed"], **request_body(asked.settings, None)}
@@ -201,9 +201,9 @@ class Scene:
 
 @contextmanager
 def scene(folder: Path, *, is_async: bool) -> Iterator[Scene]:
-    """A new one."""
+    """A new scene."""
     clock = Clock()
-    clock.now = float(int(clock.now))  # what `Date` can name
+    clock.now = float(int(clock.now))  # `Date` has whole seconds
     with Sandbox(fast=True, stage_seconds=0.0, clock=clock) as sandbox:
         yield Scene(sandbox, clock, folder, is_async=is_async)
 
@@ -227,7 +227,7 @@ LOCATIONS = {
 
 
 def redirected(scene: Scene, kind: str, status: int, location: str) -> Ending:
-    """Each submit makes its job, and is answered with a redirect."""
+    """Each submit makes its job, and is answered with a redirect that httpx cannot parse."""
     scene.to_submit(answer(status, "", {"Location": location}, after=True), ALWAYS)
     got: Got
     if kind == "submit":
@@ -247,7 +247,7 @@ PROMPTED: Settings = {"prompt": "a street in the rain", **SEED}
 
 
 def of_another_run(scene: Scene, theirs: Settings, ours: Settings) -> Ending:
-    """Another program has bought with our seed; our own submit is not accepted."""
+    """Another program has made a job with our seed; our own submit is not accepted."""
     asset = scene.call("upload", scene.clip, client=NO_LEDGER)
     other = {**scene.key("another-program", PROJECT_ID), "ledger": None}
     scene.theirs = {scene.call("submit", asset, client=other, **theirs).id}
@@ -257,9 +257,9 @@ def of_another_run(scene: Scene, theirs: Settings, ours: Settings) -> Ending:
 
 
 def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
-    """Of two rows with one seed, the blank one is not accepted once the other was.
+    """Of two rows with one seed, the row without a prompt is refused once the other was accepted.
 
-    They come together where nothing keeps them apart: each waits `patience` seconds for the other.
+    Where nothing keeps them apart, they overlap: each waits `patience` seconds for the other.
     """
     accepted, taken = Event(), Event()
 
@@ -279,7 +279,7 @@ def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
             await (served or app(scope, again, send))
 
     async def fetch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        taken.set()  # somebody has a job
+        taken.set()  # one row has a job
         await app(scope, receive, send)
 
     scene.to_submit(submit, ALWAYS)
@@ -293,7 +293,7 @@ def of_a_sibling(scene: Scene, patience: float, *, keeps: bool) -> Ending:
 
 
 async def _whole_body(receive: Receive) -> tuple[dict[str, Any], Receive]:
-    """The JSON of a request, and the request once more."""
+    """The JSON of a request, and a `receive` that repeats it."""
     messages = [await receive()]
     while messages[-1].get("more_body"):
         messages.append(await receive())
@@ -306,10 +306,10 @@ async def _whole_body(receive: Receive) -> tuple[dict[str, Any], Receive]:
 
 
 async def _either(event: Event, seconds: float) -> None:
-    """Wait for an event, but not for ever."""
+    """Wait for an event, but no longer than this."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while not event.is_set() and loop.time() < deadline:  # noqa: ASYNC110 - of another thread's
+    while not event.is_set() and loop.time() < deadline:  # noqa: ASYNC110 - the event of another thread
         await asyncio.sleep(0.01)
 
 
@@ -317,7 +317,7 @@ async def _either(event: Event, seconds: float) -> None:
 
 
 def shown_as(**changes: Any) -> Echo:
-    """Settings are shown so; a function gets what was sent."""
+    """Show these settings with other values; a function computes the value from the one sent."""
 
     def echo(sent: dict[str, Any], _place: object) -> dict[str, Any]:
         new = {
@@ -330,7 +330,7 @@ def shown_as(**changes: Any) -> Echo:
 
 
 def hidden(*names: str, everywhere: bool = False) -> Echo:
-    """Settings that the list does not show, or nobody."""
+    """Hide these settings in the list, or everywhere."""
 
     def echo(sent: dict[str, Any], place: str) -> dict[str, Any]:
         hides = everywhere or place == "list"
@@ -351,7 +351,7 @@ ECHOES: Mapping[str, Echo] = {
     "more keys": shown_as(sampler="new", steps=5),
     "seed by id only": hidden("seed", "prompt"),
 }
-WISHES: Settings = {
+ODD_SETTINGS: Settings = {
     "prompt": " a street in the rain ",
     "zoom_factor": 0.1,
     "num_frames": 90,
@@ -360,7 +360,7 @@ WISHES: Settings = {
 
 
 def echoed(scene: Scene, echo: Echo, settings: Settings, *, is_lost: bool = True) -> Ending:
-    """The reply is lost or not; where it stays uncertain, there is permission to buy again."""
+    """Play an echo, with or without losing the reply; if uncertain, resubmitting is permitted."""
     scene.sandbox.echo = echo
     if is_lost:
         scene.to_submit(drop(after=True))
@@ -374,7 +374,7 @@ def echoed(scene: Scene, echo: Echo, settings: Settings, *, is_lost: bool = True
 
 
 def found_again(scene: Scene, *, keeps: bool) -> Ending:
-    """`find_job`, three times: the last answer counts."""
+    """Call `find_job` three times and take the last answer."""
     scene.to_submit(drop(after=True))
     scene.sandbox.list_lag = UNLISTED
     with scene.session(ledger=scene.ledger if keeps else None) as client:
@@ -389,7 +389,7 @@ def found_again(scene: Scene, *, keeps: bool) -> Ending:
 
 
 def refused(scene: Scene, kind: str, body: object = None) -> Ending:
-    """A 429 for a job that was made, and is listed only after the first look at the list."""
+    """Answer 429 for a job that was made, and list it only after the first look-up."""
     scene.to_submit(answer(429, LIMITED if body is None else body, after=True))
     scene.sandbox.list_lag = UNLISTED
 
@@ -419,10 +419,10 @@ def refused(scene: Scene, kind: str, body: object = None) -> Ending:
 
 
 def refused_and_settled(scene: Scene, *, accepted: bool) -> list[float]:
-    """A 429 and the same call again, which is done: the seconds at which it was posted.
+    """A 429, then the same call again: the seconds at which the server got each POST.
 
-    By a clock that each look at the list moves by a second: 429 is settled after ten, and a job is
-    listed after four.
+    Each look-up moves the clock by a second: a 429 is settled after ten, and a job is listed after
+    four.
     """
     began = scene.clock.now
     times: list[float] = []
@@ -453,7 +453,7 @@ def refused_and_settled(scene: Scene, *, accepted: bool) -> list[float]:
 
 
 def two_accounts(scene: Scene, *, is_first_done: bool) -> Ending:
-    """Two keys of two projects, neither of which is named, want the same of the same clip."""
+    """Two keys of two unnamed projects request the same of one clip."""
     other = scene.key("another-account", OTHER_PROJECT)
     if is_first_done:
         scene.call("reframe", scene.clip, **SMALL)
@@ -465,7 +465,7 @@ def two_accounts(scene: Scene, *, is_first_done: bool) -> Ending:
 
 
 def resumed_by_another_account(scene: Scene) -> Ending:
-    """An order is uncertain; another account resumes all that it sees, with permission."""
+    """A submit is uncertain; another account resumes all that it sees, with permission."""
     other = scene.key("another-account", OTHER_PROJECT)
     scene.uncertain("submit", key="order-1", **SMALL)
     for entry in scene.call("entries", unfinished=True, client=other):
@@ -478,7 +478,7 @@ def resumed_by_another_account(scene: Scene) -> Ending:
 
 
 def refused_second_post(scene: Scene) -> Ending:
-    """A job that is not listed yet; with permission it goes out again, and is refused."""
+    """A job is not listed yet; with permission it is posted again, and refused."""
     scene.uncertain("reframe", scene.clip, scene.to, **SMALL)
     scene.sandbox.list_lag = UNLISTED
     scene.to_submit(answer(403, {"reason": "Not for this key"}))
@@ -491,7 +491,7 @@ def refused_second_post(scene: Scene) -> Ending:
 
 
 def listed_after_the_second_post(scene: Scene, settings: Settings, days: float) -> Ending:
-    """The first POST's job is listed only after those of days later, which made nothing."""
+    """The first POST's job is listed only after later POSTs, which made nothing."""
     scene.uncertain("reframe", scene.clip, scene.to, **settings)
     scene.clock.forward(days * 24 * 3600)
     scene.to_submit(answer(504), ALWAYS)
@@ -509,7 +509,7 @@ def listed_after_the_second_post(scene: Scene, settings: Settings, days: float) 
 
 @contextmanager
 def machine_clock(hours: float) -> Iterator[None]:
-    """The machine's clock is so far ahead: Python's and SQLite's."""
+    """Set the machine's clock so many hours ahead, for Python and SQLite."""
 
     class Wrong(datetime):
         @classmethod
@@ -527,7 +527,7 @@ def machine_clock(hours: float) -> Iterator[None]:
 
 
 def clock_corrected(scene: Scene, hours: float, settings: Settings, *, keeps: bool) -> Ending:
-    """The clock was wrong when it was posted; then it is right, and there is permission."""
+    """Submit while the clock is wrong; then correct it, and give permission."""
     client = {} if keeps else NO_LEDGER
     with machine_clock(hours):
         error = scene.uncertain("submit", scene.clip, client=client, **settings)

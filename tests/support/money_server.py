@@ -1,4 +1,4 @@
-"""A model of the vendor's server: it answers, or does not, as a test's script says. No I/O."""
+"""A model of the vendor's server, which answers as a test's script says. No I/O."""
 
 import json
 import struct
@@ -25,7 +25,7 @@ REFUSALS = {
     "404": (404, b'{"reason": "no such asset"}'),
     "422": (422, b'{"message": "seed: too large"}'),
 }
-"""With these the API itself says that it made no job; the model never lies with one."""
+"""Answers with which the API itself says that no job was made; then the model makes none."""
 
 DOUBTFUL = {
     "303": (303, b""),
@@ -69,10 +69,10 @@ ECHOES = (
 
 @frozen
 class Fate:
-    """What becomes of a POST that arrives.
+    """What happens to a POST that arrives.
 
-    `answer`: a name of `ANSWERS`. `made`: seconds until its job is made, None for never. `lag`:
-    seconds until it is listed then. `created`: seconds by which its `createdAt` is off.
+    `answer`: a name in `ANSWERS`. `made`: seconds until its job is made, None for never. `lag`:
+    seconds from then until it is listed. `created`: seconds by which its `createdAt` is off.
     """
 
     answer: str = "job"
@@ -84,26 +84,26 @@ class Fate:
 
     @property
     def kind(self) -> str:
-        """The group of `ANSWERS`."""
+        """The group in `ANSWERS`."""
         return next(kind for kind, names in ANSWERS.items() if self.answer in names)
 
     def made_after(self) -> float | None:
-        """The same as `made`, as far as the server does not lie with the answer."""
+        """`made`, limited to what the answer allows."""
         if self.kind == "refused":
             return None
         if self.kind == "named":
             return 0.0
-        # What is refused for now is listed soon, or not made: the client relies on that.
+        # After a 429, a job is listed soon or not made: the client relies on that.
         return min(self.made, 4.0) if self.kind == "deferred" and self.made else self.made
 
     def listed_after(self) -> float:
-        """The same as `lag`."""
+        """`lag`, limited to what the answer allows."""
         return min(self.lag, 3.0) if self.kind == "deferred" else self.lag
 
 
 @define(eq=False)
 class Made:
-    """A job. `request`: the number of the request that it was made for, None for a stranger's."""
+    """A job. `request`: the number of the request that it was made for, or None."""
 
     id: str
     request: int | None
@@ -113,14 +113,14 @@ class Made:
     fate: Fate
 
     def status(self, now: float) -> str:
-        """Where it is by now."""
+        """Its status at this time."""
         if now < self.made + 40.0:
             return "in-progress"
         return "failure" if self.fate.fails else "success"
 
 
 def echoed(body: Mapping[str, Any], how: str, *, is_list: bool) -> dict[str, Any] | None:
-    """The settings, as the server shows them."""
+    """The settings as the server shows them."""
     by_id, _, then = how.partition(", as ")
     if how == "nothing" or (by_id == "by id" and is_list):
         return None
@@ -151,9 +151,9 @@ def _odd(key: str, value: Any, how: str) -> Any:
 
 @define
 class ModelServer:
-    """The jobs, and the answers to everything but the POST's bytes.
+    """The server's jobs, and its answers.
 
-    `names_time`: whether replies have a `Date`, which is `off` by some seconds from the true time.
+    `names_time`: whether replies have a `Date`, which differs from the true time by `off` seconds.
     """
 
     page_size: int = 2
@@ -165,14 +165,14 @@ class ModelServer:
     _number: int = 0
 
     def move(self, now: float) -> None:
-        """Time passes; what was accepted is made."""
+        """Let time pass, and make the jobs that are due."""
         self.now = now
         due = [made for moment, made in self._coming if moment <= now]
         self._coming = [(moment, made) for moment, made in self._coming if moment > now]
         self.jobs += due
 
     def take(self, request: int | None, body: Mapping[str, Any], fate: Fate) -> Made | None:
-        """A POST has arrived; its job, if one is or will be made."""
+        """Accept a POST: its job, if one is or will be made."""
         after = fate.made_after()
         if after is None:
             return None
@@ -186,7 +186,7 @@ class ModelServer:
         return made
 
     def answer(self, fate: Fate, made: Made | None) -> Reply | NoReply:
-        """What its sender gets."""
+        """The answer to a POST."""
         name = fate.answer
         if name in BREAKS:
             return NoReply(BREAKS[name](), sent=True)

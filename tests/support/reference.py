@@ -1,7 +1,7 @@
-"""Reference values: what the vendor's page said when it was last read by a person.
+"""Reference values: the vendor's page as it was when a person last read it.
 
-A page that `scripts/drift --apply` follows may say otherwise, and this file stays as it is. So a
-test that needs to know what holds today asks the spec; one that takes a value from here sends it.
+`scripts/drift --apply` may follow a newer page, and does not change this file. So a test that
+needs what holds today reads the spec; values from here serve only as something to send.
 """
 
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Small clips whose frames can be told apart, ways to read them back, a client to send them."""
+"""Makes small clips whose frames can be told apart, reads them back, and sends them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -20,7 +20,7 @@ from waiting import Clock, until
 Picture = NDArray[np.uint8]
 
 GENERATE: Final = f"/generate/custom/{MODEL_ID}"
-# Every setting that shows in a result, so that no test depends on the spec's defaults.
+# Every setting that affects a result, so that no test depends on the spec's defaults.
 PLAIN: Final = {
     "resolution": "480p", "aspectRatio": "auto", "zoomFactor": 0, "trimBorders": True,
     "matchInputNumFrames": False, "numFrames": 81,
@@ -31,9 +31,9 @@ PLAIN: Final = {
 QUICK: Final = PLAIN | {"aspectRatio": "1:1", "videoWriteMode": "fast"}
 MP4: Final = b"\x00\x00\x00\x18ftypisom" + bytes(range(256)) * 9
 WEBM: Final = b"\x1a\x45\xdf\xa3" + bytes(5000)
-"""What the fast engine takes for videos."""
+"""Bytes that the fast engine accepts as videos."""
 STAGE: Final = 10
-"""Seconds that each status lasts in a sandbox that goes by a clock."""
+"""Seconds that each status lasts in a sandbox with a test clock."""
 FINAL: Final = frozenset({"success", "failure", "imported", "failed"})
 
 WIDTH, HEIGHT = 160, 90
@@ -44,7 +44,7 @@ FIRST = 16
 
 
 def bar_picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Picture:
-    """A gray picture with a bright bar whose place tells the frame's number."""
+    """A gray picture with a bright bar whose position encodes the frame's number."""
     picture = np.full((height, width, 3), GROUND, np.uint8)
     left = FIRST + STEP * number
     picture[:, left : left + BAR_WIDTH] = BAR
@@ -53,7 +53,7 @@ def bar_picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> Pictur
 
 @dataclass
 class ClipOptions:
-    """How a clip is written; `times` are its frames' times in seconds."""
+    """How to write a clip; `times` are its frames' times in seconds."""
 
     rate: Fraction = Fraction(25)
     codec: str = "libx264"
@@ -108,7 +108,7 @@ class Result:
 
     @property
     def numbers(self) -> list[float]:
-        """Which of the source's frames each frame shows, by its bar; between two if between."""
+        """The source frame that each frame shows, read from its bar; a fraction is between two."""
         return [bar_number(frame) for frame in self.frames]
 
 
@@ -118,7 +118,7 @@ def rgb(frame: av.VideoFrame) -> Picture:
 
 
 def read(path: Path) -> Result:
-    """Read a video file whole."""
+    """Read a whole video file."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         rate = stream.average_rate
@@ -128,7 +128,7 @@ def read(path: Path) -> Result:
 
 
 def bar_number(frame: Picture) -> float:
-    """Find the bar in a frame that shows the whole source from edge to edge."""
+    """The frame number that the bar encodes, in a frame that shows the whole source."""
     width = frame.shape[1]
     row = frame[frame.shape[0] // 2].mean(axis=1) - GROUND
     light = np.clip(row - (BAR - GROUND) / 4, 0, None)
@@ -139,7 +139,7 @@ def bar_number(frame: Picture) -> float:
 def reframed(source: Path, folder: Path, name: str = "result", **settings: object) -> Result:
     """Reframe a clip with settings by wire name and read the result; small and plain by default.
 
-    The sandbox's encoder itself knows no lower bound of `numFrames`, so that tests can be quick.
+    The sandbox's encoder has no lower bound of `numFrames`, so tests can be quick.
     """
     target = folder / f"{name}.mp4"
     reframe(source, target, PLAIN | {"numFrames": 12, "videoWriteMode": "fast"} | settings)
@@ -147,9 +147,9 @@ def reframed(source: Path, folder: Path, name: str = "result", **settings: objec
 
 
 class Client(httpx.Client):
-    """Speaks to a sandbox's API; `files` speaks to its file host, without credentials.
+    """An HTTP client of a sandbox's API; `files` is one of its file host, without credentials.
 
-    Where the sandbox goes by a clock, waiting for a record moves it.
+    If the sandbox has a test clock, waiting for a record moves it.
     """
 
     def __init__(self, sandbox: Sandbox, clock: Clock | None = None) -> None:
@@ -165,7 +165,7 @@ class Client(httpx.Client):
         super().close()
 
     def settled(self, path: str, key: str) -> dict[str, Any]:
-        """Poll a record until its status is final."""
+        """Poll a JSON object until its status is final."""
 
         def final() -> dict[str, Any] | None:
             if self._clock:
@@ -197,7 +197,7 @@ class Client(httpx.Client):
 
 @contextmanager
 def by_a_clock(*, fast: bool = True, **options: Any) -> Iterator[tuple[Client, Clock]]:
-    """A client of a sandbox that goes by a clock, and the clock."""
+    """A client of a sandbox with a test clock, and the clock."""
     clock = Clock()
     with (
         Sandbox(fast=fast, stage_seconds=STAGE, clock=clock, **options) as sandbox,

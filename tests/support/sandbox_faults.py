@@ -1,4 +1,4 @@
-"""Play a fault on one request, without a server, and without the time that it takes."""
+"""Plays a fault on one request, without a server and without waiting."""
 
 import asyncio
 from types import SimpleNamespace

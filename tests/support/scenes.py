@@ -1,4 +1,4 @@
-"""A client's pipeline, stepped by hand before a server that answers submits and lists jobs."""
+"""A client's pipeline, stepped by hand before a scripted server."""
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +24,12 @@ T = TypeVar("T")
 POST = f"POST {SUBMIT_PATH}"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 """The server's time when a scene begins."""
-LOOKED_FOR = 60.0
-"""Seconds for which a lost job is looked for."""
+LOOK_UP_SECONDS = 60.0
+"""Seconds for which the client looks for a lost job."""
 
 Body = Mapping[str, Any]
 Listed = Mapping[str, Any] | Callable[[Body], Mapping[str, Any]]
-"""A listed job, or what makes it of the body that was sent last."""
+"""A listed job, or a function that makes it from the last body sent."""
 Page = Sequence[Listed] | Reply | NoReply | Callable[[Body], Reply]
 
 
@@ -44,17 +44,16 @@ def mine(job_id: str = "job_mine", *, without: Sequence[str] = (), **changed: An
 
 
 def at(seconds: float) -> str:
-    """So many seconds after the scene began, by the server, as the API writes it."""
+    """So many seconds after the scene began, by the server's clock, as the API writes it."""
     return iso(NOON + timedelta(seconds=seconds))
 
 
 class Scene:
-    """Flows of one client, and what the server saw of them.
+    """The flows of one client, and what the server saw of them.
 
-    The server gives `answers` to submits, the last one again and again; `pages`: what the list
-    shows, one reading after the other, the last again and again; `by_id`: jobs that it describes;
-    `times`: what it answers when it is only asked for the time.
-    Its clock goes with the stepper's, `ahead` seconds off, which a test may change in the middle.
+    `answers`: the replies to submits; `pages`: what the readings of the list show. The last of each
+    is repeated. `by_id`: jobs that can be read by id; `times`: the replies to a GET for the time.
+    The server's clock is `ahead` seconds before the stepper's; a test may change that at any time.
     """
 
     def __init__(
@@ -91,17 +90,17 @@ class Scene:
         return self.stepper.run(flow)
 
     def submit(self, video: Any = "asset_in", key: str | None = None, **settings: Any) -> Job:
-        """Submit by hand."""
+        """Submit, stepped by hand."""
         return self.run(self.pipeline.submit_only(video, key, None, settings))
 
     def fails(self, kind: type[Any] = ReframeError, **arguments: Any) -> Any:
-        """Submit by hand for an error, which is returned."""
+        """Submit, stepped by hand; the error that it must raise."""
         with pytest.raises(kind) as caught:
             self.submit(**arguments)
         return caught.value
 
     def reframe(self, settings: Mapping[str, Any] | None = None, **options: Any) -> ReframeResult:
-        """Reframe by hand: up to the assets, with no file."""
+        """Reframe up to the assets, without a file, stepped by hand."""
         flow = self.pipeline.reframe("asset_in", Options(**options), None, None, settings or {})
         return self.run(flow)
 
@@ -111,22 +110,22 @@ class Scene:
         return self.stepper.sent
 
     @property
-    def looked(self) -> float:
-        """Seconds that were paused."""
+    def paused(self) -> float:
+        """The seconds paused so far."""
         return sum(self.stepper.pauses)
 
     @property
     def entries(self) -> Sequence[Entry]:
-        """What is on record, newest first."""
+        """The ledger's entries, newest first."""
         return () if self.pipeline.ledger is None else self.pipeline.ledger.entries()
 
     @property
     def states(self) -> list[str]:
-        """In what states that is."""
+        """The states of these entries."""
         return [entry.state for entry in self.entries]
 
     def forget(self) -> None:
-        """Be another client of the same ledger."""
+        """Continue as another client of the same ledger."""
         self.pipeline = evolve(self.pipeline, known=KnownJobs())
 
     def lose_the_claim(self) -> None:

@@ -1,4 +1,4 @@
-"""Watches what leaves the process in a test, for credentials and the queries of signed URLs."""
+"""Watches what leaves the process in a test, for credentials and queries of signed URLs."""
 
 import base64
 import logging
@@ -23,21 +23,21 @@ _TEXTS = (
     *(mark + name for mark in "?&" for name in _QUERIES),
 )
 FORBIDDEN = tuple(text.lower().encode() for text in _TEXTS)
-_MOST_BYTES = 1024 * 1024  # read of one file: all of it, unless it is a long video
+_MOST_BYTES = 1024 * 1024  # how much of a file is read: all, unless it is a long video
 _FORMATTER = logging.Formatter()
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 class Watch:
-    """Gathers in `found` where something forbidden was seen, as `where: the text up to it`."""
+    """Collects in `found` where something forbidden was seen, as `where: the text before it`."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
-        # The sandbox's source, which tests copy; a test may name what it shows on purpose.
+        # From the sandbox's source, which tests copy; a test may set what it shows on purpose.
         self.allowed = b'api_secret: str = "sandbox-secret"'
         self.unwatched_log = ""
         self.capture: pytest.CaptureFixture[Any] | None = None
-        # Weak, since an error keeps alive whatever its traceback refers to; by id.
+        # By id. Weak, since an error keeps alive all that its traceback refers to.
         self._errors: dict[int, ref[ReframeError]] = {}
 
     def look(self, where: str, *texts: str | bytes | None) -> None:
@@ -51,16 +51,16 @@ class Watch:
                     self.found.append(f"{where}: {data[max(at - 80, 0) : at] + b'***'!r}")
 
     def look_at_files(self, paths: Iterable[Path]) -> None:
-        """Search the names of files, and what they begin with."""
+        """Search the names of files and the beginnings of their contents."""
         for path in paths:
             self.look("file name", path.name)
             with suppress(OSError):
-                if path.is_file():  # reading a named pipe would not end
+                if path.is_file():  # reading a named pipe would block
                     with path.open("rb") as file:
                         self.look(ascii(str(path)), file.read(_MOST_BYTES))
 
     def judge(self, report: pytest.TestReport) -> None:
-        """Search what pytest captured. If anything was found anywhere, the test has failed."""
+        """Search what pytest captured; fail the test if anything was found anywhere."""
         for name, text in report.sections:
             if "log" not in name:  # logs were searched when they were written
                 self.look(name, text)
@@ -72,7 +72,7 @@ class Watch:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Search what a test reads from streams and child processes, logs and errors."""
+        """Search streams, child processes, logs and errors while a test runs."""
         level = logging.root.level
         with pytest.MonkeyPatch.context() as patch:
 
@@ -82,8 +82,8 @@ class Watch:
             def made(_: None, error: ReframeError, *__: object) -> None:
                 self._errors[id(error)] = ref(error)
 
-            def gone(error: ReframeError) -> None:
-                if self._errors.pop(id(error), None):  # else it is of an earlier test
+            def deleted(error: ReframeError) -> None:
+                if self._errors.pop(id(error), None):  # else it belongs to an earlier test
                     self._look_at_error(error)
 
             after(pytest.CaptureFixture, "readouterr", lambda got, _: self.look("read", *got))
@@ -91,7 +91,7 @@ class Watch:
             after(Popen, "communicate", lambda got, *_: self.look("child process", *got))
             after(logging.Logger, "callHandlers", lambda _, __, record: self._logged(record))
             after(ReframeError, "__init__", made)
-            patch.setattr(ReframeError, "__del__", gone, raising=False)
+            patch.setattr(ReframeError, "__del__", deleted, raising=False)
             logging.root.setLevel(logging.DEBUG)
             yield
         logging.root.setLevel(level)
@@ -103,19 +103,19 @@ class Watch:
         child.stderr = child.stderr and _Pipe(child.stderr, self.look)
 
     def _logged(self, record: logging.LogRecord) -> None:
-        """A record that passed its logger's filters, and what of it the message may not show."""
+        """Search a record that passed its logger's filters, and its extra attributes."""
         if record.name != self.unwatched_log:
             extra = [value for name, value in vars(record).items() if name not in _USUAL]
             text = f"{_FORMATTER.format(record)} {record.args!r} {extra!r}"
             self.look(f"log {record.name}", text)
 
     def _look_at_error(self, error: ReframeError) -> None:
-        """An error's text, repr and notes, and the texts of all that led to it."""
+        """Search an error's text, repr and notes, and those of its causes."""
         self.look("error", f"{error!r} {' '.join(format_exception(error, limit=0))}")
 
 
 class _Pipe:
-    """A pipe from a child process: what is read from it is searched (but not with `os.read`)."""
+    """A pipe from a child process that searches what is read from it (except with `os.read`)."""
 
     def __init__(self, pipe: Any, look: Callable[[str, Any], None]) -> None:
         self._pipe = pipe
@@ -133,7 +133,7 @@ class _Pipe:
 
 
 def _followed(call: Callable[..., Any], then: Callable[..., None]) -> Callable[..., Any]:
-    """A call, after which `then` is given the result and the positional arguments."""
+    """A call that afterwards passes its result and positional arguments to `then`."""
 
     def followed(*args: Any, **kwargs: Any) -> Any:
         result = call(*args, **kwargs)

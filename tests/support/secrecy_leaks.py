@@ -1,4 +1,4 @@
-"""Tests that let a secret out, each in one way. `test_secrecy` runs them to see each of them fail.
+"""Tests that each leak a secret in one way; `test_secrecy` runs them to see them fail.
 
 All but the last two pass by themselves: only the watch can fail them.
 """
@@ -30,7 +30,7 @@ PRINT = [sys.executable, "-c", f"import sys; print('{SECRET}'); print('{SECRET}'
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Sandbox]:
-    """A sandbox with other credentials, so that the client blots out nothing."""
+    """A sandbox with other credentials, so that the client does not redact `SECRET`."""
     with Sandbox(api_key="another-key", api_secret="another", fast=True) as sandbox:
         yield sandbox
 
@@ -48,55 +48,55 @@ def test_print() -> None:
 
 
 def test_descriptor_1() -> None:
-    """Past Python's streams."""
+    """Written past Python's streams."""
     os.write(1, SECRET.encode())
 
 
 def test_descriptor_2() -> None:
-    """Past Python's streams."""
+    """Written past Python's streams."""
     os.write(2, SECRET.encode())
 
 
 def test_capsys(capsys: pytest.CaptureFixture[str]) -> None:
-    """What a test has read is in no report."""
+    """What a test has read is not in the report."""
     print(SECRET)
     capsys.readouterr()
 
 
 def test_capsys_unread(capsys: pytest.CaptureFixture[str]) -> None:
-    """What it has not read is."""
+    """What it has not read is in the report."""
     print(SECRET)
 
 
 def test_capfd(capfd: pytest.CaptureFixture[str]) -> None:
-    """What a test has read is in no report."""
+    """What a test has read is not in the report."""
     os.write(2, SECRET.encode())
     capfd.readouterr()
 
 
 def test_capsysbinary(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Bytes as well."""
+    """The same for bytes."""
     print(SECRET)
     capsysbinary.readouterr()
 
 
 def test_child() -> None:
-    """It writes to our own descriptors."""
+    """A child that inherits our descriptors."""
     subprocess.run(PRINT, check=True)
 
 
 def test_child_run() -> None:
-    """It writes to two pipes."""
+    """A child that writes to two pipes."""
     subprocess.run(PRINT, check=True, capture_output=True)
 
 
 def test_child_one_pipe() -> None:
-    """Its stderr alone is piped."""
+    """A child with a pipe for stderr alone."""
     subprocess.run(PRINT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
 def test_child_lines() -> None:
-    """Read line by line."""
+    """A child whose output is read line by line."""
     with subprocess.Popen(PRINT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
         assert child.stdout is not None
         assert len(list(child.stdout)) == 1
@@ -139,7 +139,7 @@ def test_log_debug() -> None:
 
 
 def test_log_own_handler() -> None:
-    """A logger that leaves nothing to the root's handlers."""
+    """A logger that does not propagate to the root's handlers."""
     logger = logging.getLogger("apart")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
@@ -147,7 +147,7 @@ def test_log_own_handler() -> None:
 
 
 def test_log_argument() -> None:
-    """What the message does not show, but a handler may."""
+    """An argument that the message omits, but a handler may show."""
     logging.getLogger("any").debug("%.3s", SECRET)
 
 
@@ -165,36 +165,36 @@ def test_log_traceback() -> None:
 
 
 def test_error() -> None:
-    """Raised and caught."""
+    """An error that is raised and caught."""
     with pytest.raises(ConfigurationError):
         raise ConfigurationError(SECRET)
 
 
 def test_error_kept() -> None:
-    """Alive at the end."""
+    """An error that is still alive at the end."""
     running.kept = ConfigurationError(SECRET)  # type: ignore[attr-defined]
 
 
 def test_error_cause() -> None:
-    """What led to it, though it was handled long before."""
+    """An error's cause, handled long before."""
     cause = ValueError(SECRET)
     with pytest.raises(ConfigurationError):
         raise ConfigurationError("it failed") from cause
 
 
 def test_file(tmp_path: Path) -> None:
-    """In a folder of the test's own."""
+    """A file in the test's own folder."""
     (tmp_path / "below").mkdir()
     (tmp_path / "below" / "o.mp4.part.json").write_text(json.dumps({"url": "x://y?Signature=abc"}))
 
 
 def test_file_name(tmp_path: Path) -> None:
-    """In its name."""
+    """A file's name."""
     (tmp_path / "o.mp4?Signature=abc").touch()
 
 
 def test_ledger() -> None:
-    """In a row."""
+    """A row of the ledger."""
     with sqlite3.connect(os.environ["SCENARIO_LEDGER"]) as ledger:
         ledger.execute("CREATE TABLE t (v)")
         ledger.execute("INSERT INTO t VALUES (?)", (SECRET,))
@@ -202,7 +202,7 @@ def test_ledger() -> None:
 
 
 def test_ledger_wal() -> None:
-    """In what SQLite keeps beside the ledger, as a killed process leaves it."""
+    """SQLite's files beside the ledger, as a killed process leaves them."""
     Path(os.environ["SCENARIO_LEDGER"] + "-wal").write_text(SECRET)
 
 
@@ -216,6 +216,6 @@ def test_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_allowed(watch: Watch) -> None:
-    """Said to be shown on purpose: it passes."""
+    """A secret declared as shown on purpose: it passes."""
     watch.allowed = SECRET.encode()
     print(SECRET)

@@ -1,4 +1,4 @@
-"""Step flows by hand: scripted answers, a clock that only pauses move, no socket and no sleep."""
+"""Steps flows by hand: scripted answers, a clock that only pauses move, no socket and no sleep."""
 
 import json
 from collections import deque
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 SUBMIT_PATH = f"/generate/custom/{MODEL_ID}"
 DATE = "Thu, 01 Jan 2026 10:00:00 GMT"
-"""The server's clock at the first second of every script."""
+"""The server's time at the start of every script."""
 
 VENDORS_429 = {
     "reason": "Too many parallel jobs",
@@ -42,7 +42,7 @@ START = 1000.0
 
 @frozen
 class File:
-    """What a file's host answers: a head, a body in chunks, and perhaps a cut after them."""
+    """A file host's answer: a head, a body in chunks, and perhaps a break after them."""
 
     status: int = 200
     headers: Mapping[str, str] = field(factory=dict)
@@ -52,31 +52,31 @@ class File:
 
 @frozen
 class Unsent:
-    """This is raised before the body is handed over, and after its check if `is_checked`."""
+    """An error raised before the body is handed over; after its check if `is_checked`."""
 
     error: BaseException
     is_checked: bool = False
 
 
 Answer = Reply | NoReply | File | BaseException | Unsent | Callable[[], Reply | NoReply]
-"""A function is the server: it is called once the body has been handed over."""
+"""A function plays the server: it is called once the body has been handed over."""
 Script = Callable[[Send | Pull | Push], Answer]
 
 
 def reply(payload: Any, status: int = 200, **headers: str) -> Reply:
-    """A reply of JSON, or of the bytes as they are."""
+    """A reply with a JSON body, or with these bytes."""
     content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, named, content)
 
 
 def lost(*, sent: bool = True) -> NoReply:
-    """No reply: the connection broke after sending, or nothing was handed over to be sent."""
+    """No reply: the connection broke after sending, or (not `sent`) before."""
     return NoReply(OSError("broken"), sent=sent)
 
 
 def job_record(job_id: str = "job_1", status: str = "queued", **more: Any) -> dict[str, Any]:
-    """A job's record, with as little in it as a test needs."""
+    """A job as a JSON object, with as few fields as a test needs."""
     return {"jobId": job_id, "jobType": "custom", "status": status, **more}
 
 
@@ -86,23 +86,23 @@ def job_reply(status: str = "queued", job_id: str = "job_1", **more: Any) -> Rep
 
 
 def asset_record(asset_id: str = "asset_1", **more: Any) -> dict[str, Any]:
-    """An asset's record."""
+    """An asset as a JSON object."""
     return {"id": asset_id, "url": f"https://cdn.test/{asset_id}?Signature=s", **more}
 
 
 def asset_reply(asset_id: str = "asset_1", size: int | None = None, **more: Any) -> Reply:
-    """A reply that holds one asset, of a known size in bytes or not."""
+    """A reply that holds one asset, of a known size in bytes or of none."""
     known = {} if size is None else {"properties": {"size": size}}
     return reply({"asset": asset_record(asset_id, **known, **more)})
 
 
 class Stepper:
-    """Performs a flow's steps, and keeps them.
+    """Performs a flow's steps, and records them.
 
     Answers to Send, Pull and Push come from a script: a function of the step, or a sequence. An
-    answer that is an exception is thrown into the flow. A body is handed over as the drivers do it:
-    it is checked right before, and not sent if that raises. `before` is called with each step, and
-    what it raises is thrown in the step's place, as a cancellation is.
+    answer that is an exception is thrown into the flow. A body is handed over as by the drivers: it
+    is checked right before, and not sent if the check raises. `before` is called with each step;
+    what it raises is thrown into the flow instead, as a cancellation would be.
     """
 
     def __init__(self, *answers: Answer, script: Script | None = None, took: float = 0.0) -> None:
@@ -116,15 +116,15 @@ class Stepper:
         self._took = took
 
     def clock(self) -> float:
-        """Seconds, moved by pauses, and by every request if requests take time."""
+        """The time in seconds, which pauses move, and requests too if they take time."""
         return self.now
 
     def operations(self, project_id: str | None = None) -> Operations:
-        """The API's operations, whose flows go by this clock."""
+        """The API's operations, with this clock."""
         return Operations(project_id, self.timing)
 
     def run(self, flow: Flow[T]) -> T:
-        """Perform the flow to its end; what it returns."""
+        """Perform a flow to its end; what it returns."""
         answer: Any = None
         error: BaseException | None = None
         while True:
@@ -218,7 +218,7 @@ class Stepper:
 
 
 def _hand_over(step: Send, answer: Answer) -> None:
-    """Hand over a request's body, unless nothing is sent. Raises what keeps it from being sent."""
+    """Hand over a request's body, unless nothing is sent; raises what its check raises."""
     if isinstance(answer, NoReply) and not answer.sent:
         return
     if isinstance(answer, Unsent) and not answer.is_checked:

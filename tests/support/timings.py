@@ -1,6 +1,6 @@
-"""Pauses for tests against a sandbox: short ones, while every deadline stays as long as it is.
+"""Short pauses for tests against a sandbox; deadlines stay as long as usual.
 
-So nothing depends on how fast the machine is. A test that is about a deadline says so itself.
+So no test depends on the machine's speed. A test about a deadline sets it itself.
 """
 
 from scenario_reframe.timing import Timing

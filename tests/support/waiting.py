@@ -1,4 +1,4 @@
-"""How tests wait: for a condition, or by a clock that they move. Never for a time to pass."""
+"""How tests wait: for a condition, or with a clock that they move; never for time to pass."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """Wait until a condition holds and give what it gave."""
+    """Wait until a condition returns something true, and return that."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"it did not happen in {seconds:g} s"
@@ -18,15 +18,15 @@ def until(condition: Callable[[], T | None], seconds: float = 60.0) -> T:
 
 
 class Clock:
-    """A clock in Unix seconds that stands still; it starts with the true time."""
+    """A clock in Unix seconds that stands still; it starts at the true time."""
 
     def __init__(self) -> None:
         self.now = time.time()
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """The time."""
         return self.now
 
     def forward(self, seconds: float) -> None:
-        """Move it on."""
+        """Move the clock on."""
         self.now += seconds
