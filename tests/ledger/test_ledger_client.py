@@ -99,7 +99,7 @@ def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        part = "_complete" if moment == "before complete" else "imported"
+        part = "_complete" if moment == "before complete" else "wait_until_imported"
         broken.setattr(uploading, part, killed)
         with pytest.raises(KeyboardInterrupt):
             runs()("submit", short_clip, **QUICK)
@@ -347,10 +347,17 @@ def test_a_job_that_failed_is_bought_anew_by_the_same_call(
 
 
 def fail_the_next_job(runs: Runs) -> None:
-    """Say of the next job that is asked for that it failed."""
-    failed = {"status": "failure", "metadata": {"error": "too dark"}}
-    broken = rewrite(lambda body: {"job": body["job"] | failed})
-    runs.sandbox.faults.add(broken, JOB)
+    """Have the job that is asked for next fail, however often it is asked for."""
+    failing: list[str] = []
+
+    def failed(body: Any) -> Any:
+        job = body["job"]
+        failing[:] = failing or [job["jobId"]]
+        metadata = {**job["metadata"], "error": "too dark"}
+        is_it = job["jobId"] in failing
+        return {"job": {**job, "status": "failure", "metadata": metadata}} if is_it else body
+
+    runs.sandbox.faults.add(rewrite(failed), JOB, method="GET", times=1000)
 
 
 # --- request keys -------------------------------------------------------------------------------
