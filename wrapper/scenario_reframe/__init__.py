@@ -1,11 +1,11 @@
-"""Reframe video with Scenario's Wan 2.2 Reframe: one paid job per submit, nothing lost.
+"""Reframes video with Scenario's Wan 2.2 Reframe: one paid job per submit, nothing lost.
 
     from scenario_reframe import ReframeClient
 
     with ReframeClient() as client:
         result = client.reframe("clip.mp4", "clip-9x16.mp4", aspect_ratio="9:16")
 
-Names load when they are used: importing this package brings in neither httpx nor the models.
+Names load when they are used: importing this package loads neither httpx nor the models.
 """
 
 from importlib import import_module

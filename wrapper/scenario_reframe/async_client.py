@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class AsyncReframeClient(ClientBase):
-    """The same with asyncio. Callbacks may be coroutine functions.
+    """ReframeClient for asyncio. Callbacks may be coroutine functions.
 
     Arguments and errors are those of ReframeClient.
     """
@@ -72,7 +72,10 @@ class AsyncReframeClient(ClientBase):
     async def upload(
         self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
     ) -> Asset:
-        """See ReframeClient.upload."""
+        """Upload a video file (MP4, MOV, WebM or MKV), in parts of 8 MiB; returns its asset.
+
+        See ReframeClient.upload.
+        """
         return await self._driver.run(self._pipeline.upload(path, on_progress))
 
     async def estimate(
@@ -82,7 +85,7 @@ class AsyncReframeClient(ClientBase):
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Estimate:
-        """See ReframeClient.estimate."""
+        """The price of a job in creative units, without paying. See ReframeClient.estimate."""
         return await self._driver.run(self._pipeline.estimate(video, extra, settings))
 
     async def submit(
@@ -93,19 +96,28 @@ class AsyncReframeClient(ClientBase):
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Job:
-        """See ReframeClient.submit."""
+        """Submit a job and pay for it: at most one per call, whatever happens.
+
+        See ReframeClient.submit.
+        """
         return await self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
 
     async def find_job(self, submission: Submission) -> Job | None:
-        """See ReframeClient.find_job."""
+        """Look up the job of an uncertain submission; None if it is not listed.
+
+        See ReframeClient.find_job.
+        """
         return await self._driver.run(self._pipeline.find_job(submission))
 
     async def get_job(self, job: Job | str) -> Job:
-        """See ReframeClient.get_job."""
+        """Read a job's current state. See ReframeClient.get_job."""
         return await self._driver.run(self._repeat(self._operations.get_job(id_of(job))))
 
     async def jobs(self, created_after: datetime | None = None) -> AsyncIterator[Job]:
-        """See ReframeClient.jobs."""
+        """List the project's jobs of every kind, newest first; pages are read as needed.
+
+        See ReframeClient.jobs.
+        """
         token: str | None = None
         seen: set[str] = set()
         while True:
@@ -123,15 +135,18 @@ class AsyncReframeClient(ClientBase):
         timeout: float | None = DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
     ) -> Job:
-        """See ReframeClient.wait."""
+        """Poll until the job has succeeded, in spite of lost replies and server errors.
+
+        See ReframeClient.wait.
+        """
         return await self._driver.run(self._pipeline.wait_for(job, timeout, on_update))
 
     async def cancel(self, job: Job | str) -> Job:
-        """See ReframeClient.cancel."""
+        """Ask to cancel a job. See ReframeClient.cancel."""
         return await self._driver.run(send(self._operations.cancel(id_of(job))))
 
     async def get_asset(self, asset: Asset | str) -> Asset:
-        """See ReframeClient.get_asset."""
+        """Read an asset, with a fresh URL. See ReframeClient.get_asset."""
         return await self._driver.run(self._repeat(self._operations.get_asset(id_of(asset))))
 
     async def download(
@@ -142,7 +157,10 @@ class AsyncReframeClient(ClientBase):
         overwrite: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> list[Path]:
-        """See ReframeClient.download."""
+        """Download a job's results, or one asset; returns the complete files.
+
+        See ReframeClient.download.
+        """
         options = Options(to=to, overwrite=overwrite, on_progress=on_progress)
         flow = self._pipeline.download(job_or_asset, options)
         return await self._driver.run(flow)
@@ -160,7 +178,7 @@ class AsyncReframeClient(ClientBase):
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> ReframeResult:
-        """See ReframeClient.reframe."""
+        """Upload, submit, wait and download. See ReframeClient.reframe."""
         options = Options(to, overwrite, timeout, on_update, on_progress)
         flow = self._pipeline.reframe(video, options, key, extra, settings)
         return await self._driver.run(flow)
@@ -175,14 +193,20 @@ class AsyncReframeClient(ClientBase):
         resubmit_after: float | None = None,
         on_event: "EventCallback | None" = None,
     ) -> "AsyncGenerator[BatchOutcome, None]":
-        """See ReframeClient.batch. To leave it early, use `contextlib.aclosing`."""
+        """Reframe many clips into a folder, in parallel; yields each outcome as it comes.
+
+        See ReframeClient.batch. To leave it early, use `contextlib.aclosing`.
+        """
         order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
         async with self._outcomes(order, self._driver) as found:
             async for outcome in found:
                 yield outcome
 
     async def entries(self, *, unfinished: bool = False) -> list[Entry]:
-        """See ReframeClient.entries."""
+        """The ledger's entries of this server and project, newest first.
+
+        See ReframeClient.entries.
+        """
         return await self._driver.run(self._pipeline.entries(unfinished=unfinished))
 
     async def resume(
@@ -196,7 +220,10 @@ class AsyncReframeClient(ClientBase):
         on_progress: ProgressCallback | None = None,
         resubmit_after: float | None = None,
     ) -> ReframeResult:
-        """See ReframeClient.resume."""
+        """Finish an unfinished entry of the ledger: find its job, wait, download.
+
+        See ReframeClient.resume.
+        """
         options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
         flow = self._pipeline.resume(entry, options)
         return await self._driver.run(flow)

@@ -1,4 +1,4 @@
-"""The client. Each method builds a flow and runs it; a test holds it and its twin alike."""
+"""The client. Each method builds a flow and runs it; a test keeps both clients in sync."""
 
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 class ReframeClient(ClientBase):
     """Reframes video with Scenario's Wan 2.2 Reframe. Safe to share between threads.
 
-    Credentials come from the arguments, else from SCENARIO_API_KEY and SCENARIO_API_SECRET;
-    `base_url` from SCENARIO_BASE_URL, `project_id` from SCENARIO_PROJECT_ID. `timeout`: seconds
-    that one HTTP request may take. `ledger`: where it is kept what was paid for, a path, or True
-    for the place that the command line uses; with it, the same request is not bought twice. A given
-    `http_client` is not closed, and none of its headers, cookies or auth are used. `timing`: the
-    client's own pauses, shorter ones for tests against a local server. Raises ConfigurationError.
+    Arguments default to SCENARIO_API_KEY, SCENARIO_API_SECRET, SCENARIO_BASE_URL and
+    SCENARIO_PROJECT_ID. `timeout`: the seconds that one HTTP request may take. `ledger`: a path,
+    or True for the command line's own; there it is recorded what was paid for, so that the same
+    request is not bought twice. A given `http_client` is not closed, and its headers, cookies and
+    auth are not used. `timing`: the client's own pauses, shorter for tests against a local server.
+
+    Raises ConfigurationError. Besides the errors that they name, methods raise InvalidInputError,
+    ApiError, ConnectionFailedError and UnexpectedResponseError.
     """
 
     def __init__(
@@ -81,10 +83,10 @@ class ReframeClient(ClientBase):
     def upload(
         self, path: str | PathLike[str], *, on_progress: ProgressCallback | None = None
     ) -> Asset:
-        """Upload a video in parts of 8 MiB, several at once; the asset that it became.
+        """Upload a video file (MP4, MOV, WebM or MKV), in parts of 8 MiB; returns its asset.
 
         `on_progress(done_bytes, total_bytes)` may be called from several threads, one at a time.
-        Raises InvalidVideoError before anything is sent, UploadError, ApiError.
+        Raises InvalidVideoError before anything is sent, UploadError.
         """
         return self._driver.run(self._pipeline.upload(path, on_progress))
 
@@ -95,10 +97,11 @@ class ReframeClient(ClientBase):
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Estimate:
-        """The price of a job, without paying. A local file or a URL is uploaded for it.
+        """The price of a job in creative units, without paying.
 
-        Raises InvalidSettingsError or InvalidVideoError before anything is sent, ApiError, and
-        UnexpectedResponseError with `.job` if the server started a job all the same.
+        A local file is uploaded for it, a URL imported. Raises InvalidSettingsError or
+        InvalidVideoError before anything is sent, UploadError, and UnexpectedResponseError with
+        `.job` if the server started a job all the same.
         """
         return self._driver.run(self._pipeline.estimate(video, extra, settings))
 
@@ -110,32 +113,32 @@ class ReframeClient(ClientBase):
         extra: Mapping[str, Any] | None = None,
         **settings: Unpack[ReframeSettings],
     ) -> Job:
-        """Submit a job, and pay for it: at most one per call, whatever happens on the way.
+        """Submit a job and pay for it: at most one per call, whatever happens.
 
-        Settings that are not given take the server's defaults; a seed is drawn. `extra` holds
-        settings that this version does not know, under the names of the API. `key` (it takes a
-        ledger): at most one job for all calls with this key, in any process; it stands for this
+        A setting that is not given takes the server's default, but for the seed, which is drawn.
+        `extra`: settings that this version does not know, under the API's names. `key` (needs a
+        ledger): at most one job for all calls with this key, in any process; it is bound to this
         video and these settings. Raises InvalidSettingsError or InvalidVideoError before anything
-        is sent, InvalidInputError if the key stands for something else, ApiError when no job was
-        made, RateLimitedError when one may be submitted later, SubmissionUncertainError when
-        neither can be known, LedgerBusyError when another process is at the same.
+        is sent, InvalidInputError if the key is bound to others, UploadError, ApiError if no job
+        was made, RateLimitedError if it may be submitted later, SubmissionUncertainError if it is
+        not known whether a job was made, LedgerBusyError if another process works on the same.
         """
         return self._driver.run(self._pipeline.submit_only(video, key, extra, settings))
 
     def find_job(self, submission: Submission) -> Job | None:
-        """Look for the job of an uncertain submission; None if it is not listed.
+        """Look up the job of an uncertain submission; None if it is not listed.
 
-        That it is not listed does not prove that it was not made. A job that was found is found
-        again each time. Raises SubmissionUncertainError if several jobs are it.
+        None does not prove that no job was made. A job that was found once is found by every later
+        call. Raises SubmissionUncertainError if several jobs match.
         """
         return self._driver.run(self._pipeline.find_job(submission))
 
     def get_job(self, job: Job | str) -> Job:
-        """The job as it stands now. Raises NotFoundError, ApiError."""
+        """Read a job's current state. Raises NotFoundError."""
         return self._driver.run(self._repeat(self._operations.get_job(id_of(job))))
 
     def jobs(self, created_after: datetime | None = None) -> Iterator[Job]:
-        """The project's jobs of every kind, newest first, page by page. Raises ApiError."""
+        """List the project's jobs of every kind, newest first; pages are read as needed."""
         token: str | None = None
         seen: set[str] = set()
         while True:
@@ -152,19 +155,19 @@ class ReframeClient(ClientBase):
         timeout: float | None = DEFAULT_WAIT,
         on_update: UpdateCallback | None = None,
     ) -> Job:
-        """Poll until the job has succeeded. `timeout` in seconds; None waits for ever.
+        """Poll until the job has succeeded, in spite of lost replies and server errors.
 
-        `on_update(job)` is called on every change of status or progress. Dropped polls and server
-        errors are survived. Raises JobFailedError, JobCanceledError, WaitTimeoutError.
+        `timeout`: seconds; None waits for ever. `on_update(job)` is called on every change of
+        status or progress. Raises JobFailedError, JobCanceledError, WaitTimeoutError.
         """
         return self._driver.run(self._pipeline.wait_for(job, timeout, on_update))
 
     def cancel(self, job: Job | str) -> Job:
-        """Ask to cancel a job. The vendor refuses it for this model: ApiError 400."""
+        """Ask to cancel a job. The vendor allows that for inference jobs only: ApiError 400."""
         return self._driver.run(send(self._operations.cancel(id_of(job))))
 
     def get_asset(self, asset: Asset | str) -> Asset:
-        """The asset's record, with a fresh URL. Raises NotFoundError, ApiError."""
+        """Read an asset, with a fresh URL. Raises NotFoundError."""
         return self._driver.run(self._repeat(self._operations.get_asset(id_of(asset))))
 
     def download(
@@ -175,11 +178,11 @@ class ReframeClient(ClientBase):
         overwrite: bool = False,
         on_progress: ProgressCallback | None = None,
     ) -> list[Path]:
-        """Download a job's results, or one asset; the files, whole.
+        """Download a job's results, or one asset; returns the complete files.
 
-        `to`: a folder (one that is there, or a path that ends in a separator), else a file. A
-        broken transfer is resumed, here or by the next call. `on_progress(done_bytes,
-        total_bytes_or_None)`. Raises InvalidInputError, DownloadError.
+        `to`: a folder (an existing one, or a path that ends in a separator), else a file. A broken
+        transfer is resumed, by this call or the next. `on_progress(done_bytes,
+        total_bytes_or_None)`. Raises InvalidInputError if a target exists, DownloadError.
         """
         options = Options(to=to, overwrite=overwrite, on_progress=on_progress)
         flow = self._pipeline.download(job_or_asset, options)
@@ -200,13 +203,13 @@ class ReframeClient(ClientBase):
     ) -> ReframeResult:
         """Upload, submit, wait and download. `to=None` downloads nothing.
 
-        `timeout` counts from this call, in seconds. `on_progress(done_bytes, total_bytes)` is told
-        of the upload, then of the download. Every error after the submit carries `.job`.
+        `timeout`: seconds from this call on. `on_progress(done_bytes, total_bytes_or_None)` is
+        called for the upload, then for the download. Every error after the submit has its `.job`.
 
-        With a ledger, the same request is bought once: one that is unfinished is finished, and of
-        one that is done the result is returned, and downloaded again if the file is gone. The same
-        is what has the same video, settings and target, or the same `key`, which stands for a video
-        and settings. To buy anew, give another seed, key or target; `overwrite` is about the file.
+        With a ledger, the same request is bought once: an unfinished one is finished; the result of
+        a finished one is returned, and downloaded again if the file is missing. The same means the
+        same video, settings and target, or the same `key`. To buy it again, pass another seed, key
+        or target; `overwrite` only concerns the file. Raises the errors of the four steps.
         """
         options = Options(to, overwrite, timeout, on_update, on_progress)
         flow = self._pipeline.reframe(video, options, key, extra, settings)
@@ -222,29 +225,29 @@ class ReframeClient(ClientBase):
         resubmit_after: float | None = None,
         on_event: "EventCallback | None" = None,
     ) -> "Generator[BatchOutcome, None, None]":
-        """Reframe many clips into a folder, side by side; each outcome as it comes.
+        """Reframe many clips into a folder, in parallel; yields each outcome as it comes.
 
-        Nothing happens before the first `next()`, which checks every item. One item's failure
-        stops no other. `concurrency`: the most jobs at once, else found from the server's refusals.
-        `budget`: creative units that are not passed; every job is estimated before it is bought.
-        `resubmit_after`: leave to submit again what got no clear answer, so many seconds after it
-        can last have been accepted, if no listed job could be it. `on_event(event)` is called from
-        the batch's own thread.
+        Nothing happens before the first `next()`, which checks every item. One item's failure does
+        not stop the others. `concurrency`: the most jobs at once; by default it follows the
+        server's refusals. `budget`: the most creative units to spend; every job is estimated first.
+        `resubmit_after`: permission to submit an item with an uncertain POST again, this many
+        seconds after the server can last have accepted it, if no listed job may be its job.
+        `on_event(event)` is called from the batch's own thread.
 
-        With a ledger, the same call again goes on where a run was cut off: nothing is paid or
-        downloaded twice. Raises InvalidBatchError that names all that is wrong with all items,
-        before anything is sent.
+        With a ledger, the same call continues an interrupted run: nothing is paid or downloaded
+        twice. Raises InvalidBatchError with everything that is wrong with any item, before anything
+        is sent, and ConfigurationError if the client was given an `http_client`.
         """
         order = self._order(items, to, concurrency, budget, resubmit_after, on_event)
         if self._connections.is_given:
             raise ConfigurationError(
-                "batch: it needs asyncio, so this client's http_client cannot serve it; "
+                "batch: it needs asyncio, so it cannot use this client's http_client; "
                 "use AsyncReframeClient(http_client=...)"
             )
         yield from self._in_thread(order)
 
     def _in_thread(self, order: "BatchRequest") -> "Iterator[BatchOutcome]":
-        from .batch.sync_iterator import in_thread  # noqa: PLC0415 - only when it is asked for
+        from .batch.sync_iterator import in_thread  # noqa: PLC0415 - only when it is used
 
         @asynccontextmanager
         async def outcomes() -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
@@ -257,9 +260,9 @@ class ReframeClient(ClientBase):
         return (yield from in_thread(outcomes))
 
     def entries(self, *, unfinished: bool = False) -> list[Entry]:
-        """What the ledger holds of this server and project, newest first.
+        """The ledger's entries of this server and project, newest first.
 
-        Raises ConfigurationError if the client keeps none.
+        Raises ConfigurationError if the client has no ledger.
         """
         return self._driver.run(self._pipeline.entries(unfinished=unfinished))
 
@@ -276,12 +279,13 @@ class ReframeClient(ClientBase):
     ) -> ReframeResult:
         """Finish an unfinished entry of the ledger: find its job, wait, download.
 
-        One whose run was killed before its POST is uploaded and submitted.
+        An entry without a POST is uploaded and submitted. `to` defaults to the entry's target;
+        `timeout` and the callbacks are those of `reframe`.
 
-        `to` defaults to where it was to go. An entry whose job cannot be found stays uncertain
-        (SubmissionUncertainError). Only with `resubmit_after` is it submitted again, with the same
-        seed: when so many seconds have passed since its POST can last have been accepted, and no
-        listed job could be it. Raises LedgerBusyError if a living process is at it.
+        If its job cannot be found, it stays uncertain (SubmissionUncertainError). Only with
+        `resubmit_after` is it submitted again, with the same seed: this many seconds after the
+        server can last have accepted its POST, if no listed job may be its job. Raises the errors
+        of `reframe`, and LedgerBusyError if a living process works on it.
         """
         options = Options(to, overwrite, timeout, on_update, on_progress, resubmit_after)
         flow = self._pipeline.resume(entry, options)

@@ -1,4 +1,4 @@
-"""What both clients are made of."""
+"""The part that both clients share: arguments, ledger, batch."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
@@ -35,7 +35,7 @@ DEFAULT_WAIT = 3600.0  # seconds
 
 
 class ClientBase:
-    """The arguments of both clients, and what their methods share."""
+    """Checks the arguments of both clients, and has what their methods share."""
 
     def __init__(
         self,
@@ -59,31 +59,31 @@ class ClientBase:
             raise ConfigurationError(
                 f"ledger: {ledger!r:.80} is not allowed; it takes a path or True"
             )
-        kept = None if ledger is None else self._open(ledger)
-        self._pipeline = Pipeline(self._operations, kept, known)
+        opened = None if ledger is None else self._open_ledger(ledger)
+        self._pipeline = Pipeline(self._operations, opened, known)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
 
     @property
     def ledger(self) -> Ledger | None:
-        """The ledger that it was made with, if any."""
+        """The ledger that the client was made with, if any."""
         return self._pipeline.ledger
 
-    def _open(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
-        """The ledger at this place; None for one in memory."""
-        from .ledger.default_path import default_ledger_path  # noqa: PLC0415 - only when it is asked for
+    def _open_ledger(self, ledger: str | PathLike[str] | Literal[True] | None) -> Ledger:
+        """Open the ledger at a path; None means one in memory."""
+        from .ledger.default_path import default_ledger_path  # noqa: PLC0415 - only when it is used
         from .ledger.store import SqlLedger  # noqa: PLC0415
 
         place = default_ledger_path() if ledger is True else ledger
         if ledger is True and place == "none":
-            raise ConfigurationError("ledger=True, but SCENARIO_LEDGER says none: name a path")
+            raise ConfigurationError("ledger=True, but SCENARIO_LEDGER is none: pass a path")
         return SqlLedger(
             place,
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
             api_key=self._wire.credentials.key,
-            # Connecting, sending and receiving may each take the whole time-out.
+            # Connecting, sending and receiving may each take the whole timeout.
             longest_post=3 * self._wire.timeout,
             timing=self._operations.timing,
         )
@@ -96,17 +96,17 @@ class ClientBase:
     async def _outcomes(
         self, order: "BatchRequest", driver: AsyncDriver
     ) -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
-        """What a batch yields. Without a ledger it has one in memory."""
-        from .batch.engine import BatchEngine  # noqa: PLC0415 - only when it is asked for
+        """The outcomes of a batch, with the client's ledger or else one in memory."""
+        from .batch.engine import BatchEngine  # noqa: PLC0415 - only when it is used
 
-        kept = self._pipeline.ledger
-        ledger = kept if kept is not None else self._open(None)
+        own = self._pipeline.ledger
+        ledger = own if own is not None else self._open_ledger(None)
         try:
             pipeline = evolve(self._pipeline, ledger=ledger)
             async with aclosing(BatchEngine(pipeline, ledger, driver, order).outcomes()) as found:
                 yield found
         finally:
-            if kept is None:
+            if own is None:
                 ledger.close()
 
     def _order(
@@ -118,7 +118,7 @@ class ClientBase:
         resubmit_after: float | None,
         on_event: "EventCallback | None",
     ) -> "BatchRequest":
-        from .batch.engine import BatchRequest  # noqa: PLC0415 - only when it is asked for
+        from .batch.engine import BatchRequest  # noqa: PLC0415 - only when it is used
 
         return BatchRequest(
             items=items,
@@ -140,5 +140,7 @@ def _iso(created_after: datetime | None) -> str | None:
     if created_after is None:
         return None
     if not isinstance(created_after, datetime):
-        raise InvalidInputError("created_after: takes a datetime")
+        raise InvalidInputError(
+            f"created_after: {created_after!r:.80} is not allowed; it takes a datetime"
+        )
     return iso(created_after)

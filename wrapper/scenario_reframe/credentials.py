@@ -156,8 +156,8 @@ def _check(value: str, word: str, variable: str, *, colon: bool) -> None:
         raise ConfigurationError(f"the {word} begins or ends with a space: check {variable}")
     if not colon and ":" in value:
         raise ConfigurationError(
-            f"the {word} contains a colon, which HTTP Basic does not allow. If it is both in "
-            f"one, set {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]} separately"
+            f"the {word} contains a colon, which HTTP Basic does not allow. Set key and "
+            f"secret separately, as {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]}"
         )
     try:
         value.encode()

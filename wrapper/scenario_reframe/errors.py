@@ -1,24 +1,24 @@
-"""Everything that this package raises.
+"""All errors that this package raises.
 
 ReframeError                     .job: the job concerned, or None
-├── ConfigurationError           credentials, base URL, a missing extra
+├── ConfigurationError           credentials, base URL, ledger, a missing extra
 ├── InvalidInputError            (also ValueError) nothing was sent
 │   ├── InvalidVideoError
-│   ├── InvalidSettingsError     .problems: one line for every wrong setting
-│   └── InvalidBatchError        .faults: (place, what is wrong) of every item
+│   ├── InvalidSettingsError     .problems: one line for each wrong setting
+│   └── InvalidBatchError        .faults: (index of the item, what is wrong with it)
 ├── ApiError                     .status_code .reason .request_id .body; any reply but 2xx
 │   ├── AuthenticationError      401
 │   ├── PermissionDeniedError    403
 │   ├── NotFoundError            404
-│   ├── RateLimitedError         429; .retry_after (seconds) .limit (jobs side by side)
+│   ├── RateLimitedError         429; .retry_after (seconds) .limit (jobs at once)
 │   └── ServerError              5xx
-├── ConnectionFailedError        no whole reply; .sent: whether a request may have arrived
-├── UnexpectedResponseError      a 2xx that is not what the spec says
-├── SubmissionUncertainError     .submission .candidates: it is not known if a job was made
+├── ConnectionFailedError        no complete reply; .sent: whether the request may have arrived
+├── UnexpectedResponseError      a 2xx reply that does not match the spec
+├── SubmissionUncertainError     .submission .candidates; a job may have been made
 ├── JobFailedError
 ├── JobCanceledError
 ├── WaitTimeoutError
-├── LedgerBusyError              another process is at the same work
+├── LedgerBusyError              another process works on the same request
 ├── UploadError
 └── DownloadError
 """
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 class ReframeError(Exception):
-    """Root of all errors of this package."""
+    """Base class of all errors of this package. `job`: the job that it concerns, or None."""
 
     job: "Job | None" = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not by its arguments, since some have names; it is copied and pickled whole.
+        # Not by its arguments, since some are keyword-only: with its whole state.
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -49,7 +49,7 @@ def _restored(
 
 
 class ConfigurationError(ReframeError):
-    """Credentials, base URL or installation are not as they must be. Nothing was sent."""
+    """Credentials, base URL, ledger or installation cannot be used. Nothing was sent."""
 
 
 class InvalidInputError(ReframeError, ValueError):
@@ -57,7 +57,7 @@ class InvalidInputError(ReframeError, ValueError):
 
 
 class InvalidVideoError(InvalidInputError):
-    """The video is missing, empty, unreadable or no video. Nothing was sent."""
+    """The video is missing, empty, unreadable or not a video. Nothing was sent."""
 
 
 class InvalidSettingsError(InvalidInputError):
@@ -71,19 +71,19 @@ class InvalidSettingsError(InvalidInputError):
 class InvalidBatchError(InvalidInputError):
     """One or more items of a batch are wrong. Nothing was sent.
 
-    `faults`: the place of an item, from 0, and what is wrong with it; all of all items.
+    `faults`: pairs of an item's index, from 0, and one thing that is wrong with it.
     """
 
     def __init__(self, faults: Sequence[tuple[int, str]]) -> None:
         self.faults = tuple(faults)
-        lines = [f"item {place}: {text}" for place, text in self.faults]
+        lines = [f"item {index}: {text}" for index, text in self.faults]
         super().__init__("\n".join(lines))
 
 
 class ApiError(ReframeError):
-    """The server answered with something else than a 2xx.
+    """The server's reply was not a 2xx.
 
-    `retry_after`: the seconds that it asks to wait, if it does. `body`: the parsed JSON, or text.
+    `retry_after`: the seconds to wait that it asks for, if any. `body`: the parsed JSON, or text.
     """
 
     retry_after: float | None = None
@@ -103,18 +103,18 @@ class AuthenticationError(ApiError):
 
 
 class PermissionDeniedError(ApiError):
-    """403: not open to this key, its project or its plan."""
+    """403: not allowed for this key, its project or its plan."""
 
 
 class NotFoundError(ApiError):
-    """404: no such job, asset or model, or none that this key may see."""
+    """404: no such job, asset or model, or this key may not see it."""
 
 
 class RateLimitedError(ApiError):
-    """429: too many requests, or too many jobs side by side.
+    """429: too many requests, or too many jobs at once.
 
-    `limit`: how many jobs may run, if it says so. `submission`: what was refused, if it was a
-    submit; should it have made a job all the same, `client.find_job(error.submission)` finds it.
+    `limit`: how many jobs may run at once, if the server says so. `submission`: the refused POST,
+    if it was one; `client.find_job(error.submission)` finds its job if one was made all the same.
     """
 
     limit: int | None = None
@@ -126,7 +126,7 @@ class ServerError(ApiError):
 
 
 class ConnectionFailedError(ReframeError):
-    """No whole reply came. `sent` is False when the connection was never opened."""
+    """No complete reply came. `sent` is False if it is certain that no whole request was sent."""
 
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message)
@@ -134,14 +134,14 @@ class ConnectionFailedError(ReframeError):
 
 
 class UnexpectedResponseError(ReframeError):
-    """A 2xx reply that does not say what the spec says."""
+    """A 2xx reply that does not match the spec."""
 
 
 class SubmissionUncertainError(ReframeError):
-    """A submit got no clear answer, and it is not known whether a paid job was made.
+    """A submit got no clear reply: a paid job may have been made, or not.
 
-    Do not submit again blindly: `client.find_job(error.submission)` looks again.
-    `candidates` are the jobs that could be it, if there were any.
+    Do not submit again blindly: `client.find_job(error.submission)` looks for its job.
+    `candidates`: the listed jobs that may be it.
     """
 
     def __init__(
@@ -153,13 +153,15 @@ class SubmissionUncertainError(ReframeError):
 
 
 class _JobError(ReframeError):
+    """An error with a job."""
+
     def __init__(self, message: str, *, job: "Job | None" = None) -> None:
         super().__init__(message)
         self.job = job
 
 
 class JobFailedError(_JobError):
-    """The job ended in `failure`; `.job.error` and `.job.hint` say what the server says."""
+    """The job ended in `failure`; `.job.error` and `.job.hint` are the server's reasons."""
 
 
 class JobCanceledError(_JobError):
@@ -167,16 +169,16 @@ class JobCanceledError(_JobError):
 
 
 class WaitTimeoutError(_JobError):
-    """The job was not done in time. It goes on: `client.wait(error.job)` takes it up again."""
+    """The job was not done in time. It goes on: `client.wait(error.job)` waits again."""
 
 
 class LedgerBusyError(ReframeError):
-    """Another process is at the same work, or has taken it over. Nothing was submitted."""
+    """Another process works on the same request, or took it over. Nothing was submitted."""
 
 
 class UploadError(ReframeError):
-    """The video did not reach the server whole. Nothing was paid."""
+    """The video was not uploaded or imported. Nothing was paid."""
 
 
 class DownloadError(_JobError):
-    """A result did not arrive whole. The job is kept: `client.download(error.job, to)`."""
+    """A result was not downloaded completely: `client.download(error.job, to)` resumes."""

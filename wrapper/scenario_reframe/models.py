@@ -1,4 +1,4 @@
-"""What people hold: frozen records in which nothing is ever `Unset`."""
+"""The objects that callers get: frozen, and nothing in them is ever `Unset`."""
 
 import base64
 import json
@@ -11,17 +11,17 @@ from urllib.parse import parse_qs, urlsplit
 from attrs import field, frozen
 
 DONE = frozenset({"success", "failure", "canceled"})
-"""Final statuses. Every other one, known or not, means that the job is not done."""
+"""Final statuses. With any other one, known or not, the job is not done."""
 
 
 @frozen(kw_only=True)
 class Job:
     """A job as the server last described it.
 
-    `status` is one of pending, queued, warming-up, in-progress, finalizing, success, failure,
-    canceled, or one that is not known yet. `progress` runs from 0 to 1. `cost` is in creative
-    units, None when the server did not say. `input` holds the settings as the server echoes them.
-    `raw` is the record as it came.
+    `status`: pending, queued, warming-up, in-progress, finalizing, success, failure or canceled
+    (the vendor's SDK), or one that is new. `progress`: from 0 to 1. `cost`: creative units, None if
+    the server does not say. `input`: the settings as the server echoes them. `raw`: the job's JSON
+    object.
     """
 
     id: str
@@ -51,9 +51,9 @@ class Job:
 class Asset:
     """A file on the server.
 
-    `url` is signed and temporary, so it stays out of the repr; ask `get_asset` for a fresh one.
-    `size` is in bytes, `width` and `height` in pixels, `frame_rate` in frames per second,
-    `duration` in seconds; None where the server does not say.
+    `url` is signed and temporary, so it is not in the repr; `get_asset` gives a fresh one. `size`:
+    bytes; `width`, `height`: pixels; `frame_rate`: frames per second; `duration`: seconds; each
+    is None if the server does not say. `raw`: the asset's JSON object.
     """
 
     id: str
@@ -69,13 +69,13 @@ class Asset:
 
     @property
     def url_expires_at(self) -> datetime | None:
-        """When the URL ceases to work, read off its signature; None if it does not say."""
+        """When the URL expires, read from its signature; None if it does not say."""
         return expiry_of(self.url)
 
 
 @frozen(kw_only=True)
 class Estimate:
-    """A price in creative units, with the discount and the price of each action."""
+    """The price of a job, the discount, and the price of each action, in creative units."""
 
     creative_units: float
     discount: float = 0.0
@@ -84,7 +84,7 @@ class Estimate:
 
 @frozen(kw_only=True)
 class ReframeResult:
-    """A finished job, its assets, and the files that were written (none if `to` was None)."""
+    """A finished job, its assets, and its files (none if `to` was None)."""
 
     job: Job
     assets: tuple[Asset, ...]
@@ -93,10 +93,10 @@ class ReframeResult:
 
 @frozen(kw_only=True)
 class Submission:
-    """One POST and its body: enough to look for its job again.
+    """One POST and its body: enough to look up its job later.
 
     `is_seed_drawn`: the client drew the seed, so no other job has it. `server_time`: the server's
-    time just before the POST. `token` tells the request that it belongs to from all others.
+    time just before the POST. `token` identifies the request that it belongs to.
     """
 
     seed: int
@@ -109,10 +109,10 @@ class Submission:
 
 
 def expiry_of(url: str) -> datetime | None:
-    """When a CloudFront-signed URL expires.
+    """When a CloudFront-signed URL expires; None if it does not say.
 
-    `Policy` is base64 with `-_~` for `+=/`, of a JSON whose DateLessThan is the instant; older
-    URLs carry a plain `Expires` (seen on URLs found in public repositories).
+    `Policy` is JSON in base64, with `-_~` for `+=/`, whose DateLessThan is the time; older URLs
+    have a plain `Expires` (not documented; seen on URLs in public repositories).
     """
     try:
         query = parse_qs(urlsplit(url).query)
