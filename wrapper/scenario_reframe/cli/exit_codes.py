@@ -180,7 +180,7 @@ def _faulty_inputs(fault: FaultyInputsError) -> Failure:
     counted = f"{plural(len(faults), 'fault')} in {plural(rows, what)}"
     message = f"{counted}; nothing was sent, nothing was paid"
     advice: tuple[str, ...] = ()
-    if any("output of more than one" in one.text for one in faults) and what == "clip":
+    if any("is the output of" in one.text for one in faults) and what == "clip":
         advice = ("A manifest can name outputs: a CSV file with the columns video and output.",)
     facts = {"faults": [one.to_json() for one in faults]}
     details = tuple(one.message() for one in faults)
