@@ -4,14 +4,14 @@ from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 
 class Bounds(NamedTuple):
-    """Bounds of a number's value or of a string's length, both included; None is no bound."""
+    """Inclusive bounds of a number's value or of a string's length; None is no bound."""
 
     minimum: float | None
     maximum: float | None
 
 
 class Setting(NamedTuple):
-    """What the spec says of one setting. An empty `choices` means any value of the kind."""
+    """One setting of the spec. An empty `choices` allows any value of the kind."""
 
     name: str
     wire: str
@@ -212,7 +212,7 @@ SETTINGS: Final[tuple[Setting, ...]] = (
 
 
 class ReframeSettings(TypedDict, total=False):
-    """Settings of a reframe job. What is left out takes the server's default."""
+    """Settings of a reframe job. The server's default applies to a missing one."""
 
     prompt: str
     """What the video should show, in words."""

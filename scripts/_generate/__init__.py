@@ -1,1 +1,1 @@
-"""From spec/openapi.yaml to generated/ and the README's table. Run by scripts/generate."""
+"""Make generated/ and the README's table from spec/openapi.yaml. Run by scripts/generate."""

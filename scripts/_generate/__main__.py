@@ -1,4 +1,4 @@
-"""Generate, or with --check compare: generated/ and the README's table from spec/openapi.yaml."""
+"""Make generated/ and the README's table from spec/openapi.yaml; with --check, only compare."""
 
 import argparse
 import json
@@ -23,41 +23,43 @@ BEGIN, END = "<!-- settings: made by scripts/generate -->", "<!-- /settings -->"
 
 
 def main() -> int:
-    """Exit code: 0 done or in agreement, 1 on any difference, 2 when the spec is at fault."""
+    """Run the command. Exit code: 0 done or no difference, 1 differences, 2 an invalid spec."""
     parser = argparse.ArgumentParser(prog="scripts/generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="touch nothing; exit 1 on difference")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 on any difference"
+    )
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project's folder")
     arguments = parser.parse_args()
     root: Path = arguments.root.resolve()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            made = Path(folder) / PACKAGE
-            table = build(root, made)
+            package = Path(folder) / PACKAGE
+            table = build(root, package)
             if arguments.check:
-                return report(differences(root, made, table))
-            replace(root, made, table)
-    except (SpecError, YAMLError, OSError) as fault:
-        print(f"scripts/generate: {fault}", file=sys.stderr)
+                return print_differences(differences(root, package, table))
+            replace(root, package, table)
+    except (SpecError, YAMLError, OSError) as error:
+        print(f"scripts/generate: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def build(root: Path, made: Path) -> str:
-    """Write the whole package to `made`; return the README's table."""
+def build(root: Path, package: Path) -> str:
+    """Write the generated package to the folder `package`; return the README's table."""
     path = root / "spec" / "openapi.yaml"
     spec: dict[str, Any] = YAML(typ="safe").load(path)
     try:
         check_replies(spec)
         settings, video_field = read_settings(spec)
         module = settings_module(settings, video_field, model_id(spec), spec["servers"][0]["url"])
-    except (LookupError, TypeError, AttributeError) as fault:
-        raise SpecError(f"{path.name} lacks or misuses {fault}") from fault
-    generate_client(root, made)
-    (made / "py.typed").touch()
-    (made / "openapi.json").write_text(
+    except (LookupError, TypeError, AttributeError) as error:
+        raise SpecError(f"{path.name} has a missing or invalid part: {error}") from error
+    generate_client(root, package)
+    (package / "py.typed").touch()
+    (package / "openapi.json").write_text(
         json.dumps(spec, indent=1, ensure_ascii=False) + "\n", "utf-8"
     )
-    (made / "settings.py").write_text(module, "utf-8")
+    (package / "settings.py").write_text(module, "utf-8")
     run(
         "ruff",
         "format",
@@ -65,23 +67,23 @@ def build(root: Path, made: Path) -> str:
         "--no-cache",
         "--line-length",
         "100",
-        str(made / "settings.py"),
+        str(package / "settings.py"),
     )
     return settings_markdown(settings)
 
 
-def generate_client(root: Path, made: Path) -> None:
-    """The typed client, by openapi-python-client."""
+def generate_client(root: Path, package: Path) -> None:
+    """Generate the typed client with openapi-python-client."""
     spec = root / "spec"
     run(
         "openapi-python-client", "generate", "--path", str(spec / "openapi.yaml"),
         "--config", str(spec / "config.yaml"), "--custom-template-path", str(spec / "templates"),
-        "--meta", "none", "--fail-on-warning", "--output-path", str(made),
+        "--meta", "none", "--fail-on-warning", "--output-path", str(package),
     )  # fmt: skip
 
 
 def run(*command: str) -> None:
-    """Run a tool of this environment; its output becomes the error's text."""
+    """Run a tool of this environment. Raises SpecError with its output if it fails."""
     tools = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', '')}"}
     done = subprocess.run(
@@ -92,21 +94,23 @@ def run(*command: str) -> None:
         check=False,
     )
     if done.returncode:
-        raise SpecError(f"{command[0]} refused the spec:\n{done.stdout}{done.stderr}")
+        raise SpecError(f"{command[0]} failed on the spec:\n{done.stdout}{done.stderr}")
 
 
-def differences(root: Path, made: Path, table: str) -> list[str]:
-    """What differs between the tree and what the spec makes, byte by byte."""
-    kept = root / "generated" / PACKAGE
-    wanted, found = files(made), files(kept)
+def differences(root: Path, package: Path, table: str) -> list[str]:
+    """The differences, byte by byte, between the tree and what the spec generates."""
+    current = root / "generated" / PACKAGE
+    expected, found = file_contents(package), file_contents(current)
     lines = [
-        f"missing: generated/{PACKAGE}/{name}" for name in sorted(wanted.keys() - found.keys())
+        f"missing: generated/{PACKAGE}/{name}" for name in sorted(expected.keys() - found.keys())
     ]
-    lines += [f"stray: generated/{PACKAGE}/{name}" for name in sorted(found.keys() - wanted.keys())]
+    lines += [
+        f"stray: generated/{PACKAGE}/{name}" for name in sorted(found.keys() - expected.keys())
+    ]
     lines += [
         f"differs: generated/{PACKAGE}/{name}"
-        for name in sorted(wanted.keys() & found.keys())
-        if wanted[name] != found[name]
+        for name in sorted(expected.keys() & found.keys())
+        if expected[name] != found[name]
     ]
     lines += [
         f"stray: generated/{path.name}"
@@ -119,8 +123,8 @@ def differences(root: Path, made: Path, table: str) -> list[str]:
     return lines
 
 
-def files(folder: Path) -> dict[str, bytes]:
-    """Contents by relative path; what Python caches does not count."""
+def file_contents(folder: Path) -> dict[str, bytes]:
+    """Contents by relative path, without Python's caches."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
@@ -128,14 +132,14 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def replace(root: Path, made: Path, table: str) -> None:
-    """Put the package and the table in place of the old ones."""
+def replace(root: Path, package: Path, table: str) -> None:
+    """Replace the package and the README's table."""
     readme = root / "README.md"
     text = with_table(readme.read_text("utf-8"), table)
     target = root / "generated" / PACKAGE
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(exist_ok=True)
-    shutil.copytree(made, target)
+    shutil.copytree(package, target)
     readme.write_text(text, "utf-8")
 
 
@@ -144,16 +148,16 @@ def with_table(readme: str, table: str) -> str:
     before, begin, rest = readme.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SpecError(f"README.md lacks the lines {BEGIN} and {END}")
+        raise SpecError(f"README.md does not have the lines {BEGIN} and {END}: add them")
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
-def report(lines: list[str]) -> int:
-    """Print what differs."""
+def print_differences(lines: list[str]) -> int:
+    """Print the differences; the exit code."""
     if not lines:
         return 0
     print("\n".join(lines))
-    print("Run scripts/generate; mend the spec, not the output.", file=sys.stderr)
+    print("Run scripts/generate; edit the spec, not the output.", file=sys.stderr)
     return 1
 
 

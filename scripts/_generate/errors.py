@@ -1,5 +1,5 @@
-"""What stops a generation."""
+"""The error of the generator."""
 
 
 class SpecError(Exception):
-    """The spec says what the generator cannot carry over. The message says what to mend."""
+    """The spec has a part that the generator does not support. The message gives the remedy."""

@@ -1,9 +1,9 @@
-"""The table of settings, written out as a Python module and as a Markdown table. No I/O."""
+"""Write the table of settings as a Python module and as a Markdown table. No I/O."""
 
 from collections.abc import Sequence
 from pprint import pformat
 
-from .settings_table import Setting
+from .settings_table import SettingRow
 
 _HEAD = '''"""The settings, from spec/openapi.yaml. Made by scripts/generate: do not edit."""
 
@@ -11,14 +11,14 @@ from typing import Annotated, Final, Literal, NamedTuple, TypedDict
 
 
 class Bounds(NamedTuple):
-    """Bounds of a number's value or of a string's length, both included; None is no bound."""
+    """Inclusive bounds of a number's value or of a string's length; None is no bound."""
 
     minimum: float | None
     maximum: float | None
 
 
 class Setting(NamedTuple):
-    """What the spec says of one setting. An empty `choices` means any value of the kind."""
+    """One setting of the spec. An empty `choices` allows any value of the kind."""
 
     name: str
     wire: str
@@ -34,7 +34,7 @@ _TYPES = {"boolean": "bool", "integer": "int", "number": "float", "string": "str
 
 
 def settings_module(
-    settings: Sequence[Setting], video_field: str, model_id: str, base_url: str
+    settings: Sequence[SettingRow], video_field: str, model_id: str, base_url: str
 ) -> str:
     """The source of `settings.py`: constants, the table, and the TypedDict."""
     lines = [
@@ -49,7 +49,7 @@ def settings_module(
         "",
         "",
         "class ReframeSettings(TypedDict, total=False):",
-        '    """Settings of a reframe job. What is left out takes the server\'s default."""',
+        '    """Settings of a reframe job. The server\'s default applies to a missing one."""',
         "",
     ]
     for row in settings:
@@ -57,19 +57,19 @@ def settings_module(
     return "\n".join(lines)
 
 
-def settings_markdown(settings: Sequence[Setting]) -> str:
+def settings_markdown(settings: Sequence[SettingRow]) -> str:
     """The README's table."""
     lines = ["| setting | type | default | allowed | what it does |", "|---|---|---|---|---|"]
     for row in settings:
         default = "" if row.default is None else f"`{_literal(row.default)}`"
         lines.append(
             f"| `{row.name}` | {_TYPES[row.kind]} | {default} | {_allowed(row)} | "
-            f"{_told(row).replace('|', chr(92) + '|')} |"
+            f"{_description(row).replace('|', chr(92) + '|')} |"
         )
     return "\n".join(lines)
 
 
-def _row(row: Setting) -> str:
+def _row(row: SettingRow) -> str:
     return (
         f"Setting(name={row.name!r}, wire={row.wire!r}, kind={row.kind!r}, "
         f"default={row.default!r}, bounds=Bounds({row.minimum!r}, {row.maximum!r}), "
@@ -78,7 +78,7 @@ def _row(row: Setting) -> str:
     )
 
 
-def _annotation(row: Setting) -> str:
+def _annotation(row: SettingRow) -> str:
     if row.choices:
         return f"Literal[{', '.join(map(repr, row.choices))}]"
     base = _TYPES[row.kind]
@@ -87,22 +87,22 @@ def _annotation(row: Setting) -> str:
     return f"Annotated[{base}, Bounds({row.minimum!r}, {row.maximum!r})]"
 
 
-def _docstring(row: Setting) -> str:
+def _docstring(row: SettingRow) -> str:
     notes = []
     if allowed := _allowed(row):
         notes.append(f"Allowed: {allowed.replace('`', '')}.")
     if row.default is not None:
         notes.append(f"Default: {_literal(row.default)}.")
-    # A literal, so that quotes and backslashes in a description cannot end it early.
-    text = " ".join([_told(row), *notes]).replace("\\", "\\\\").replace('"', '\\"')
+    # Escape quotes and backslashes, which could end the docstring early.
+    text = " ".join([_description(row), *notes]).replace("\\", "\\\\").replace('"', '\\"')
     return f'"""{text}"""'
 
 
-def _told(row: Setting) -> str:
+def _description(row: SettingRow) -> str:
     return f"{row.description} Required." if row.required else row.description
 
 
-def _allowed(row: Setting) -> str:
+def _allowed(row: SettingRow) -> str:
     if row.choices:
         return ", ".join(f"`{choice}`" for choice in row.choices)
     unit = " characters" if row.kind == "string" else ""

@@ -1,4 +1,4 @@
-"""The request schema, read into one table of settings. No I/O."""
+"""Read the request schema into one table of settings. No I/O."""
 
 import keyword
 import re
@@ -20,8 +20,8 @@ _KEYWORDS = {
 }
 _MARKS = {"x-input", "x-vendor-required"}
 
-# Arguments of the methods that take **settings, and flags of the commands that take them.
-# A setting of the same name could not be given; tests hold this list against the signatures.
+# Arguments of the methods that take **settings, and flags of the commands that take them. A setting
+# with one of these names could not be passed; tests compare this list with the signatures.
 RESERVED = frozenset(
     {
         "self", "video", "to", "key", "extra", "timeout", "overwrite", "settings",
@@ -34,8 +34,8 @@ RESERVED = frozenset(
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One row. `minimum` and `maximum` bound a number's value or a string's length."""
+class SettingRow:
+    """One setting. `minimum` and `maximum` bound a number's value or a string's length."""
 
     name: str
     wire: str
@@ -48,13 +48,15 @@ class Setting:
     required: bool
 
 
-def read_settings(spec: Mapping[str, Any]) -> tuple[list[Setting], str]:
-    """The settings in the spec's order, and the wire name of the field that `video` fills."""
+def read_settings(spec: Mapping[str, Any]) -> tuple[list[SettingRow], str]:
+    """Return the settings in the spec's order, and the wire name of the field for `video`."""
     properties = spec["components"]["schemas"][REQUEST_SCHEMA]["properties"]
     inputs = [wire for wire, schema in properties.items() if schema.get("x-input") == "video"]
     if len(inputs) != 1:
         raise SpecError(f"{REQUEST_SCHEMA} needs one property with `x-input: video`, has {inputs}")
-    settings = [_setting(wire, schema) for wire, schema in properties.items() if wire not in inputs]
+    settings = [
+        _setting_row(wire, schema) for wire, schema in properties.items() if wire not in inputs
+    ]
     seen: dict[str, str] = {}
     for row in settings:
         if row.name in seen:
@@ -67,7 +69,7 @@ def read_settings(spec: Mapping[str, Any]) -> tuple[list[Setting], str]:
 
 
 def model_id(spec: Mapping[str, Any]) -> str:
-    """The model's id, which is the last segment of the generate operation's path."""
+    """The model's id: the last segment of the generate operation's path."""
     for path, operations in spec["paths"].items():
         if operations.get("post", {}).get("operationId") == GENERATE_OPERATION:
             return str(path).rsplit("/", 1)[1]
@@ -80,19 +82,20 @@ def python_name(wire: str) -> str:
     return re.sub(r"\W", "_", spaced).lower()
 
 
-def _setting(wire: str, schema: Mapping[str, Any]) -> Setting:
+def _setting_row(wire: str, schema: Mapping[str, Any]) -> SettingRow:
     kind = schema.get("type")
     if not isinstance(kind, str) or kind not in _KINDS:
         raise SpecError(
-            f"setting {wire!r} has the type {kind!r}; known are {', '.join(sorted(_KINDS))}"
+            f"setting {wire!r} has the type {kind!r}, which is not supported; use one of"
+            f" {', '.join(sorted(_KINDS))}"
         )
     unknown = set(schema) - _KEYWORDS[kind] - _MARKS
     if unknown:
         raise SpecError(
             f"setting {wire!r} uses {', '.join(map(repr, sorted(unknown)))}, which the generator"
-            f" does not know for the type {kind!r}: known are"
-            f" {', '.join(sorted(_KEYWORDS[kind]))}. Teach it in scripts/_generate, and the"
-            " validator in wrapper/scenario_reframe/settings.py, or leave it out"
+            f" does not support for the type {kind!r}; it supports"
+            f" {', '.join(sorted(_KEYWORDS[kind]))}. Remove it, or support it in scripts/_generate"
+            " and in the validator in wrapper/scenario_reframe/settings.py"
         )
     name = python_name(wire)
     if not name.isidentifier() or keyword.iskeyword(name):
@@ -100,9 +103,9 @@ def _setting(wire: str, schema: Mapping[str, Any]) -> Setting:
     if name in RESERVED:
         raise SpecError(
             f"setting {wire!r} would be named {name!r}, which is already an argument of the client"
-            " or a flag of the command line: leave it out of the spec, to be sent with extra={...}"
+            " or a flag of the command line: remove it from the spec and send it with extra={...}"
         )
-    row = Setting(
+    row = SettingRow(
         name=name,
         wire=wire,
         kind=kind,
@@ -117,20 +120,22 @@ def _setting(wire: str, schema: Mapping[str, Any]) -> Setting:
     return row
 
 
-def _check_consistent(row: Setting) -> None:
+def _check_consistent(row: SettingRow) -> None:
     if not row.description:
         raise SpecError(f"setting {row.wire!r} has no description")
     if not all(isinstance(choice, str) for choice in row.choices):
         raise SpecError(f"setting {row.wire!r} has choices that are not strings: quote them")
     if row.minimum is not None and row.maximum is not None and row.minimum > row.maximum:
-        raise SpecError(f"setting {row.wire!r} has a minimum above its maximum")
+        raise SpecError(f"setting {row.wire!r} has a minimum above its maximum: correct one")
     if row.default is None:
         return
-    if not _fits(row):
-        raise SpecError(f"setting {row.wire!r} has the default {row.default!r}, which it forbids")
+    if not _default_is_allowed(row):
+        raise SpecError(
+            f"setting {row.wire!r} has the default {row.default!r}, which it does not allow"
+        )
 
 
-def _fits(row: Setting) -> bool:
+def _default_is_allowed(row: SettingRow) -> bool:
     value = row.default
     if row.kind == "boolean":
         return isinstance(value, bool)
