@@ -1,1 +1,1 @@
-"""From what the vendor says of the model to the spec's settings. Run by scripts/drift."""
+"""Update the spec's settings from the vendor's description. Run by scripts/drift."""

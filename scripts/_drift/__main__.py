@@ -1,8 +1,8 @@
-"""Compare the spec with what the vendor says of the model; with --apply, make the spec follow.
+"""Compare the spec with the vendor's description of the model; with --apply, update the spec.
 
-A source is a reference page (Markdown) or a saved reply to GET /models/{id} (JSON); --live asks
-the server. Exit code: 0 in agreement, 1 on drift (after --apply: on drift that is left for a
-person), 2 when a source cannot be read or nothing can be applied.
+A source is a reference page (Markdown) or a saved response to GET /models/{id} (JSON); --live
+requests it from the server. Exit code: 0 no drift, 1 drift (after --apply: drift that is left to a
+person), 2 a source cannot be read or nothing can be applied.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from scenario_reframe.drift.stated_settings import VendorSource
 from .applying import SPEC, apply
 from .errors import SourceError
 from .mentions import mentions
-from .plan import Plan, make_plan
-from .report import Finding, print_finding, print_json, print_plan, print_undecided
+from .plan import EditPlan, make_plan
+from .report import SourceFinding, print_finding, print_json, print_plan, print_undecided
 from .sources import read_file, read_live
 from .spec import known_in
 
@@ -44,37 +44,43 @@ def main() -> int:
     try:
         text = (root / SPEC).read_bytes().decode()
         spec = _load(text)
-        findings = [_find(name, reader, spec) for name, reader in readers.items()]
+        findings = [_compare(name, reader, spec) for name, reader in readers.items()]
         plan = _apply(root, text, spec, findings[0]) if arguments.apply else None
-    except (SpecError, YAMLError, OSError, UnicodeDecodeError) as fault:
-        print(f"scripts/drift: nothing was changed: {fault}", file=sys.stderr)
+    except (SpecError, YAMLError, OSError, UnicodeDecodeError) as error:
+        print(f"scripts/drift: nothing was changed: {error}", file=sys.stderr)
         return 2
-    named = {name: mentions(root, name) for name in _gone(findings)}
+    named = {name: mentions(root, name) for name in _removed_or_retyped(findings)}
     if arguments.json:
         print_json(findings, plan, named)
     for finding in findings:
         if not arguments.json or finding.error:
             print_finding(finding)
     if not arguments.json:
-        decided = plan or Plan()
-        print_plan(decided)
-        print_undecided(decided, named)
+        shown = plan or EditPlan()
+        print_plan(shown)
+        print_undecided(shown, named)
     return _exit_code(findings, plan)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/drift", description=__doc__)
-    parser.add_argument("sources", nargs="*", type=Path, metavar="SOURCE", help="a page or a reply")
-    parser.add_argument("--live", action="store_true", help="ask the server: SCENARIO_API_KEY, ...")
-    parser.add_argument("--apply", action="store_true", help="edit the spec, then generate")
+    parser.add_argument(
+        "sources", nargs="*", type=Path, metavar="SOURCE", help="a page or a saved response"
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="read from the server: SCENARIO_API_KEY, ..."
+    )
+    parser.add_argument(
+        "--apply", action="store_true", help="edit the spec, then run scripts/generate"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project's folder")
     arguments = parser.parse_args()
     count = len(arguments.sources) + arguments.live
     if not count:
-        parser.error("name a SOURCE, or --live")
+        parser.error("pass a SOURCE or --live")
     if arguments.apply and count > 1:
-        parser.error("--apply follows one source: sources may contradict each other")
+        parser.error("--apply takes one source: several may contradict each other")
     return arguments
 
 
@@ -82,36 +88,40 @@ def _load(text: str) -> dict[str, Any]:
     spec: dict[str, Any] = YAML(typ="safe").load(text)
     try:
         known_in(spec), model_id(spec)
-    except (LookupError, TypeError, AttributeError) as fault:
-        raise SpecError(f"{SPEC} lacks or misuses {fault}") from fault
+    except (LookupError, TypeError, AttributeError) as error:
+        raise SpecError(f"{SPEC} has a missing or invalid part: {error}") from error
     return spec
 
 
-def _find(name: str, read: Callable[..., VendorSource], spec: Mapping[str, Any]) -> Finding:
+def _compare(
+    name: str, read: Callable[..., VendorSource], spec: Mapping[str, Any]
+) -> SourceFinding:
     try:
         source = read(model_id(spec))
-    except SourceError as fault:
-        return Finding(name, error=str(fault))
-    return Finding(name, source, compare(known_in(spec), source))
+    except SourceError as error:
+        return SourceFinding(name, error=str(error))
+    return SourceFinding(name, source, compare(known_in(spec), source))
 
 
-def _apply(root: Path, text: str, spec: Mapping[str, Any], finding: Finding) -> Plan | None:
+def _apply(
+    root: Path, text: str, spec: Mapping[str, Any], finding: SourceFinding
+) -> EditPlan | None:
     if finding.source is None:
         return None
     plan = make_plan(spec, finding.source, finding.changes)
-    if plan.wanted:
-        apply(root, text, plan.wanted)
+    if plan.new_schemas:
+        apply(root, text, plan.new_schemas)
     return plan
 
 
-def _gone(findings: Sequence[Finding]) -> list[str]:
-    """Settings that are removed, renamed (which begins as a removal) or of another type."""
+def _removed_or_retyped(findings: Sequence[SourceFinding]) -> list[str]:
+    """Settings that are removed, renamed (at first seen as removed) or of another type."""
     changes = [change for finding in findings for change in finding.changes]
-    gone = [change.setting for change in changes if change.kind in {"removed", "type"}]
-    return [*dict.fromkeys(gone)]
+    names = [change.setting for change in changes if change.kind in {"removed", "type"}]
+    return [*dict.fromkeys(names)]
 
 
-def _exit_code(findings: list[Finding], plan: Plan | None) -> int:
+def _exit_code(findings: list[SourceFinding], plan: EditPlan | None) -> int:
     if any(finding.error for finding in findings):
         return 2
     if plan is not None:

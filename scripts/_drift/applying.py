@@ -1,4 +1,4 @@
-"""Put an edited spec in place, with all that is generated from it, or leave the tree as it was."""
+"""Replace the spec and all that is generated from it, or change nothing."""
 
 import shutil
 import tempfile
@@ -13,17 +13,17 @@ from .schema import Schema
 SPEC = Path("spec/openapi.yaml")
 
 
-def apply(root: Path, text: str, wanted: Mapping[str, Schema | None]) -> None:
-    """Write the spec, generated/ and the README's table. Raises SpecError and touches nothing."""
-    made = edited(text, wanted)
+def apply(root: Path, text: str, new_schemas: Mapping[str, Schema | None]) -> None:
+    """Write the spec, generated/ and the README's table. Raises SpecError and changes nothing."""
+    edited_text = edited(text, new_schemas)
     with tempfile.TemporaryDirectory() as folder:
         trial = Path(folder)
         shutil.copytree(root / SPEC.parent, trial / SPEC.parent)
-        (trial / SPEC).write_bytes(made.encode())
+        (trial / SPEC).write_bytes(edited_text.encode())
         table = build(trial, trial / PACKAGE)
         with_table((root / "README.md").read_text("utf-8"), table)
         try:
-            (root / SPEC).write_bytes(made.encode())
+            (root / SPEC).write_bytes(edited_text.encode())
             replace(root, trial / PACKAGE, table)
         except BaseException:
             (root / SPEC).write_bytes(text.encode())

@@ -12,32 +12,32 @@ from .errors import SourceError
 
 _TYPES = {"assetid": "file", "assetid[]": "file_array"}
 _DASHES = {"", "-", "\u2013", "\u2014"}
-_NOTHING = _DASHES | {"none", "n/a"}
+_EMPTY_WORDS = _DASHES | {"none", "n/a"}
 _YES = {"yes", "true", "required", "✓", "✅"}
-_NO = _NOTHING | {"no", "false", "optional"}
+_NO = _EMPTY_WORDS | {"no", "false", "optional"}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's text without its markup, and what stands in backticks."""
+    """A cell's text without its markup, and the parts of it in backticks."""
 
     text: str
     codes: tuple[str, ...] = ()
 
 
-Row = Mapping[str, Cell]
+CellsByColumn = Mapping[str, Cell]
 _EMPTY = Cell("")
 
 
-def stated(row: Row) -> StatedSetting:
-    """The setting in a row, by the columns' names in lower case. Raises SourceError."""
+def read_row(row: CellsByColumn) -> StatedSetting:
+    """Parse a row into a setting; columns are named in lower case. Raises SourceError."""
     name = printable(row["parameter"].text, 200)
     if not name:
         raise SourceError("a row of the parameters' table has no name")
     written = row.get("type", _EMPTY).text.lower()
     kind = _TYPES.get(written, printable(written, 100))
-    if kind in _NOTHING:
-        raise SourceError(f"the parameters' table gives {name} no type")
+    if kind in _EMPTY_WORDS:
+        raise SourceError(f"the parameters' table has no type for {name}")
     numeric = kind == "number"
     return StatedSetting(
         name=name,
@@ -50,15 +50,15 @@ def stated(row: Row) -> StatedSetting:
     )
 
 
-def condition(row: Row) -> str | None:
-    """What the row says of being required, if that is neither yes nor no."""
+def required_note(row: CellsByColumn) -> str | None:
+    """A note if the row's `required` cell is neither yes nor no."""
     text = row.get("required", _EMPTY).text
     if text.lower() in _YES | _NO:
         return None
     return f"{printable(row['parameter'].text, 200)} is required: {printable(text, 200)!r}"
 
 
-def _limits(name: str, row: Row) -> Limits:
+def _limits(name: str, row: CellsByColumn) -> Limits:
     low, high = (row.get(column, _EMPTY).text for column in ("min", "max"))
     return _number(name, "min", low), _number(name, "max", high)
 
@@ -71,28 +71,32 @@ def _default(name: str, kind: str, cell: Cell) -> Any:
         return _number(name, "default", text)
     if kind == "boolean":
         if text.lower() not in {"true", "false", "yes", "no"}:
-            raise SourceError(f"the default of {name} is {printable(text, 40)!r}: no boolean")
+            raise SourceError(
+                f"the default of {name} is {printable(text, 40)!r}, which is not a boolean"
+            )
         return text.lower() in {"true", "yes"}
     return printable(text)
 
 
 def _number(name: str, column: str, text: str) -> Any:
-    if text.lower() in _NOTHING:
+    if text.lower() in _EMPTY_WORDS:
         return None
     try:
-        found = json.loads(text, parse_constant=_no_number)
+        found = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         found = None
     if isinstance(found, bool) or not isinstance(found, int | float):
-        raise SourceError(f"the {column} of {name} is {printable(text, 40)!r}: no number")
+        raise SourceError(
+            f"the {column} of {name} is {printable(text, 40)!r}, which is not a number"
+        )
     return int(found) if isinstance(found, float) and found.is_integer() else found
 
 
-def _no_number(text: str) -> float:
+def _refuse_constant(text: str) -> float:
     raise ValueError(text)
 
 
-def _choices(name: str, kind: str, row: Row) -> tuple[Any, ...]:
+def _choices(name: str, kind: str, row: CellsByColumn) -> tuple[Any, ...]:
     cell = row.get("allowed values", _EMPTY)
     if cell.text.lower() in _DASHES | {"any"}:
         return ()

@@ -1,4 +1,4 @@
-"""Edit the settings in the spec's text and its example; other lines stay as they are. No I/O."""
+"""Edit the settings in the spec's text and in its example, and keep all other lines. No I/O."""
 
 import io
 import warnings
@@ -20,34 +20,34 @@ _PATH = ("components", "schemas", REQUEST_SCHEMA, "properties")
 _WHOLE_LINES = 1_000_000
 
 
-def edited(text: str, wanted: Mapping[str, Schema | None]) -> str:
-    """The spec's text with these settings revised, added at the end, or (None) removed.
+def edited(text: str, new_schemas: Mapping[str, Schema | None]) -> str:
+    """Return the spec's text with these settings revised, added at the end, or (None) removed.
 
-    The example of a request follows. Only the blocks of these settings are written anew, with
-    their comments: ruamel.yaml would rewrite the spaces within `{ }` all over the file. Raises
-    SpecError if that cannot be done.
+    The example of a request follows. Only the blocks of these settings are rewritten, with their
+    comments: ruamel.yaml would change the spaces within `{ }` in the whole file. Raises SpecError
+    if that cannot be done.
     """
     root = _yaml().load(text)
     schemas: Any = schemas_of(root)
     example: Any = example_of(root)
-    shown = example_of(with_settings(root, wanted))
+    shown = example_of(with_settings(root, new_schemas))
     lines = text.splitlines(keepends=True)
     blocks = {
         name: "" if schema is None else _block(name, _updated(schemas.get(name), schema))
-        for name, schema in wanted.items()
+        for name, schema in new_schemas.items()
     }
     rows = {
         name: _row(name, shown.get(name), example)
-        for name in wanted
+        for name in new_schemas
         if example and not _same(example.get(name), shown.get(name))
     }
-    # From the end, so that line numbers hold.
+    # From the end, so that line numbers stay valid.
     edits = _edits(schemas, blocks, lines) + _edits(example, rows, lines)
     for start, stop, block in sorted(edits, reverse=True):
         lines[start:stop] = [block]
-    made = "".join(lines)
-    _check(text, made, wanted)
-    return made
+    result = "".join(lines)
+    _check(text, result, new_schemas)
+    return result
 
 
 def _yaml() -> YAML:
@@ -72,25 +72,27 @@ def _edits(
 
 
 def _spans(schemas: CommentedMap, lines: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """First line of each setting and the one after its last, without what trails it."""
+    """The first line of each setting and the one after its last, by name."""
     spans = {}
     for name in schemas:
         start, column = schemas.lc.key(name)
         stop = start + 1
-        while stop < len(lines) and (not _content(lines[stop]) or _indent(lines[stop]) > column):
+        while stop < len(lines) and (
+            not _has_content(lines[stop]) or _indent(lines[stop]) > column
+        ):
             stop += 1
-        spans[name] = start, _without_trail(lines, start, stop)
+        spans[name] = start, _trimmed_end(lines, start, stop)
     return spans
 
 
-def _without_trail(lines: Sequence[str], start: int, stop: int) -> int:
-    """Blank lines and comments behind a setting belong to what follows it."""
-    while stop > start + 1 and not _content(lines[stop - 1]):
+def _trimmed_end(lines: Sequence[str], start: int, stop: int) -> int:
+    """The end without trailing blank lines and comments, which belong to the next setting."""
+    while stop > start + 1 and not _has_content(lines[stop - 1]):
         stop -= 1
     return stop
 
 
-def _content(line: str) -> bool:
+def _has_content(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
@@ -104,6 +106,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _updated(node: CommentedMap | None, schema: Schema) -> CommentedMap:
+    """Change a setting's node to a schema, and keep the comments of what is equal."""
     node = CommentedMap() if node is None else node
     for key in [key for key in node if key not in schema]:
         del node[key]
@@ -111,21 +114,21 @@ def _updated(node: CommentedMap | None, schema: Schema) -> CommentedMap:
         if key in node and _same(node[key], value):
             continue
         if key in node:
-            node[key] = _written(value)
+            node[key] = _yaml_value(value)
         else:
-            node.insert(_place(node, key), key, _written(value))
+            node.insert(_position(node, key), key, _yaml_value(value))
     return node
 
 
-def _place(node: CommentedMap, key: str) -> int:
-    """Behind the last keyword that the spec writes before this one."""
+def _position(node: CommentedMap, key: str) -> int:
+    """The index after the last keyword that the spec writes before this one."""
     before = set(KEYWORDS[: KEYWORDS.index(key)])
     return max((index + 1 for index, other in enumerate(node) if other in before), default=0)
 
 
-def _written(value: Any) -> Any:
+def _yaml_value(value: Any) -> Any:
     if isinstance(value, list):
-        written = CommentedSeq([_written(item) for item in value])
+        written = CommentedSeq([_yaml_value(item) for item in value])
         written.fa.set_flow_style()
         return written
     if isinstance(value, str) and not _is_plain(value):
@@ -134,7 +137,7 @@ def _written(value: Any) -> Any:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether every YAML reads it as this text, unquoted; for YAML 1.1, 16:9 is a number."""
+    """Whether every YAML version reads the unquoted text as text; 16:9 is a number in YAML 1.1."""
     yaml = YAML(typ="safe", pure=True)
     yaml.version = "1.1"
     try:
@@ -152,7 +155,7 @@ def _block(name: str, node: CommentedMap) -> str:
     stream = io.StringIO()
     _yaml().dump(nested, stream)
     lines = stream.getvalue().splitlines(keepends=True)[len(_PATH) :]
-    return "".join(lines[: _without_trail(lines, 0, len(lines))])
+    return "".join(lines[: _trimmed_end(lines, 0, len(lines))])
 
 
 def _row(name: str, value: Any, example: Any) -> str:
@@ -160,21 +163,21 @@ def _row(name: str, value: Any, example: Any) -> str:
     if value is None:
         return ""
     stream = io.StringIO()
-    _yaml().dump({name: _written(value)}, stream)
+    _yaml().dump({name: _yaml_value(value)}, stream)
     row: str = " " * example.lc.col + stream.getvalue()
     return row
 
 
-def _check(before: str, after: str, wanted: Mapping[str, Schema | None]) -> None:
-    """Raise SpecError unless the new text says exactly what was wanted."""
+def _check(before: str, after: str, new_schemas: Mapping[str, Schema | None]) -> None:
+    """Raise SpecError unless the new text has exactly these changes."""
     safe = YAML(typ="safe")
-    expected = with_settings(safe.load(before), wanted)
+    expected = with_settings(safe.load(before), new_schemas)
     try:
         same = safe.load(after) == expected
     except YAMLError:
         same = False
     if not same:
         raise SpecError(
-            f"the settings of {REQUEST_SCHEMA}, or their example, are not written as a block, one"
-            " keyword a line, so they cannot be edited here: edit them by hand"
+            f"the settings of {REQUEST_SCHEMA}, or their example, are not written as blocks with"
+            " one keyword a line: edit them by hand"
         )

@@ -1,5 +1,5 @@
-"""What stops a comparison."""
+"""The error of a comparison."""
 
 
 class SourceError(Exception):
-    """A source cannot be read, or is not what it should be. The message says why."""
+    """A source cannot be read or is invalid. The message gives the reason."""

@@ -1,4 +1,4 @@
-"""Read the vendor's reference page (Markdown) as a source of drift. No I/O."""
+"""Read the settings from the vendor's reference page (Markdown). No I/O."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,12 @@ from markdown_it.token import Token
 
 from scenario_reframe.drift.stated_settings import Aspect, VendorSource
 
-from .cells import Cell, condition, stated
+from .cells import Cell, read_row, required_note
 from .errors import SourceError
 
 _MODEL = re.compile(r"\bmodel_[A-Za-z0-9][A-Za-z0-9_.-]*")
-_NEEDED = {"parameter", "type"}
-_PROOF: dict[Aspect, set[str]] = {
+_REQUIRED_COLUMNS = {"parameter", "type"}
+_PROOF_COLUMNS: dict[Aspect, set[str]] = {
     "default": {"default"},
     "bounds": {"min", "max"},
     "choices": {"allowed values"},
@@ -24,7 +24,7 @@ _PROOF: dict[Aspect, set[str]] = {
 
 @dataclass
 class Table:
-    """A table, and the model that was last named before it."""
+    """A table, and the last model named before it."""
 
     model: str | None
     rows: list[list[Cell]] = field(default_factory=list)
@@ -36,33 +36,38 @@ class Table:
 
 
 def read_page(text: str, model_id: str) -> VendorSource:
-    """The settings in the page's table of parameters. Columns go by their names, in any order.
+    """Parse the page's table of parameters, with named columns in any order.
 
     Raises SourceError if there is no such table, or only another model's.
     """
-    table = _of_model(list(_tables(MarkdownIt("commonmark").enable("table").parse(text))), model_id)
+    table = _table_of_model(
+        list(_tables(MarkdownIt("commonmark").enable("table").parse(text))), model_id
+    )
     header = table.header
     if len(set(header)) != len(header):
         raise SourceError("two columns of the parameters' table have the same name")
     rows = [dict(zip(header, row, strict=False)) for row in table.rows[1:]]
-    settings = tuple(map(stated, rows))
+    settings = tuple(map(read_row, rows))
     names = [row.name for row in settings]
     if not names:
         raise SourceError("the parameters' table has no rows")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"the parameters' table lists {', '.join(twice)} twice")
     notes = [] if table.model else ["it names no model"]
-    notes += [note for note in map(condition, rows) if note]
+    notes += [note for note in map(required_note, rows) if note]
     return VendorSource(
         settings=settings,
-        proves=frozenset(aspect for aspect, columns in _PROOF.items() if columns <= set(header)),
+        proves=frozenset(
+            aspect for aspect, columns in _PROOF_COLUMNS.items() if columns <= set(header)
+        ),
         complete=False,
         notes=tuple(notes),
     )
 
 
-def _of_model(tables: Sequence[Table], model_id: str) -> Table:
-    fitting = [table for table in tables if set(table.header) >= _NEEDED]
+def _table_of_model(tables: Sequence[Table], model_id: str) -> Table:
+    """The one table of parameters of a model. Raises SourceError."""
+    fitting = [table for table in tables if set(table.header) >= _REQUIRED_COLUMNS]
     if not fitting:
         raise SourceError("it has no table with the columns Parameter and Type")
     own = [table for table in fitting if table.model == model_id]
@@ -71,7 +76,7 @@ def _of_model(tables: Sequence[Table], model_id: str) -> Table:
         others = sorted({str(table.model) for table in fitting})
         raise SourceError(f"it is the page of {', '.join(others)}, not of {model_id}")
     if len(own) > 1:
-        raise SourceError(f"it has {len(own)} tables of parameters: leave only the model's own")
+        raise SourceError(f"it has {len(own)} tables of parameters: keep only the model's own")
     return own[0]
 
 

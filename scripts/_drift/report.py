@@ -1,4 +1,4 @@
-"""Print what was found: a table for people, or JSON."""
+"""Print the findings: a table for people, or JSON."""
 
 import json
 import sys
@@ -12,9 +12,9 @@ from rich.text import Text
 
 from scenario_reframe.drift.stated_settings import Change, VendorSource
 
-from .plan import Plan
+from .plan import EditPlan
 
-# Where lines written by hand name a setting that is gone or has another type, as `path:line`.
+# The handwritten lines that name a removed or retyped setting, as `path:line`.
 Mentions = Mapping[str, Sequence[str]]
 
 _PIPE_WIDTH = 160
@@ -22,16 +22,16 @@ _COLOURS = {"yes": "red", "may": "yellow", "no": "green"}
 
 
 @dataclass
-class Finding:
-    """What came of one source: what it says and how that differs, or why it cannot be read."""
+class SourceFinding:
+    """The result of one source: its settings and changes, or why it cannot be read."""
 
     name: str
     source: VendorSource | None = None
     changes: Sequence[Change] = ()
     error: str | None = None
 
-    def record(self) -> dict[str, Any]:
-        """The finding as JSON has it."""
+    def to_json(self) -> dict[str, Any]:
+        """The finding for --json."""
         if self.source is None:
             return {"source": self.name, "error": self.error}
         return {
@@ -43,8 +43,8 @@ class Finding:
         }
 
 
-def print_finding(finding: Finding) -> None:
-    """One source's table, and what it cannot prove."""
+def print_finding(finding: SourceFinding) -> None:
+    """Print one source's table, and the aspects that it does not state."""
     if finding.source is None:
         print(f"scripts/drift: {finding.name}: {finding.error}", file=sys.stderr)
         return
@@ -53,26 +53,26 @@ def print_finding(finding: Finding) -> None:
     else:
         print(f"{finding.name}: in agreement with spec/openapi.yaml")
     if finding.source.silent_on:
-        print(f"It says nothing of {' and '.join(finding.source.silent_on)}.")
+        print(f"It does not state {' and '.join(finding.source.silent_on)}.")
     for note in finding.source.notes:
         print(f"Note: {note}.")
 
 
-def print_plan(plan: Plan) -> None:
-    """What was applied."""
-    for name, schema in plan.wanted.items():
+def print_plan(plan: EditPlan) -> None:
+    """Print what was applied."""
+    for name, schema in plan.new_schemas.items():
         print(f"{'removed' if schema is None else 'written'}: {name}")
-    if plan.wanted:
-        print("spec/openapi.yaml, generated/ and the README's table follow.")
+    if plan.new_schemas:
+        print("spec/openapi.yaml, generated/ and the README's table were updated.")
 
 
-def print_undecided(plan: Plan, named: Mentions) -> None:
-    """What is left to a person."""
+def print_undecided(plan: EditPlan, named: Mentions) -> None:
+    """Print what is left to a person."""
     lines = [*(f"not applied: {line}" for line in plan.undecided), *plan.notes]
     lines += [
-        "\n    ".join((f"{name} is gone or of another type; lines that name it:", *places))
-        for name, places in named.items()
-        if places
+        "\n    ".join((f"{name} is missing or of another type; lines that name it:", *mentioned))
+        for name, mentioned in named.items()
+        if mentioned
     ]
     if lines:
         print("\nFor a person to decide:")
@@ -80,30 +80,30 @@ def print_undecided(plan: Plan, named: Mentions) -> None:
         print(f"- {line}")
 
 
-def print_json(findings: Sequence[Finding], plan: Plan | None, named: Mentions) -> None:
-    """All of it as one object."""
-    record: dict[str, Any] = {
-        "sources": [finding.record() for finding in findings],
+def print_json(findings: Sequence[SourceFinding], plan: EditPlan | None, named: Mentions) -> None:
+    """Print everything as one JSON object."""
+    result: dict[str, Any] = {
+        "sources": [finding.to_json() for finding in findings],
         "named": named,
     }
     if plan is not None:
-        record |= {
+        result |= {
             "applied": [
-                {"setting": name, "schema": schema} for name, schema in plan.wanted.items()
+                {"setting": name, "schema": schema} for name, schema in plan.new_schemas.items()
             ],
             "undecided": plan.undecided,
             "notes": plan.notes,
         }
-    print(json.dumps(record, indent=2))
+    print(json.dumps(result, indent=2))
 
 
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
-def _table(finding: Finding) -> Table:
+def _table(finding: SourceFinding) -> Table:
     table = Table(title=Text(finding.name), title_justify="left")
-    for header in ("setting", "the spec says", "the source says", "change", "breaks callers"):
+    for header in ("setting", "spec", "source", "change", "breaks callers"):
         table.add_column(header, overflow="fold")
     for change in finding.changes:
         row = change.record()

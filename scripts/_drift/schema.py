@@ -1,4 +1,4 @@
-"""A setting's schema, revised to what a source states. No I/O."""
+"""Make or revise a setting's schema from what a source states. No I/O."""
 
 from collections.abc import Collection
 from typing import Any
@@ -13,13 +13,13 @@ KEYWORDS = (
     "type", "enum", "minimum", "maximum", "minLength", "maxLength", "default", "description",
     "x-input", REQUIRED_MARK,
 )  # fmt: skip
-_OF_THE_TYPE = {"type", "enum", "minimum", "maximum", "minLength", "maxLength", "default"}
+_TYPE_KEYWORDS = {"type", "enum", "minimum", "maximum", "minLength", "maxLength", "default"}
 
 Schema = dict[str, Any]
 
 
 def new_schema(found: StatedSetting) -> Schema:
-    """The schema of an added setting, described in the source's words. Raises SpecError."""
+    """Make the schema of an added setting, with the source's description. Raises SpecError."""
     described = " ".join(found.description.split()) or "The vendor does not describe it."
     if found.type == "file" and "asset" not in described.lower():
         described = f"{described.rstrip('.')}. Takes an asset's id."
@@ -28,36 +28,36 @@ def new_schema(found: StatedSetting) -> Schema:
 
 
 def revised(schema: Schema, found: StatedSetting, kinds: Collection[ChangeKind]) -> Schema:
-    """The schema with the changes of these kinds; its own description stays. Raises SpecError."""
+    """Apply the changes of these kinds to a schema; its description stays. Raises SpecError."""
     made = dict(schema)
     if "type" in kinds:
         made = _retyped(made, found)
     if "default" in kinds:
-        _put(made, "default", None if found.default == "" else found.default)
+        _set_or_remove(made, "default", None if found.default == "" else found.default)
     if "bounds" in kinds:
         made = {key: value for key, value in made.items() if key not in _limits(found)}
         made |= _stated_limits(found)
     if "choices" in kinds:
-        _put(made, "enum", list(found.choices) or None)
+        _set_or_remove(made, "enum", list(found.choices) or None)
     if "required" in kinds:
-        _put(made, REQUIRED_MARK, found.required or None)
+        _set_or_remove(made, REQUIRED_MARK, found.required or None)
     return _ordered(made)
 
 
 def _retyped(schema: Schema, found: StatedSetting) -> Schema:
     if schema["type"] == "integer" and found.type == "number":
         return schema | {"type": "number"}
-    kept = {key: value for key, value in schema.items() if key not in {*_OF_THE_TYPE, "x-input"}}
+    kept = {key: value for key, value in schema.items() if key not in {*_TYPE_KEYWORDS, "x-input"}}
     return kept | _typed(found)
 
 
 def _typed(found: StatedSetting) -> Schema:
-    """Type, bounds, choices and default. Raises SpecError for types that no setting can have."""
+    """Type, bounds, choices and default. Raises SpecError for an unsupported type."""
     if found.type == "file":
         return {"type": "string", **ASSET_MARK}
     if found.type not in {"boolean", "number", "string"}:
         raise SpecError(
-            f"setting {found.name!r} has the type {found.type!r}, which no setting can have yet"
+            f"setting {found.name!r} has the type {found.type!r}, which is not supported"
         )
     schema: Schema = {"type": "integer" if found.is_whole else found.type}
     schema |= _stated_limits(found)
@@ -77,7 +77,7 @@ def _stated_limits(found: StatedSetting) -> Schema:
     return {key: value for key, value in _limits(found).items() if value is not None}
 
 
-def _put(schema: Schema, key: str, value: Any) -> None:
+def _set_or_remove(schema: Schema, key: str, value: Any) -> None:
     schema.pop(key, None)
     if value is not None:
         schema[key] = value

@@ -1,4 +1,4 @@
-"""Read the sources: files of either form, and the live server."""
+"""Read the sources: pages, saved responses, and the live server."""
 
 import json
 from pathlib import Path
@@ -23,37 +23,37 @@ from scenario_reframe_api.types import UNSET
 from .errors import SourceError
 from .page import read_page
 
-_PATIENCE = 30.0  # seconds for the server's whole reply
+_TIMEOUT = 30.0  # seconds for the server's whole response
 
 
 def read_file(path: Path, model_id: str) -> VendorSource:
-    """A saved reply (JSON) or a reference page (Markdown), told apart by its content.
+    """Read a saved response (JSON) or a reference page (Markdown), recognized by its content.
 
     Raises SourceError.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
-    except OSError as fault:
-        raise SourceError(fault.strerror or type(fault).__name__) from fault
-    except UnicodeDecodeError as fault:
-        raise SourceError("it is not UTF-8") from fault
+    except OSError as error:
+        raise SourceError(error.strerror or type(error).__name__) from error
+    except UnicodeDecodeError as error:
+        raise SourceError("it is not UTF-8") from error
     if not text.strip():
         raise SourceError("it is empty")
     if not text.lstrip().startswith("{"):
         return read_page(text, model_id)
     try:
         return read_model(_json(text), model_id)
-    except ReframeError as fault:
-        raise SourceError(str(fault)) from fault
+    except ReframeError as error:
+        raise SourceError(str(error)) from error
 
 
 def read_live(model_id: str) -> VendorSource:
-    """The server's own record, with the environment's credentials; one attempt.
+    """Read the model from the server, with the environment's credentials; one attempt.
 
     Raises SourceError.
     """
     try:
-        wire = Wire(find_base_url(None), find_credentials(None, None), _PATIENCE)
+        wire = Wire(find_base_url(None), find_credentials(None, None), _TIMEOUT)
         kwargs = get_model._get_kwargs(model_id, project_id=find_project_id(None) or UNSET)  # noqa: SLF001
         request = Request(
             method=kwargs["method"].upper(), path=kwargs["url"], params=kwargs["params"]
@@ -61,15 +61,15 @@ def read_live(model_id: str) -> VendorSource:
         with httpx.Client() as http:
             operation = Operation(request, lambda reply: read_model(parse_reply(reply), model_id))
             return SyncDriver(wire, Connections(httpx.Client, http)).run(send(operation))
-    except ReframeError as fault:
-        raise SourceError(printable(unsigned(str(fault)))) from fault
-    except (ValueError, OSError, *TRANSPORT_ERRORS) as fault:
-        # Its text may hold a proxy's address with a password in it.
-        raise SourceError(f"no connection can be set up ({type(fault).__name__})") from fault
+    except ReframeError as error:
+        raise SourceError(printable(unsigned(str(error)))) from error
+    except (ValueError, OSError, *TRANSPORT_ERRORS) as error:
+        # Its message may contain a proxy's address with a password.
+        raise SourceError(f"no connection can be set up ({type(error).__name__})") from error
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as fault:
-        raise SourceError(f"it is not valid JSON ({fault})") from fault
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"it is not valid JSON ({error})") from error

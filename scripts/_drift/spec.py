@@ -1,4 +1,4 @@
-"""The settings in the spec, with the marks that the generated table leaves out. No I/O."""
+"""The settings in the spec, with the marks that the generated table does not have. No I/O."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -12,7 +12,7 @@ REQUIRED_MARK = "x-vendor-required"
 
 
 def schemas_of(spec: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every property of the request, the video's own field too, by the API's name."""
+    """Every property of the request, including the video's field, by the API's name."""
     found: dict[str, dict[str, Any]] = spec["components"]["schemas"][REQUEST_SCHEMA]["properties"]
     return found
 
@@ -32,12 +32,12 @@ def example_of(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_settings(
-    spec: Mapping[str, Any], wanted: Mapping[str, dict[str, Any] | None]
+    spec: Mapping[str, Any], new_schemas: Mapping[str, dict[str, Any] | None]
 ) -> dict[str, Any]:
-    """A copy of the spec in which these settings have these schemas; None: is removed."""
+    """A copy of the spec with these schemas; None removes a setting."""
     copy = deepcopy(dict(spec))
     schemas, example = schemas_of(copy), example_of(copy)
-    for name, schema in wanted.items():
+    for name, schema in new_schemas.items():
         default = None if schema is None else schema.get("default")
         if schema is None:
             del schemas[name]

@@ -105,7 +105,7 @@ def test_agreement_is_told_in_a_line(drift: Drift, tmp_path: Path) -> None:
     code, out, err = drift(write(tmp_path, page(rows_of_spec())))
     assert (code, err) == (0, "")
     assert "in agreement" in out
-    assert "It says nothing of bounds and choices." in out
+    assert "It does not state bounds and choices." in out
 
 
 def test_drift_is_told_in_a_table_and_touches_nothing(
@@ -353,8 +353,8 @@ def test_every_kind_of_change_in_a_reply_is_followed(
     source = write(tmp_path, {"model": model})
     code, out, err = drift(source, "--apply")
     assert (code, err) == (0, "")
-    assert "testShift is a number; if it takes whole numbers only" in out
-    assert "- trimBorders is gone or of another type; lines that name it:\n    wrapper/" in out
+    assert "testShift is a number; if it takes integers only" in out
+    assert "- trimBorders is missing or of another type; lines that name it:\n    wrapper/" in out
     text = (tree / SPEC).read_text("utf-8")
     assert "        testSteps:\n          type: integer\n          minimum: 1\n" in text
     assert "description: A mask. Takes an asset's id.\n          x-input: asset\n" in text
@@ -379,9 +379,9 @@ def test_what_only_a_person_can_decide_is_listed_and_left_alone(
     assert (code, err) == (1, "")
     listed = [line for line in out.splitlines() if line.startswith("- not applied: ")]
     for words in (
-        "videoWriteMode is gone and videoWritingMode is new",
+        "videoWriteMode is missing and videoWritingMode is new",
         "'numFrames' has the default 300",
-        "'file_array', which no setting can have yet",
+        "'file_array', which is not supported",
         "'timeout', which is already an argument",
         "videoUrl, which the client fills",
         "'testHue' uses 'enum'",
@@ -413,7 +413,7 @@ def test_a_removal_and_an_addition_that_are_not_alike_are_followed(
         },
     ]
     assert told["undecided"] == []
-    assert told["notes"] == ["testMotion: the source says nothing of bounds and choices"]
+    assert told["notes"] == ["testMotion: the source does not state bounds and choices"]
 
 
 NAMING = """\
@@ -464,7 +464,7 @@ def test_what_names_a_removed_setting_is_told_to_a_person(drift: Drift, tmp_path
     del rows["acceleration"]
     _, out, _ = drift(write(tmp_path, page(rows)))
     heading = (
-        "For a person to decide:\n- acceleration is gone or of another type; lines that name it:"
+        "For a person to decide:\n- acceleration is missing or of another type; lines that name it:"
     )
     assert f"{heading}\n    wrapper/scenario_reframe/sandbox/reframe_plan.py:" in out
 

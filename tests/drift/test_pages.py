@@ -179,11 +179,11 @@ UNREADABLE = [
     (page({}), "no rows"),
     (page(ROWS) + f"\n\n`{MODEL_ID}`\n\n" + table(ROWS.values(), FIVE), "2 tables"),
     (page({**ROWS, "x": new_row("prompt", "string")}), "lists prompt twice"),
-    (page({**ROWS, "x": new_row("x", "-")}), "x no type"),
+    (page({**ROWS, "x": new_row("x", "-")}), "no type for x"),
     (page({**ROWS, "x": new_row("x", "string", Parameter="")}), "no name"),
     (page({"numFrames": new_row("numFrames", "number", Default="many")}), f"{CELL} is 'many'"),
     (page({"numFrames": new_row("numFrames", "number", Default="NaN")}), f"{CELL} is 'NaN'"),
-    (page({"flag": new_row("flag", "boolean", Default="maybe")}), "'maybe': no boolean"),
+    (page({"flag": new_row("flag", "boolean", Default="maybe")}), "'maybe', which is not"),
     (page(ROWS, (*FIVE, "Default")), "same name"),
 ]
 
