@@ -53,7 +53,7 @@ def read_page(text: str, model_id: str) -> VendorSource:
         raise SourceError("the parameters' table has no rows")
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(f"the parameters' table lists {', '.join(twice)} twice")
-    notes = [] if table.model else ["it names no model"]
+    notes = [] if table.model else ["it does not name its model"]
     notes += [note for note in map(required_note, rows) if note]
     return VendorSource(
         settings=settings,

@@ -37,7 +37,7 @@ class SourceFinding:
         return {
             "source": self.name,
             "agrees": not self.changes,
-            "changes": [change.record() for change in self.changes],
+            "changes": [change.as_json() for change in self.changes],
             "silent_on": list(self.source.silent_on),
             "notes": list(self.source.notes),
         }
@@ -106,7 +106,7 @@ def _table(finding: SourceFinding) -> Table:
     for header in ("setting", "spec", "source", "change", "breaks callers"):
         table.add_column(header, overflow="fold")
     for change in finding.changes:
-        row = change.record()
+        row = change.as_json()
         verdict = Text(f"{row['breaks']}: {row['why']}", style=_COLOURS[row["breaks"]])
         cells = [Text(row[key]) for key in ("setting", "spec", "source", "change")]
         table.add_row(*cells, verdict)

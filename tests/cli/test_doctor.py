@@ -382,8 +382,8 @@ def test_inputs_that_have_changed_are_told(
         (answer(404, {"reason": "Model not found"}), 3, "404: Model not found"),
         (answer(403, {}), 3, "403"),
         (answer(200, "<html>"), 3, "no JSON object"),
-        (answer(200, {"model": {"id": "model_other"}}), 1, "the record of model_other"),
-        (changed(list.clear), 1, "lists no inputs"),
+        (answer(200, {"model": {"id": "model_other"}}), 1, "it describes model_other"),
+        (changed(list.clear), 1, "has no inputs"),
     ],
 )
 def test_a_model_whose_record_cannot_be_read_is_told(

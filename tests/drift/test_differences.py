@@ -136,13 +136,13 @@ def test_a_change_is_told_in_words_fit_to_show() -> None:
     """Both sides stand in the record, and no control character does."""
     source = read({"name": "size", "type": "string", "default": "\x1b[31mbig\x07ger"})
     default, choices = compare([KNOWN["size"]], source)
-    assert default.record() == {
+    assert default.as_json() == {
         "setting": "size",
         "change": "default",
         "spec": "big",
         "source": "bigger",
         "breaks": "may",
-        "why": "calls that leave it out give another result",
+        "why": "calls without it give another result",
     }
     assert (choices.spec, choices.source) == ("big, small", "any")
 
@@ -157,8 +157,8 @@ def test_conditions_of_being_required_are_notes() -> None:
     assert not any(row.required for row in source.settings)
     assert source.notes == (
         "a is required if b is given",
-        "b is required if a is left out",
-        "c is required on conditions that the spec cannot say",
+        "b is required if a is not given",
+        "c is required on conditions that the spec cannot express",
     )
 
 
@@ -172,18 +172,18 @@ def test_the_generated_table_agrees_with_the_sandbox_s_model() -> None:
 @pytest.mark.parametrize(
     ("payload", "words"),
     [
-        ([], "no record"),
-        ({"model": 5}, "no record"),
+        ([], "does not describe a model"),
+        ({"model": 5}, "does not describe a model"),
         ({}, "no inputs"),
         ({"reason": "not found"}, "no inputs"),
         (record(), "no inputs"),
         (record({"name": "a", "type": "string"}, model="model_other"), "model_other"),
-        ({"model": {"id": ["x"], "inputs": []}}, "not of"),
-        ({"model": {"inputs": [5]}}, "no object"),
+        ({"model": {"id": ["x"], "inputs": []}}, ", not model_"),
+        ({"model": {"inputs": [5]}}, "not a JSON object"),
         (record({"type": "string"}), "without a name"),
         (record({"name": "\x1b[2J", "type": "string"}), "without a name"),
         (record({"name": "a"}), "no type"),
-        (record({"name": "a", "type": "number", "min": "low"}), "a no usable min"),
+        (record({"name": "a", "type": "number", "min": "low"}), "no usable min for a"),
         (record({"name": "a", "type": "string", "allowedValues": "abc"}), "allowed values"),
         (record({"name": "a", "type": "string", "allowedValues": [None]}), "allowed values"),
         (record(*[{"name": "a", "type": "string"}] * 2), "lists a twice"),
@@ -201,4 +201,4 @@ def test_a_bare_record_serves_too() -> None:
     bare = {"inputs": [{"name": "a", "type": "string", "label": "Its label"}]}
     source = read_model(bare, MODEL_ID)
     assert source.settings[0].description == "Its label"
-    assert source.notes == ("it names no model",)
+    assert source.notes == ("it does not name its model",)

@@ -164,7 +164,7 @@ def test_notes_of_a_source_are_told(drift: Drift, tmp_path: Path) -> None:
     """Such as that it may be any model's."""
     code, out, _ = drift(write(tmp_path, page(rows_of_spec(), model=None)))
     assert code == 0
-    assert "Note: it names no model.\n" in out
+    assert "Note: it does not name its model.\n" in out
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,1 @@
-"""The vendor's model against the spec: what drifted. Imported when it is asked for."""
+"""Compares the vendor's model with the spec. Imported only when it is used."""

@@ -1,8 +1,8 @@
-"""What a source of the vendor's says of the model, beside what this client knows. No I/O.
+"""Compares the model as a vendor's source states it with the model that this client knows. No I/O.
 
 The vendor changes models without notice. A source is the reply to `GET /models/{modelId}`
-(see `model_record`), or whatever else was read into a `VendorSource`, and is held only to what it
-can prove.
+(see `model_record`), or anything else that was read into a `VendorSource`. Only differences that
+the source can prove count.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ from .stated_settings import (
 
 
 def known_settings() -> list[KnownSetting]:
-    """What the generated table holds, and the video's own field."""
+    """The settings of the generated table, and the video's field."""
     video = KnownSetting(name=VIDEO_FIELD, kind="file", required=True)
     return [
         video,
@@ -45,7 +45,7 @@ def known_settings() -> list[KnownSetting]:
 
 
 def compare(known: Iterable[KnownSetting], source: VendorSource) -> list[Change]:
-    """Every difference that the source proves: in the order of `known`, then what was added."""
+    """Every difference that the source proves: in the order of `known`, then added settings."""
     stated = {row.name: row for row in source.settings}
     changes: list[Change] = []
     for row in known:
@@ -53,12 +53,12 @@ def compare(known: Iterable[KnownSetting], source: VendorSource) -> list[Change]
         if found is not None:
             changes += _differences(row, found, source)
         elif source.complete or not (row.kind == "file" or row.required):
-            changes.append(_removed(row))
-    return changes + [_added(row, source.proves) for row in stated.values()]
+            changes.append(_removal(row))
+    return changes + [_addition(row, source.proves) for row in stated.values()]
 
 
 def same_type(row: KnownSetting, found: StatedSetting) -> bool:
-    """Whether a value of the one is a value of the other, by their types."""
+    """Whether both have the same type, as far as the vendor's types tell."""
     if row.kind == "integer":
         return found.type == "number" and not found.has_fractions
     return found.type == row.kind or (row.maybe_file and found.type == "file")
@@ -68,8 +68,8 @@ def _differences(row: KnownSetting, found: StatedSetting, source: VendorSource) 
     proves = source.proves
     alike = same_type(row, found)
     if not alike:
-        yield _retyped(row, found, proves)
-    same = _equal(row.default, found.default) if alike else _reads_alike(row, found)
+        yield _type_change(row, found, proves)
+    same = _equal(row.default, found.default) if alike else _same_text(row, found)
     if "default" in proves and row.kind != "file" and not same:
         yield Change(
             setting=row.name,
@@ -77,58 +77,58 @@ def _differences(row: KnownSetting, found: StatedSetting, source: VendorSource) 
             spec=words(row.default),
             source=words(found.default),
             breaks="may",
-            why="calls that leave it out give another result",
+            why="calls without it give another result",
         )
     if (alike or _widened(row, found)) and row.kind != "file":
         if "bounds" in proves and found.limits not in {None, row.limits}:
-            yield _bounded(row, found)
+            yield _bounds_change(row, found)
         if "choices" in proves and set(row.choices) != set(found.choices):
-            yield _chosen(row, found)
-    # A page may not say that the server wants something; so it cannot prove that it does not.
+            yield _choices_change(row, found)
+    # A page may omit that a setting is required, so it cannot prove that one is optional.
     proven = "required" in proves and (found.required or source.complete)
     if proven and row.required != found.required:
-        yield _demanded(row, found)
+        yield _required_change(row, found)
 
 
 def _widened(row: KnownSetting, found: StatedSetting) -> bool:
     return row.kind == "integer" and found.type == "number"
 
 
-def _reads_alike(row: KnownSetting, found: StatedSetting) -> bool:
-    """Whether the default stays what it was, but for the type that it is written in."""
+def _same_text(row: KnownSetting, found: StatedSetting) -> bool:
+    """Whether both defaults are the same, apart from their type."""
     return words(row.default) == words(found.default)
 
 
 def _equal(one: object, other: object) -> bool:
-    """Equal as JSON: true is not 1; an empty text is no default."""
+    """Equal as JSON: true is not 1; an empty text means no default."""
     if isinstance(one, bool) != isinstance(other, bool):
         return False
     return one == other or (one in (None, "") and other in (None, ""))
 
 
-def _removed(row: KnownSetting) -> Change:
+def _removal(row: KnownSetting) -> Change:
     return Change(
         setting=row.name,
         kind="removed",
         spec=summary(row.kind, row.default, row.limits, row.choices),
         source="not there",
         breaks="yes",
-        why="calls that give it are refused, or it has no effect",
+        why="calls with it are refused, or it has no effect",
     )
 
 
-def _added(found: StatedSetting, proves: frozenset[Aspect]) -> Change:
+def _addition(found: StatedSetting, proves: frozenset[Aspect]) -> Change:
     return Change(
         setting=found.name,
         kind="added",
         spec="not there",
         source=stated_words(found, proves),
         breaks="yes" if found.required else "no",
-        why="calls without it are refused" if found.required else "it may be left out",
+        why="calls without it are refused" if found.required else "it is optional",
     )
 
 
-def _retyped(row: KnownSetting, found: StatedSetting, proves: frozenset[Aspect]) -> Change:
+def _type_change(row: KnownSetting, found: StatedSetting, proves: frozenset[Aspect]) -> Change:
     widened = _widened(row, found)
     return Change(
         setting=row.name,
@@ -140,7 +140,7 @@ def _retyped(row: KnownSetting, found: StatedSetting, proves: frozenset[Aspect])
     )
 
 
-def _bounded(row: KnownSetting, found: StatedSetting) -> Change:
+def _bounds_change(row: KnownSetting, found: StatedSetting) -> Change:
     (low, high), (new_low, new_high) = row.limits, found.limits or NO_LIMITS
     raised = new_low is not None and (low is None or new_low > low)
     lowered = new_high is not None and (high is None or new_high < high)
@@ -154,9 +154,9 @@ def _bounded(row: KnownSetting, found: StatedSetting) -> Change:
     )
 
 
-def _chosen(row: KnownSetting, found: StatedSetting) -> Change:
-    gone = [choice for choice in row.choices if choice not in found.choices]
-    narrowed = bool(found.choices and (gone or not row.choices))
+def _choices_change(row: KnownSetting, found: StatedSetting) -> Change:
+    removed = [choice for choice in row.choices if choice not in found.choices]
+    narrowed = bool(found.choices and (removed or not row.choices))
     return Change(
         setting=row.name,
         kind="choices",
@@ -167,12 +167,12 @@ def _chosen(row: KnownSetting, found: StatedSetting) -> Change:
     )
 
 
-def _demanded(row: KnownSetting, found: StatedSetting) -> Change:
+def _required_change(row: KnownSetting, found: StatedSetting) -> Change:
     return Change(
         setting=row.name,
         kind="required",
         spec="required" if row.required else "optional",
         source="required" if found.required else "optional",
         breaks="yes" if found.required else "no",
-        why="calls without it are refused" if found.required else "it may be left out",
+        why="calls without it are refused" if found.required else "it is optional",
     )

@@ -1,4 +1,4 @@
-"""The terms in which drift is told: a setting as known, as stated by a source, and a change."""
+"""The data of drift: a setting as known, as stated by a source, and a change."""
 
 import json
 from collections.abc import Iterable
@@ -22,8 +22,8 @@ NO_LIMITS: Limits = (None, None)
 class KnownSetting:
     """A setting as this client knows it, under the API's name.
 
-    `kind` is boolean, integer, number, string or file. `limits` bound a number's value or a text's
-    length. `maybe_file`: a string of which it is not on record whether it is an asset's id.
+    `kind`: boolean, integer, number, string or file. `limits`: of a number's value or a text's
+    length. `maybe_file`: a string that may be an asset's id.
     """
 
     name: str
@@ -39,7 +39,7 @@ class KnownSetting:
 class StatedSetting:
     """A setting as a source states it. The vendor has no type for whole numbers.
 
-    `limits` are None where the source speaks of none for this setting.
+    `limits`: None if the source does not mention limits for this setting.
     """
 
     name: str
@@ -53,22 +53,22 @@ class StatedSetting:
 
     @property
     def has_fractions(self) -> bool:
-        """Whether any of its numbers is not whole."""
+        """Whether any of its numbers has a fraction."""
         numbers = (self.default, *(self.limits or ()), self.step)
         return any(isinstance(number, float) and not number.is_integer() for number in numbers)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it takes whole numbers only, as far as the source proves it."""
+        """Whether the source proves that it takes whole numbers only."""
         return self.step == 1 and not self.has_fractions
 
 
 @frozen(kw_only=True)
 class VendorSource:
-    """What was read. `proves`: the aspects that it speaks of at all.
+    """The settings in one source. `proves`: the aspects that it states at all.
 
-    `complete`: what it leaves out is gone. A page may leave out files, and what the server wants.
-    `notes`: what a person should know of it.
+    `complete`: a setting that it does not list does not exist; a page may omit files and required
+    settings. `notes`: remarks to show to a person.
     """
 
     settings: tuple[StatedSetting, ...]
@@ -78,13 +78,13 @@ class VendorSource:
 
     @property
     def silent_on(self) -> tuple[Aspect, ...]:
-        """What it cannot prove."""
+        """The aspects that it cannot prove."""
         return tuple(aspect for aspect in ASPECTS if aspect not in self.proves)
 
 
 @frozen(kw_only=True)
 class Change:
-    """One difference. `spec` and `source` are words to show; `breaks`: whether callers break."""
+    """One difference. `spec`, `source`: texts to show; `breaks`: whether callers break."""
 
     setting: str
     kind: ChangeKind
@@ -93,8 +93,8 @@ class Change:
     breaks: Breaks
     why: str
 
-    def record(self) -> dict[str, str]:
-        """The change as JSON has it."""
+    def as_json(self) -> dict[str, str]:
+        """The change as a JSON object."""
         return {
             "setting": printable(self.setting),
             "change": self.kind,
@@ -106,20 +106,20 @@ class Change:
 
 
 def words(value: object) -> str:
-    """A value as a person reads it."""
+    """A value as text to show."""
     if value is None or value == "":
         return "none"
     return printable(value if isinstance(value, str) else json.dumps(value))
 
 
 def stated_words(found: StatedSetting, proves: Iterable[Aspect] = ASPECTS) -> str:
-    """All that a source states of a setting, in one line."""
+    """Everything that a source states about a setting, in one line."""
     text = summary(printable(found.type), found.default, found.limits, found.choices)
     return f"{text}, required" if found.required and "required" in proves else text
 
 
 def limits_words(limits: Limits | None) -> str:
-    """Bounds as a person reads them."""
+    """Limits as text to show."""
     low, high = limits or NO_LIMITS
     if low is not None and high is not None:
         return f"{low} to {high}"
@@ -129,12 +129,12 @@ def limits_words(limits: Limits | None) -> str:
 
 
 def choices_words(choices: tuple[Any, ...]) -> str:
-    """Choices as a person reads them."""
+    """Choices as text to show."""
     return ", ".join(map(words, choices)) or "any"
 
 
 def summary(kind: str, default: object, limits: Limits | None, choices: tuple[Any, ...]) -> str:
-    """All that is known or stated of a setting, in one line."""
+    """Everything that is known or stated about a setting, in one line."""
     parts = [kind]
     parts += [limits_words(limits)] if limits not in (None, NO_LIMITS) else []
     parts += [f"one of {choices_words(choices)}"] if choices else []
