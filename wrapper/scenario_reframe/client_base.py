@@ -75,11 +75,11 @@ class ClientBase:
         from .ledger.default_path import default_ledger_path  # noqa: PLC0415 - only when it is used
         from .ledger.store import SqlLedger  # noqa: PLC0415
 
-        place = default_ledger_path() if ledger is True else ledger
-        if ledger is True and place == "none":
+        path = default_ledger_path() if ledger is True else ledger
+        if ledger is True and path == "none":
             raise ConfigurationError("ledger=True, but SCENARIO_LEDGER is none: pass a path")
         return SqlLedger(
-            place,
+            path,
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
             api_key=self._wire.credentials.key,

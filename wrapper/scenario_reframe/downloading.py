@@ -103,8 +103,8 @@ def download(
     sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
     fitting = {target for target, size in existing.items() if size == sizes[target]}
     # `path` did not exist a moment ago: another download of the same was faster.
-    kept = fitting if keep_whole or path in fitting else set[Path]()
-    if taken := [str(path) for path in existing if path not in kept]:
+    complete = fitting if keep_whole or path in fitting else set[Path]()
+    if taken := [str(path) for path in existing if path not in complete]:
         raise InvalidInputError(
             f"to: {', '.join(taken)} already exists; pass overwrite=True to replace it"
         )
@@ -112,7 +112,7 @@ def download(
     progress = Progress(on_progress, sum(known) if len(known) == len(paths) else None)
     try:
         for asset, target in zip(assets, paths, strict=True):
-            if target not in kept:
+            if target not in complete:
                 yield from fetch(operations, asset, target, overwrite=overwrite, progress=progress)
     except (ReframeError, OSError) as fault:
         raise _download_error(fault, job) from fault

@@ -79,7 +79,7 @@ def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
         return model.from_dict(without_nulls(source))
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as fault:
         raise UnexpectedResponseError(
-            f"the server's {model.__name__} is not what the spec says ({fault!r:.200})"
+            f"the server's {model.__name__} does not match the spec ({fault!r:.200})"
         ) from fault
 
 

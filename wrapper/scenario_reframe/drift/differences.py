@@ -58,7 +58,7 @@ def compare(known: Iterable[KnownSetting], source: VendorSource) -> list[Change]
 
 
 def same_type(row: KnownSetting, found: StatedSetting) -> bool:
-    """Whether both have the same type, as far as the vendor's types tell."""
+    """Whether both have the same type, as far as the vendor's types show."""
     if row.kind == "integer":
         return found.type == "number" and not found.has_fractions
     return found.type == row.kind or (row.maybe_file and found.type == "file")
