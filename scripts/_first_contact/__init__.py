@@ -1,1 +1,1 @@
-"""What the server really does, asked with an account. Run by scripts/first-contact."""
+"""Find out what the real server does, with an account. Run by scripts/first-contact."""

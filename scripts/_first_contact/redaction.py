@@ -1,4 +1,4 @@
-"""The one place where text is made fit to be printed or written: no credentials, no signatures."""
+"""Redact all text that is printed or written: no credentials, no signatures."""
 
 import base64
 import hashlib
@@ -13,8 +13,8 @@ from scenario_reframe_api.settings import MODEL_ID
 from .shapes import WORDS
 
 HIDDEN = "***"
-_SHORTEST = 4  # blotting out shorter texts would blot out the report
-_LONGEST = 20_000  # characters of one text; nothing of longer ones is shown
+_MIN_SECRET = 4  # hiding shorter texts would hide the report
+_MAX_TEXT = 20_000  # characters; a longer text is not shown
 _IDS = "job|asset|proj|project|apiu|api|key|user|usr|upload|team|org|collection|whe"
 _ID = re.compile(rf"\b(?:{_IDS})_[A-Za-z0-9_-]{{6,}}")
 _ID_KEY = re.compile(r"^ids?$|(?:Id|_id|ID)s?$")
@@ -29,11 +29,11 @@ _NAMES = (
     r"|[a-z_-]*(?:token|secret|password|api[_-]?key)"
 )
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    # The Authorization header of whatever account.
+    # The Authorization header of any account.
     (re.compile(r"\b(basic|bearer)\s+[\w+/=.~-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    # A URL that was encoded to stand in another one.
+    # A URL encoded in another one.
     (re.compile(r"[a-z][a-z0-9+.-]*%(?:25)*3A[^\s\"'<>`]*", re.IGNORECASE), HIDDEN),
-    # Of a URL, only the origin is shown: part URLs and signatures are in what follows.
+    # Only a URL's origin is shown: its path and query may hold part URLs and signatures.
     (
         re.compile(
             r"([a-z][a-z0-9+.-]*:\\?/\\?/)(?:[^\s/@\"'<>`]*@)?([^\s/?#\"'<>`\\]+)[/?#\\][^\s\"'<>`]*",
@@ -42,7 +42,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1\2/…",
     ),
     (re.compile(r"(://)[^\s/@\"'<>`]*@"), rf"\1{HIDDEN}@"),
-    # The query of a path, and the parts of a signature wherever else they stand.
+    # The query of a path, and the parts of a signature anywhere else.
     (re.compile(r"(/[^\s?\"'<>`]*)\?[^\s\"'<>`]+"), rf"\1?{HIDDEN}"),
     (
         re.compile(rf"\b({_NAMES})({_EQUALS})[^\s&;,\"'<>`]+", re.IGNORECASE),
@@ -53,14 +53,14 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Redactor:
-    """Makes JSON or text fit to be shown. Doing it twice changes nothing more.
+    """Redacts JSON and text; redacting twice has no further effect.
 
-    `keep_ids`: ids of jobs, assets, projects and people are shown whole.
+    `keep_ids`: ids of jobs, assets, projects and people are not shortened.
     """
 
     def __init__(self, credentials: Credentials, *, keep_ids: bool = False) -> None:
-        self._forms = re.compile(
-            "|".join(re.escape(form) for form in _forms(credentials)), re.IGNORECASE
+        self._secret_forms = re.compile(
+            "|".join(re.escape(form) for form in _secret_forms(credentials)), re.IGNORECASE
         )
         self._credentials = credentials
         self._keep_ids = keep_ids
@@ -68,15 +68,15 @@ class Redactor:
         self._known: set[str] = set()
 
     def learn(self, payload: Any) -> None:
-        """Know the ids of a reply, so that they are found in texts too."""
-        self._known |= {found for found in _ids_in(payload) if _is_telling(found)}
+        """Collect the ids of a response, to shorten them in texts too."""
+        self._known |= {found for found in _ids_in(payload) if _is_long_id(found)}
 
     def reveal(self, text: str) -> None:
-        """Show this id whole: somebody has to be able to look it up."""
+        """Do not shorten this id: the user must be able to find its job."""
         self._revealed.add(text)
 
     def __call__(self, value: Any) -> Any:
-        """The same value, fit to be shown."""
+        """Redact a JSON value."""
         if isinstance(value, dict):
             return {self._text(str(key)): self._item(str(key), value[key]) for key in value}
         if isinstance(value, list | tuple):
@@ -84,7 +84,7 @@ class Redactor:
         return self._text(value) if isinstance(value, str) else value
 
     def text(self, value: str) -> str:
-        """The same text, fit to be shown."""
+        """Redact a text."""
         return self._text(value)
 
     def _item(self, key: str, value: Any) -> Any:
@@ -98,10 +98,10 @@ class Redactor:
         return self(value)
 
     def _text(self, text: str) -> str:
-        if len(text) > _LONGEST:
+        if len(text) > _MAX_TEXT:
             return f"(a text of {len(text)} characters)"
         text = self._credentials.redact(text)
-        text = self._forms.sub(HIDDEN, text)
+        text = self._secret_forms.sub(HIDDEN, text)
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
         for known in sorted(self._known, key=len, reverse=True):
@@ -109,7 +109,7 @@ class Redactor:
         return _ID.sub(lambda found: self._short(found[0]), text)
 
     def _short(self, found: str) -> str:
-        """An id, shortened so that two that are the same still look the same."""
+        """Shorten an id; equal ids have equal short forms."""
         shown = self._keep_ids or found in self._revealed or found == MODEL_ID
         if shown or _SHORT_ID.fullmatch(found):
             return found
@@ -118,8 +118,8 @@ class Redactor:
         return f"{prefix[0] if prefix else ''}#{digest}"
 
 
-def _forms(credentials: Credentials) -> list[str]:
-    """What `Credentials.redact` does not know: other base64, other case, HTML."""
+def _secret_forms(credentials: Credentials) -> list[str]:
+    """Forms that `Credentials.redact` does not cover: other base64, other case, HTML."""
     pair = f"{credentials.key}:{credentials.secret}"
     forms = {
         credentials.key,
@@ -133,7 +133,7 @@ def _forms(credentials: Credentials) -> list[str]:
             for encode in (base64.b64encode, base64.urlsafe_b64encode)
         )
         forms |= {plain, for_urls}
-    return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+    return sorted((form for form in forms if len(form) >= _MIN_SECRET), key=len, reverse=True)
 
 
 def _ids_in(value: Any) -> Iterator[str]:
@@ -148,6 +148,6 @@ def _ids_in(value: Any) -> Iterator[str]:
         yield from _ids_in(child)
 
 
-def _is_telling(found: str) -> bool:
-    """Whether it is long and odd enough to be an id, and no word of a sentence."""
+def _is_long_id(found: str) -> bool:
+    """Whether a text is an id and not a word: long, with a digit."""
     return len(found) >= 8 and any(letter.isdigit() for letter in found)  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The findings: gathered one by one, and written after each, so that a cut run leaves a report."""
+"""The findings, written one by one, so that an interrupted run leaves a report."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .session import Facts, Session
+from .session import ContactSession, Facts
 from .traffic import ChargedError
 
 CHARGED = "a dry run that may have been charged for"
@@ -22,36 +22,38 @@ _IN_SHORT = (
     ("the seed's echo", "echo of the request", "by its id", "seed"),
     ("the prompt's echo", "echo of the request", "by its id", "prompt"),
     ("the video's echo", "echo of the request", "by its id", "videoUrl"),
-    ("echoed though not sent", "echo of the request", "by its id", "echoed though not sent"),
+    ("echoed but not sent", "echo of the request", "by its id", "echoed but not sent"),
     ("price, in creative units", "submit", "price before"),
-    ("charged", "the job's course", "cost"),
-    ("owners are projects", "owners", "named like a project"),
-    ("a Range is answered", "host of the file", "first bytes", "status"),
-    ("ETag", "host of the file", "whole", "etag"),
-    ("a changed signature is answered", "end of the URL's life", "signature changed", "status"),
-    ("an expired URL is answered", "end of the URL's life", "expired", "status"),
+    ("charged", "the job's statuses", "cost"),
+    ("owners look like projects", "owners", "named like a project"),
+    ("a Range is answered", "file host", "first bytes", "status"),
+    ("ETag", "file host", "whole", "etag"),
+    ("a changed signature is answered", "expiry of the URL", "signature changed", "status"),
+    ("an expired URL is answered", "expiry of the URL", "expired", "status"),
     ("the result has sound", "file", "sound"),
 )
-"""A question, and where its answer stands: the probe, then the facts' keys."""
+"""A question, and the path of its answer: the probe, then the facts' keys."""
 
 _MOST_KEYS, _MOST_DEPTH, _MOST_LETTERS = 200, 14, 1500
 
 
 class SkippedError(Exception):
-    """A probe has nothing to ask: its text says why."""
+    """A probe cannot be made; the message gives the reason."""
 
 
 class Report:
-    """What was found. `say` gets a line for each probe.
+    """The findings of a run. `print_line` is called with a line for each probe.
 
-    What an earlier run has found in the same folder stays until it is found again.
+    Findings of an earlier run in the same folder stay until they are replaced.
     """
 
-    def __init__(self, folder: Path, session: Session, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, session: ContactSession, print_line: Callable[[str], None]
+    ) -> None:
         self.failed = 0
         self._folder = folder
         self._redact = session.redact
-        self._say = say
+        self._print_line = print_line
         self._about = {
             "server": session.base_url,
             "client": f"scenario-reframe {version('scenario-reframe')}",
@@ -60,29 +62,29 @@ class Report:
         self._findings: dict[str, Facts] = self._earlier()
 
     def probe(self, name: str, find: Callable[[], Facts], *, once: bool = False) -> None:
-        """Ask one thing; whatever comes of it, the next can be asked.
+        """Run one probe and add its finding; an error is a finding too.
 
-        `once`: it is asked of the one paid job, so earlier facts stay beside the new ones.
+        `once`: the probe concerns the one paid job, so new facts are added to earlier ones.
         """
         try:
             finding: Facts = {"outcome": "found", "facts": find()}
         except SkippedError as why:
             finding = {"outcome": f"skipped: {why}", "facts": {}}
-        except ChargedError as fault:
-            self._redact.reveal(fault.job_id)
-            self._fail(CHARGED, f"{name}: {fault}")
+        except ChargedError as error:
+            self._redact.reveal(error.job_id)
+            self._fail(CHARGED, f"{name}: {error}")
             raise
-        except Exception as fault:  # noqa: BLE001 - the server may answer anything
-            self._fail(name, f"{type(fault).__name__}: {fault}")
+        except Exception as error:  # noqa: BLE001 - the server may response_facts anything
+            self._fail(name, f"{type(error).__name__}: {error}")
             return
-        self._keep(name, finding, once=once)
+        self._add(name, finding, once=once)
 
     def _fail(self, name: str, why: str) -> None:
         self.failed += 1
-        self._keep(name, {"outcome": f"failed: {why}", "facts": {}}, once=False)
+        self._add(name, {"outcome": f"failed: {why}", "facts": {}}, once=False)
 
-    def _keep(self, name: str, finding: Facts, *, once: bool) -> None:
-        self._say(f"{name}: {finding['outcome']}")
+    def _add(self, name: str, finding: Facts, *, once: bool) -> None:
+        self._print_line(f"{name}: {finding['outcome']}")
         earlier = self._findings.get(name)
         is_found = finding["outcome"] == "found"
         if earlier is not None and not is_found and earlier.get("outcome") == "found":
@@ -93,14 +95,14 @@ class Report:
         self.write()
 
     def write(self) -> None:
-        """Write both files, through the one function that redacts."""
+        """Redact the findings and write both files."""
         whole = _bounded({"about": self._about, "findings": self._findings})
         shown = self._redact(whole)
-        self._put(JSON_NAME, json.dumps(shown, indent=2) + "\n")
-        self._put(MARKDOWN_NAME, "\n".join(map(self._redact.text, _markdown(shown))) + "\n")
+        self._write_file(JSON_NAME, json.dumps(shown, indent=2) + "\n")
+        self._write_file(MARKDOWN_NAME, "\n".join(map(self._redact.text, _markdown(shown))) + "\n")
 
     def _earlier(self) -> dict[str, Facts]:
-        """What an earlier run has found of the same server."""
+        """The findings of an earlier run at the same server."""
         try:
             found = json.loads((self._folder / JSON_NAME).read_text("utf-8"))
             if found["about"]["server"] != self._redact(self._about)["server"]:
@@ -110,14 +112,14 @@ class Report:
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return {}
 
-    def _put(self, name: str, text: str) -> None:
-        draft = self._folder / f"{name}.part"
-        draft.write_text(text, "utf-8")
-        draft.replace(self._folder / name)
+    def _write_file(self, name: str, text: str) -> None:
+        part = self._folder / f"{name}.part"
+        part.write_text(text, "utf-8")
+        part.replace(self._folder / name)
 
 
 def _bounded(value: Any, depth: int = 0) -> Any:
-    """The same JSON, cut where a server sent more than anybody reads. Texts are cut when shown."""
+    """The same JSON, limited in size and depth. Texts are limited when they are shown."""
     if depth == _MOST_DEPTH:
         return "…"
     if isinstance(value, dict):
@@ -157,12 +159,12 @@ def _bullets(facts: Facts, indent: str) -> list[str]:
 
 
 def _leaf(value: Any) -> str:
-    """A value as code, in which nothing that a server sent has a meaning."""
+    """A value as inline code, so that no text of a server is read as Markdown."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     shown = "".join(letter if letter.isprintable() else " " for letter in text).replace("`", "'")
     return f"`{shown if len(shown) <= _MOST_LETTERS else shown[:_MOST_LETTERS] + '…'}`"
 
 
 def _label(text: str) -> str:
-    """A name, which a server may have chosen, without what has a meaning in Markdown."""
+    """A name, perhaps a server's, without characters that are special in Markdown."""
     return re.sub(r"[^\w .,:'/-]", "?", text)[:100]

@@ -1,4 +1,4 @@
-"""Who is asked, as whom, and by which clocks."""
+"""The server, the account and the clocks of a run."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -15,19 +15,19 @@ from scenario_reframe_api.settings import MODEL_ID
 
 from .redaction import Redactor
 from .shapes import reason_of, shape
-from .traffic import Exchange, Traffic
+from .traffic import ApiExchange, Traffic
 
 Facts = dict[str, Any]
 
 GENERATE = f"/generate/custom/{MODEL_ID}"
 _ERROR = 400
-_TELLING_HEADERS = ("retry-after", "ratelimit", "rate-limit")
+_SHOWN_HEADERS = ("retry-after", "ratelimit", "rate-limit")
 _NAMED_HEADERS = ("request-id", "requestid", "trace", "amz", "cf-", "cache", "etag")
 
 
 @dataclass(frozen=True)
 class Clocks:
-    """`now` in Unix seconds, `elapsed` in seconds that only grow, and `pause` lets some pass.
+    """`now` returns Unix time, `elapsed` monotonic time, and `pause` sleeps, all in seconds.
 
     `timing`: the client's own pauses.
     """
@@ -39,8 +39,8 @@ class Clocks:
 
 
 @dataclass
-class Session:
-    """One account at one server, and all that is exchanged with it."""
+class ContactSession:
+    """One account at one server, and the traffic with it."""
 
     credentials: Credentials
     base_url: str
@@ -54,7 +54,7 @@ class Session:
         self.redact.learn({"id": self.project_id})
 
     def client(self, ledger: Path | None = None) -> ReframeClient:
-        """The library's client, looked at on its way."""
+        """Make the library's client, with recorded traffic."""
         return ReframeClient(
             self.credentials.key,
             self.credentials.secret,
@@ -65,12 +65,12 @@ class Session:
             timing=self.clocks.timing,
         )
 
-    def get(self, path: str, *, auth: tuple[str, str] | None = None, **query: Any) -> Exchange:
-        """Ask for something. `auth`: other credentials than the account's."""
+    def get(self, path: str, *, auth: tuple[str, str] | None = None, **query: Any) -> ApiExchange:
+        """Send a GET. `auth`: other credentials than the account's."""
         return self._send("GET", path, query, None, auth)
 
-    def dry_run(self, body: Mapping[str, Any]) -> Exchange:
-        """Ask for a price. In the body, `dryRun` would be ignored and a paid job started."""
+    def dry_run(self, body: Mapping[str, Any]) -> ApiExchange:
+        """Request a price. `dryRun` in the body would be ignored, and a paid job started."""
         return self._send("POST", GENERATE, {"dryRun": "true"}, dict(body), None)
 
     def _send(
@@ -80,7 +80,7 @@ class Session:
         query: Mapping[str, Any],
         body: dict[str, Any] | None,
         auth: tuple[str, str] | None,
-    ) -> Exchange:
+    ) -> ApiExchange:
         if self.project_id is not None:
             query = {**query, "projectId": self.project_id}
         url = self.base_url + path
@@ -90,31 +90,31 @@ class Session:
         try:
             self.http.send(request, auth=account, follow_redirects=False)
         except (httpx.InvalidURL, httpx.RemoteProtocolError):
-            # So httpx calls an odd Location, after the reply: that is looked at all the same.
+            # httpx raises these for an odd Location after the response, which is recorded already.
             if len(self.traffic.exchanges) == before:
                 raise
         return self.traffic.exchanges[-1]
 
 
-def answer(exchange: Exchange) -> Facts:
-    """What one reply says of itself."""
+def response_facts(exchange: ApiExchange) -> Facts:
+    """The facts of one response."""
     facts: Facts = {"status": exchange.status}
     if exchange.payload is None:
-        facts["body"] = f"no JSON ({exchange.headers.get('content-type', 'of no kind')})"
+        facts["body"] = f"not JSON ({exchange.headers.get('content-type', 'no content type')})"
     else:
         facts["body"] = shape(exchange.payload)
     if exchange.status >= _ERROR:
         facts["reason"] = reason_of(exchange.payload)
-    told = headers_of(exchange.headers)
-    return facts | {"headers": told} if told else facts
+    headers = headers_of(exchange.headers)
+    return facts | {"headers": headers} if headers else facts
 
 
 def headers_of(headers: httpx.Headers) -> Facts:
-    """The headers that may matter; of those that differ with every reply, that they are there."""
+    """The headers that matter; of those that differ with every response, only the length."""
     found: Facts = {}
     for name, value in headers.items():
-        if any(word in name for word in _TELLING_HEADERS):
+        if any(word in name for word in _SHOWN_HEADERS):
             found[name] = value
         elif any(word in name for word in _NAMED_HEADERS):
-            found[name] = f"there, {len(value)} characters"
+            found[name] = f"present, {len(value)} characters"
     return found

@@ -1,4 +1,4 @@
-"""What a reply looks like, and how an echo differs from what was sent. No I/O."""
+"""The shape of a response, and how an echo differs from what was sent. No I/O."""
 
 import math
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-_TYPES = ((bool, "boolean"), (int, "whole number"), (float, "number"), (str, "text"))
+_TYPES = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "text"))
 WORDS = frozenset({"null", "empty text", "[]", *(word for _, word in _TYPES)})
-_ROUNDING = 1e-6  # what is lost when a number goes through 32 bits
+_ROUNDING = 1e-6  # the loss when a number is stored as float32
 _REASONS = ("reason", "message", "error", "detail")
 
 
 def shape(value: Any) -> Any:
-    """The keys and types of some JSON, without its values; of a list, its first item's."""
+    """The keys and types of JSON, without its values; for a list, those of its first item."""
     if isinstance(value, dict):
         return {key: shape(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -24,7 +24,7 @@ def shape(value: Any) -> Any:
 
 
 def echo(sent: Mapping[str, Any], echoed: Mapping[str, Any]) -> dict[str, str]:
-    """For each key that was sent: same, same number in another type, text changed, ..."""
+    """How each sent key is echoed: same, same number in another type, text changed, ..."""
     return {
         key: compare(value, echoed[key]) if key in echoed else "missing"
         for key, value in sent.items()
@@ -32,7 +32,7 @@ def echo(sent: Mapping[str, Any], echoed: Mapping[str, Any]) -> dict[str, str]:
 
 
 def compare(sent: Any, echoed: Any) -> str:
-    """What became of one value."""
+    """How one value is echoed."""
     if type(sent) is type(echoed) and sent == echoed:
         return "same"
     if isinstance(sent, bool) or isinstance(echoed, bool):
@@ -60,37 +60,37 @@ def _text(sent: str, echoed: str) -> str:
     if " ".join(sent.split()) == " ".join(echoed.split()):
         return "text changed (spaces only)"
     if sent in echoed:
-        return "text changed (what was sent is a part of it)"
+        return "text changed (it contains what was sent)"
     return "text changed"
 
 
 def job_id_of(payload: Any) -> str | None:
-    """The job's id in a reply, wherever pages and clients say that it stands."""
-    inner = record(payload, "job")
-    found = (inner.get("jobId"), inner.get("id"), record({"": payload}, "").get("jobId"))
+    """The job's id in a response, at any of the documented positions."""
+    inner = object_at(payload, "job")
+    found = (inner.get("jobId"), inner.get("id"), object_at({"": payload}, "").get("jobId"))
     return next((item for item in found if isinstance(item, str) and item), None)
 
 
 def input_of(job: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The echo in a job's record, None if there is none."""
-    found = record(job, "metadata").get("input")
+    """The echoed input of a job, None if there is none."""
+    found = object_at(job, "metadata").get("input")
     return found if isinstance(found, dict) else None
 
 
-def record(payload: Any, key: str) -> Mapping[str, Any]:
+def object_at(payload: Any, key: str) -> Mapping[str, Any]:
     """The object under a key, or an empty one."""
     found = payload.get(key) if isinstance(payload, dict) else None
     return found if isinstance(found, dict) else {}
 
 
-def records(payload: Any, key: str) -> list[Mapping[str, Any]]:
+def objects_at(payload: Any, key: str) -> list[Mapping[str, Any]]:
     """The objects in the list under a key, or none."""
     found = payload.get(key) if isinstance(payload, dict) else None
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
 
 
 def price_of(payload: Any) -> float | None:
-    """The price that a dry run names, in creative units."""
+    """The price in a dry run's response, in creative units."""
     found = payload.get("creativeUnitsCost") if isinstance(payload, dict) else None
     if not isinstance(found, int | float) or isinstance(found, bool):
         return None
@@ -98,19 +98,19 @@ def price_of(payload: Any) -> float | None:
 
 
 def reason_of(payload: Any) -> str:
-    """An error's words, with the key that they stand under."""
+    """An error's message, with its key."""
     for key in _REASONS:
         found = payload.get(key) if isinstance(payload, dict) else None
         if isinstance(found, str) and found:
             return f"{key}: {found}"
-    return "none given"
+    return "none"
 
 
-def instant(text: object) -> datetime | None:
-    """An instant from ISO 8601 or from an HTTP date, or None."""
-    for read in (datetime.fromisoformat, parsedate_to_datetime):
+def parse_time(text: object) -> datetime | None:
+    """Parse ISO 8601 or an HTTP date; None if it is neither."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
-            found = read(str(text))
+            found = parse(str(text))
         except (ValueError, TypeError, IndexError, OverflowError):
             continue
         return found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -118,6 +118,6 @@ def instant(text: object) -> datetime | None:
 
 
 def seconds_between(first: object, second: object) -> float | None:
-    """From the first to the second instant, or None if one cannot be read."""
-    begin, end = instant(first), instant(second)
+    """The seconds from the first time to the second, or None if one cannot be parsed."""
+    begin, end = parse_time(first), parse_time(second)
     return round((end - begin).total_seconds(), 3) if begin and end else None

@@ -1,7 +1,7 @@
-"""What goes to the API and what comes back, looked at on its way through an httpx client.
+"""Record the traffic of an httpx client with the API.
 
-It is also the last guard: a request that could cost money leaves this process only while somebody
-has said so, and a dry run that was answered with a job ends the program.
+This is also the last guard: a request that could cost money is sent only while it is allowed, and a
+dry run whose response has a job ends the program.
 """
 
 import json
@@ -20,24 +20,24 @@ _GENERATE, _UPLOADS = "/generate/", "/uploads"
 
 
 class PaidRequestError(Exception):
-    """A request that could cost money was about to be sent, and nobody had allowed it."""
+    """A request that could cost money was stopped, as it was not allowed."""
 
 
 class ChargedError(BaseException):
-    """A dry run was answered with a job. No probe may catch it: nothing more is to be sent."""
+    """A dry run's response has a job. No probe may catch this: nothing more may be sent."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"a dry run was answered with job {job_id}, which the server may have charged for"
+            f"the response to a dry run has job {job_id}, which the server may have charged for"
         )
         self.job_id = job_id
 
 
 @dataclass(frozen=True)
-class Exchange:
-    """A request to the API and its reply. `payload` is None where the body is no JSON.
+class ApiExchange:
+    """A request to the API and its response. `payload` is None if the body is not JSON.
 
-    `began` and `ended` are by the clock that was given.
+    `began` and `ended` are seconds by the given clock.
     """
 
     method: str
@@ -56,7 +56,7 @@ class Exchange:
 
 
 class Traffic:
-    """The exchanges so far. `learn` is given every JSON reply."""
+    """The exchanges so far. `learn` is called with every JSON response."""
 
     def __init__(
         self,
@@ -64,35 +64,35 @@ class Traffic:
         learn: Callable[[Any], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.exchanges: list[Exchange] = []
+        self.exchanges: list[ApiExchange] = []
         self._base = httpx.URL(base_url)
         self._learn = learn
         self._clock = clock
-        self._may_pay = False
+        self._paid_allowed = False
         self._submitted = bytearray()
 
     @contextmanager
-    def paying(self) -> Iterator[None]:
-        """Within this, and only here, a request may be sent that costs money."""
-        self._may_pay = True
+    def allow_paid_requests(self) -> Iterator[None]:
+        """Allow requests that cost money within this context only."""
+        self._paid_allowed = True
         try:
             yield
         finally:
-            self._may_pay = False
+            self._paid_allowed = False
 
     @property
-    def submit(self) -> Exchange | None:
-        """The submit that was answered last, if any was."""
+    def submit(self) -> ApiExchange | None:
+        """The last submit with a response, or None."""
         return next((found for found in reversed(self.exchanges) if found.is_paid), None)
 
     @property
     def submitted(self) -> dict[str, Any] | None:
-        """The body of the last submit, as it went out."""
+        """The body of the last submit, as it was sent."""
         found = _json(bytes(self._submitted))
         return found if isinstance(found, dict) else None
 
     def client(self) -> httpx.Client:
-        """An httpx client that is looked at."""
+        """Make an httpx client whose traffic is recorded."""
         hooks: dict[str, list[Callable[..., Any]]] = {
             "request": [self._on_request],
             "response": [self._on_response],
@@ -105,20 +105,20 @@ class Traffic:
             return
         if self._path(request.url).startswith(_UPLOADS):
             return
-        if not self._may_pay:
+        if not self._paid_allowed:
             raise PaidRequestError(f"{request.method} {request.url.path} could cost money")
         self._submitted.clear()
-        # The body may be an iterator, and reading it would spend it: it is copied as it goes out.
+        # The body may be an iterator, which can be read only once: copy it while it is sent.
         assert isinstance(request.stream, httpx.SyncByteStream)  # noqa: S101 - of a sync client
-        request.stream = _Copied(request.stream, self._submitted)
+        request.stream = _CopyingStream(request.stream, self._submitted)
 
     def _on_response(self, response: httpx.Response) -> None:
         request = response.request
         if not self._is_api(request.url):
-            return  # a file's bytes are streamed, and its reply holds nothing of interest
+            return  # a file's bytes are streamed, and not recorded
         payload = _json(response.read())
         self._learn(payload)
-        exchange = Exchange(
+        exchange = ApiExchange(
             method=request.method,
             path=self._path(request.url),
             is_dry=_is_dry(request.url),
@@ -142,7 +142,7 @@ class Traffic:
         return url.path.removeprefix(self._base.path.rstrip("/"))
 
 
-class _Copied(httpx.SyncByteStream):
+class _CopyingStream(httpx.SyncByteStream):
     """A request's body that is copied while it is sent."""
 
     def __init__(self, stream: httpx.SyncByteStream, copy: bytearray) -> None:
@@ -160,7 +160,7 @@ class _Copied(httpx.SyncByteStream):
 
 
 def _is_dry(url: httpx.URL) -> bool:
-    """Whether it is a dry run: by the query, since in the body it would start a paid job."""
+    """Whether it is a dry run, by the query: `dryRun` in the body would start a paid job."""
     return bool(url.params.get("dryRun") == "true")
 
 

@@ -55,10 +55,10 @@ def test_what_is_free_is_asked_and_nothing_is_bought(
     assert facts(folder, "unknown job")["body"] == {"reason": "text", "trace_id": "text"}
     assert facts(folder, "wrong credentials")["status"] == 401
     assert facts(folder, "prices")["status"] == 404
-    assert facts(folder, "record of the model")["inputs"]["videoUrl"]["costImpact"] is True
+    assert facts(folder, "the model's inputs")["inputs"]["videoUrl"]["costImpact"] is True
     assert facts(folder, "dry run of a bad setting")["out of bounds"]["status"] == 400
     asked = facts(folder, "price of the cheapest job")["prices in creative units"]
-    assert asked["nothing set"] > asked["as it would be bought"]
+    assert asked["nothing set"] > asked["as submitted"]
     assert "| a dry run answers | `269` |" in (folder / "report.md").read_text("utf-8")
 
 
@@ -88,7 +88,7 @@ def test_no_reply_is_a_failure_and_stops_nothing(sandbox: Sandbox, run: Run, fol
     sandbox.faults.add(drop(), r"/models/", times=1000)
     assert run() == 1
     outcomes = {name: row["outcome"] for name, row in findings(folder).items()}
-    assert outcomes.pop("record of the model").startswith("failed: ")
+    assert outcomes.pop("the model's inputs").startswith("failed: ")
     assert set(outcomes.values()) == {"found"}
 
 

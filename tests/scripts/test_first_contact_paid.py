@@ -21,8 +21,8 @@ from waiting import Clock, until
 
 ROOT = Path(__file__).parents[2]
 FOLLOWED = (
-    "submit", "how soon it is listed", "echo of the request", "the job's course", "result",
-    "owners", "host of the file", "end of the URL's life", "file",
+    "submit", "how soon it is listed", "echo of the request", "the job's statuses", "result",
+    "owners", "file host", "expiry of the URL", "file",
 )  # fmt: skip
 
 
@@ -66,11 +66,11 @@ def test_one_job_is_bought_followed_and_never_bought_again(
     assert after["submit"] == before["submit"]
     assert after["submit"]["facts"]["status"] == 200
     echo = facts(folder, "echo of the request")
-    for view in ("in the submit's reply", "in the list", "by its id"):
-        assert echo[view] == dict.fromkeys(sent, "same") | {"echoed though not sent": {}}
-    assert facts(folder, "host of the file")["first bytes"]["content-range"].startswith("bytes 0-1")
-    assert facts(folder, "host of the file")["whole"]["etag"] == "strong"
-    assert facts(folder, "end of the URL's life")["signature changed"]["status"] == 403
+    for view in ("in the submit's response", "in the list", "by its id"):
+        assert echo[view] == dict.fromkeys(sent, "same") | {"echoed but not sent": {}}
+    assert facts(folder, "file host")["first bytes"]["content-range"].startswith("bytes 0-1")
+    assert facts(folder, "file host")["whole"]["etag"] == "strong"
+    assert facts(folder, "expiry of the URL")["signature changed"]["status"] == 403
     assert facts(folder, "file")["sound"] is False
     assert facts(folder, "file")["video"]["frames"] == facts(folder, "result")["frames"] == 81
     assert facts(folder, "owners")["all the same"] is True
@@ -110,7 +110,7 @@ def test_a_run_that_is_killed_after_its_submit_is_taken_up(
     assert run("--pay", "--yes") == 0
     assert sandbox.jobs_made == 1
     assert facts(folder, "echo of the request")["by its id"]["prompt"] == "same"
-    assert facts(folder, "file")["as its record says"] is True
+    assert facts(folder, "file")["size matches the asset"] is True
 
 
 def test_a_submit_whose_answer_is_lost_is_looked_for_and_not_repeated(
@@ -179,10 +179,10 @@ def test_the_end_of_the_urls_life_is_waited_for(
     with Sandbox(fast=True, stage_seconds=0, url_lifetime=7200, clock=clock) as sandbox:
         point_to(sandbox, monkeypatch)
         assert run("--pay", "--yes", "--until-expired", clocks=clocks) == 0
-    found = facts(folder, "end of the URL's life")
+    found = facts(folder, "expiry of the URL")
     assert found["hours left"] == pytest.approx(2, abs=0.01)
     assert found["expired"]["status"] == 403
-    assert 0 < found["expired"]["seconds after its end"] < 60
+    assert 0 < found["expired"]["seconds after expiry"] < 60
 
 
 def test_a_job_without_an_echo_is_followed(sandbox: Sandbox, run: Run, folder: Path) -> None:
@@ -201,4 +201,4 @@ def test_a_job_without_an_echo_is_followed(sandbox: Sandbox, run: Run, folder: P
     assert run("--pay", "--yes") == 0
     assert sandbox.jobs_made == 1
     echo = facts(folder, "echo of the request")
-    assert echo["by its id"] == {"metadata.input": "not there"}
+    assert echo["by its id"] == {"metadata.input": "missing"}

@@ -16,7 +16,7 @@ from _first_contact.paid import Purchase
 from _first_contact.pricing import Pricing
 from _first_contact.redaction import Redactor
 from _first_contact.result import handlers_of, tracks
-from _first_contact.session import Clocks, Session
+from _first_contact.session import Clocks, ContactSession
 from _first_contact.shapes import compare, shape
 from _first_contact.traffic import PaidRequestError
 from commands import point_to
@@ -141,23 +141,25 @@ def test_a_hostile_server_gets_nothing_into_the_report(
 
 
 @pytest.fixture
-def session() -> Iterator[Session]:
+def session() -> Iterator[ContactSession]:
     """A session with a sandbox."""
     with Sandbox(fast=True, stage_seconds=0) as sandbox:
         account = Credentials(sandbox.api_key, sandbox.api_secret)
-        made = Session(account, sandbox.base_url, None, Redactor(account), Clocks(timing=SOON))
+        made = ContactSession(
+            account, sandbox.base_url, None, Redactor(account), Clocks(timing=SOON)
+        )
         with made.http:
             yield made
 
 
-def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: Session) -> None:
+def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: ContactSession) -> None:
     """Neither by the client, nor with `dryRun` in the body, where it has no effect."""
     with session.client() as client:
         with pytest.raises(PaidRequestError):
             client.submit(resolution="480p")
         with pytest.raises(PaidRequestError):
             session.http.post(session.base_url + GENERATE, json={"dryRun": True})
-        with session.traffic.paying():
+        with session.traffic.allow_paid_requests():
             job = client.submit(resolution="480p")
         with pytest.raises(PaidRequestError):
             client.cancel(job)
@@ -166,7 +168,7 @@ def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: Session) -> No
 
 
 def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
-    session: Session, tmp_path: Path
+    session: ContactSession, tmp_path: Path
 ) -> None:
     """Only if somebody confirms it: it is a purchase like another."""
     entry = SimpleNamespace(job_id=None, state="leased")
@@ -182,7 +184,7 @@ def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
     purchase = Purchase(session, stub, tmp_path, lambda _: said.pop(0))
     purchase.find()
     purchase.asset, purchase.pricing.price = Asset(id="asset_1", url=""), 1.0
-    with pytest.raises(Exception, match="nobody confirmed"):
+    with pytest.raises(Exception, match="not confirmed"):
         purchase.submit()
     assert calls == []
     purchase.submit()
@@ -197,7 +199,7 @@ def test_a_setting_that_makes_the_job_dearer_is_left_out() -> None:
         return SimpleNamespace(status=269, payload={"creativeUnitsCost": price})
 
     pricing = Pricing()
-    pricing.find(cast("Session", SimpleNamespace(dry_run=dry_run)), None)
+    pricing.find(cast("ContactSession", SimpleNamespace(dry_run=dry_run)), None)
     assert pricing.price == 4
     assert "acceleration" not in pricing.settings
     assert {"num_frames", "num_inference_steps", "prompt"} <= set(pricing.settings)
@@ -207,14 +209,14 @@ def test_a_setting_that_makes_the_job_dearer_is_left_out() -> None:
     ("sent", "echoed", "verdict"),
     [
         (81, 81, "same"),
-        (16.0, 16, "same number in another type (whole number)"),
+        (16.0, 16, "same number in another type (integer)"),
         (7, "7", "same number in another type (text)"),
         (4.7, 4.699999809265137, "same number, rounded (4.699999809265137)"),
         (7, 8, "other (8)"),
         (7, True, "other (boolean)"),
-        (False, 0, "other (whole number)"),
+        (False, 0, "other (integer)"),
         ("a  b ", "a b", "text changed (spaces only)"),
-        ("asset_1", "https://x/asset_1", "text changed (what was sent is a part of it)"),
+        ("asset_1", "https://x/asset_1", "text changed (it contains what was sent)"),
         ("one", "two", "text changed"),
         ("one", ["one"], "other (['text'])"),
         (7, None, "other (null)"),
