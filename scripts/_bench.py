@@ -1,4 +1,4 @@
-"""Import time, the cost of a ledger, and large transfers over loopback, beside plain httpx.
+"""Measure import time, the cost of a ledger, and large transfers over loopback, beside plain httpx.
 
 Every figure comes from a fresh process, and all from one run: compare the ratios.
 """
@@ -55,14 +55,14 @@ print(*(sorted(column)[len(column) // 2] for column in zip(*pairs)))
 """
 
 
-class Server(BaseHTTPRequestHandler):
-    """Just enough of the API, with one large file behind it."""
+class BenchServer(BaseHTTPRequestHandler):
+    """A minimal API with one large file."""
 
     size = 0
 
     def do_GET(self) -> None:
         if self.path.endswith("/file"):
-            self.answer(200, self.size)
+            self.send_head(200, self.size)
             block = bytes(MIB)
             for _ in range(self.size // MIB):
                 self.wfile.write(block)
@@ -70,77 +70,81 @@ class Server(BaseHTTPRequestHandler):
         base = f"http://{self.headers['Host']}"
         asset = {"id": "asset_1", "url": f"{base}/file", "properties": {"size": self.size}}
         done = {"id": "upload_1", "status": "imported", "entityId": "asset_1"}
-        self.say({"asset": asset} if "/assets/" in self.path else {"upload": done})
+        self.send_json({"asset": asset} if "/assets/" in self.path else {"upload": done})
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         url = f"http://{self.headers['Host']}/part"
         parts = [{"number": number, "url": url} for number in range(1, 1001)]
-        self.say({"upload": {"id": "upload_1", "status": "pending", "parts": parts}})
+        self.send_json({"upload": {"id": "upload_1", "status": "pending", "parts": parts}})
 
     def do_PUT(self) -> None:
         left = int(self.headers["Content-Length"])
         while left:
             left -= len(self.rfile.read(min(left, MIB)))
-        self.answer(200, 0)
+        self.send_head(200, 0)
 
-    def say(self, record: Any) -> None:
-        text = json.dumps(record).encode()
-        self.answer(200, len(text))
+    def send_json(self, body: Any) -> None:
+        text = json.dumps(body).encode()
+        self.send_head(200, len(text))
         self.wfile.write(text)
 
-    def answer(self, status: int, length: int) -> None:
+    def send_head(self, status: int, length: int) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(length))
         self.end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def import_seconds(module: str) -> float:
-    """Median of seven fresh processes, as the interpreter itself reports it."""
+    """The median of seven fresh processes, in seconds, as the interpreter reports it."""
     found = []
     for _ in range(7):
         command = [sys.executable, "-X", "importtime", "-c", f"import {module}"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-        last = re.findall(r"\|\s+(\d+) \| (\S+)", told)[-1]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        last = re.findall(r"\|\s+(\d+) \| (\S+)", output)[-1]
         found.append(int(last[0]) / 1e6)
     return median(found)
 
 
 def transfer(code: str, base: str, folder: str) -> tuple[float, float]:
-    """Seconds, and the growth of the resident set in MiB, in a fresh process."""
+    """Run a transfer in a fresh process; return seconds and the growth in memory in MiB."""
     program = PROLOGUE + code + "\nmeasure(work)"
     command = [sys.executable, "-c", program, base, folder]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return float(told[0]), float(told[1])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(output[0]), float(output[1])
 
 
 def clients(folder: str) -> tuple[float, float]:
-    """Median seconds to make a client without a ledger, and one with it, in turns."""
+    """The median seconds to make a client without a ledger and with one, in turns."""
     command = [sys.executable, "-c", CLIENTS, folder]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    return float(told[0]), float(told[1])
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    return float(output[0]), float(output[1])
 
 
 def main() -> None:
-    """Print the figures."""
-    Server.size = int(sys.argv[1] if len(sys.argv) > 1 else 500) * MIB
+    """Measure, and print the figures."""
+    BenchServer.size = int(sys.argv[1] if len(sys.argv) > 1 else 500) * MIB
     for module in IMPORTS:
         print(f"import {module}: {import_seconds(module) * 1000:.0f} ms")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BenchServer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     base = f"http://127.0.0.1:{server.server_port}"
     with tempfile.TemporaryDirectory() as folder:
-        plain, kept = clients(folder)
-        print(f"make a client: {plain * 1000:.1f} ms; with a ledger: {kept / plain:.2f} of that")
+        plain, with_ledger = clients(folder)
+        print(
+            f"make a client: {plain * 1000:.1f} ms; with a ledger: {with_ledger / plain:.2f} times"
+        )
         with (Path(folder) / "plain.mp4").open("wb") as file:
             file.write(b"\0\0\0\x18ftypmp42")
-            file.truncate(Server.size)
+            file.truncate(BenchServer.size)
         for name, code in TRANSFERS.items():
             seconds, mebibytes = transfer(code, base, folder)
-            print(f"{name}, {Server.size // MIB} MiB: {seconds:.2f} s, {mebibytes:.1f} MiB more")
+            print(
+                f"{name}, {BenchServer.size // MIB} MiB: {seconds:.2f} s, {mebibytes:.1f} MiB more"
+            )
     server.shutdown()
 
 

@@ -1,7 +1,7 @@
-"""Memory and requests of a batch with many items, in a process of its own.
+"""Measure the memory and the requests of a batch with many items.
 
-The sandbox, which only pretends to reframe, runs in another process. Figures in megabytes are of
-the client alone.
+The sandbox, with its fast engine, runs in another process: figures in megabytes are those of the
+client alone.
 """
 
 import json
@@ -29,34 +29,34 @@ with Sandbox(fast=True, stage_seconds={STAGE_SECONDS}) as sandbox:
 
 
 def main(items: int, concurrency: int) -> None:
-    """Run one batch; the last line is JSON."""
+    """Run one batch; the last line of the output is JSON."""
     server = subprocess.Popen(
         [sys.executable, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    told, answers = cast("TextIO", server.stdin), cast("TextIO", server.stdout)
-    base_url = answers.readline().strip()
+    requests_pipe, replies_pipe = cast("TextIO", server.stdin), cast("TextIO", server.stdout)
+    base_url = replies_pipe.readline().strip()
     most_running, done, started = 0, 0, time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for number in range(CLIPS):
             clip = b"\0\0\0\x18ftypisom" + number.to_bytes(4, "big") * 500
             (folder / f"{number}.mp4").write_bytes(clip)
-        wanted = [
+        batch_items = [
             BatchItem(folder / f"{number % CLIPS}.mp4", f"{number}.mp4", {"aspect_ratio": "1:1"})
             for number in range(items)
         ]
         with ReframeClient(
             "sandbox-key", "sandbox-secret", base_url=base_url, ledger=folder / "ledger.db"
         ) as client:
-            for outcome in client.batch(wanted, folder / "out", concurrency=concurrency):
+            for outcome in client.batch(batch_items, folder / "out", concurrency=concurrency):
                 done += outcome.status == "done"
                 if done % 100 == 0:
-                    told.write("\n")
-                    told.flush()
-                    running, jobs, requests = map(int, answers.readline().split())
+                    requests_pipe.write("\n")
+                    requests_pipe.flush()
+                    running, jobs, requests = map(int, replies_pipe.readline().split())
                     most_running = max(most_running, running)
                     print(f"{done} done, {running} running, {_peak():.0f} MB", flush=True)
-    told.close()
+    requests_pipe.close()
     server.wait()
     figures = {
         "items": items,

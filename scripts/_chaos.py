@@ -1,9 +1,9 @@
-"""Batches against a sandbox that misbehaves, their clients killed with SIGKILL again and again.
+"""Run batches against a sandbox with faults, while their clients are killed with SIGKILL.
 
 Two accounts share a ledger and a server. Several clients work on each account's manifest at once;
-some are stopped for a moment, some have a clock that is wrong, and one account's key is rotated.
-Everything is counted on the other side: jobs by the sandbox, files by their SHA-256, half-written
-files by a watcher of the folder.
+some are stopped for a moment, some have a wrong clock, and one account's key is rotated. No figure
+comes from the clients: the sandbox counts jobs, files are counted by their SHA-256, and a watcher
+of the folder finds half-written files.
 """
 
 import argparse
@@ -20,24 +20,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from _chaos_processes import Account, Clients
-from _chaos_rows import Row, Verdict, digest_of, judge, write_rows
-from _chaos_server import WEIGHTS, Echo
+from _chaos_processes import ChaosAccount, ClientProcesses
+from _chaos_rows import ManifestRow, Verdict, digest_of, judge, write_rows
+from _chaos_server import WEIGHTS, RandomEcho
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.records import PROJECT_ID
 
 CLIENT = (sys.executable, str(Path(__file__).with_name("_chaos_client.py")))
 LIST_LAG = 0.5
-LATE = 0.5
+LATE_SECONDS = 0.5
 PARALLEL_JOBS = 20
 ROUNDS = 10
-PROCESSES = (2, 3)
-WRONG = ("duplicates", "lost", "wrong_row", "partial_files_seen", "credentials_found", "hung")
+PROCESSES_RANGE = (2, 3)
+PROBLEMS = ("duplicates", "lost", "wrong_row", "partial_files_seen", "credentials_found", "hung")
 
 
 @dataclass
 class Watcher:
-    """Reads every file once it has its final name; what is no whole result then was partial."""
+    """Reads every file once it has its final name, to find those that are not whole by then."""
 
     folder: Path
     digests: Callable[[], set[str]]
@@ -45,7 +45,7 @@ class Watcher:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        """Watch until stopped, and once more."""
+        """Watch until stopped, then scan once more."""
         while True:
             last = self.stopped.wait(0.01)
             for entry in os.scandir(self.folder):
@@ -56,7 +56,7 @@ class Watcher:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch on a thread of its own."""
+        """Watch on a separate thread."""
         thread = threading.Thread(target=self.run)
         thread.start()
         try:
@@ -66,31 +66,27 @@ class Watcher:
             thread.join()
 
     def partial(self) -> int:
-        """How many files had a final name before they were whole."""
+        """The number of files that had their final name before they were whole."""
         return len(set(self.seen.values()) - self.digests())
 
 
 def credentials_in(folder: Path, keys: Sequence[tuple[str, str]]) -> int:
-    """How many files hold a key, a secret, or both as they go into a header."""
+    """The number of files that hold a key, a secret, or their Basic credentials."""
     pairs = (base64.b64encode(f"{key}:{secret}".encode()) for key, secret in keys)
     needles = [*(word.encode() for key in keys for word in key), *pairs]
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return sum(any(needle in content for needle in needles) for content in map(_bytes, files))
+    contents = (path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    return sum(any(needle in content for needle in needles) for content in contents)
 
 
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def make_accounts(random: Random) -> list[Account]:
-    """Two accounts: the first one has two keys, one to be rotated away."""
+def make_accounts(random: Random) -> list[ChaosAccount]:
+    """Make two accounts; the first one has two keys, one of which is revoked later."""
 
     def key() -> tuple[str, str]:
         return f"key-{random.randbytes(12).hex()}", f"secret-{random.randbytes(12).hex()}"
 
     return [
-        Account("a", PROJECT_ID, [key(), key()], random.randint(*PROCESSES)),
-        Account("b", "proj_b", [key()], random.randint(*PROCESSES)),
+        ChaosAccount("a", PROJECT_ID, [key(), key()], random.randint(*PROCESSES_RANGE)),
+        ChaosAccount("b", "proj_b", [key()], random.randint(*PROCESSES_RANGE)),
     ]
 
 
@@ -103,7 +99,7 @@ def chaos(
     rounds: int = ROUNDS,
     kinds: Collection[str] | None = None,
 ) -> dict[str, int | float]:
-    """All of it; the figures. `faults`: the share of requests that meet one."""
+    """Run it all and return the figures. `faults`: the share of requests with a fault."""
     started = time.monotonic()
     random = Random(seed)  # noqa: S311 - kills, not keys
     accounts = make_accounts(random)
@@ -121,16 +117,20 @@ def chaos(
     ):
         sandbox.add_key(*keys[1], PROJECT_ID)
         sandbox.add_key(*keys[2], "proj_b")
-        sandbox.echo = Echo(seed)
+        sandbox.echo = RandomEcho(seed)
         folder = Path(temporary)
-        rows = _write(folder, accounts, jobs)
-        sandbox.faults.draw(seed=seed, rate=faults, late_seconds=LATE, kinds=kinds or WEIGHTS)
+        rows = _write_manifests(folder, accounts, jobs)
+        sandbox.faults.draw(
+            seed=seed, rate=faults, late_seconds=LATE_SECONDS, kinds=kinds or WEIGHTS
+        )
         watcher = Watcher(folder / "out", lambda: {d for job in sandbox.made for d in job.digests})
-        clients = Clients(sandbox, folder, accounts, client, random, lambda: len(watcher.seen))
+        clients = ClientProcesses(
+            sandbox, folder, accounts, client, random, lambda: len(watcher.seen)
+        )
         with watcher.watching():
             clients.run(jobs, kills, rounds)
         verdict = judge(rows, sandbox.made, folder / "out")
-        _explain(verdict, folder, jobs)
+        _print_problems(verdict, folder, jobs)
         return {
             "jobs_asked": jobs,
             "jobs_made": sandbox.jobs_made,
@@ -148,7 +148,9 @@ def chaos(
         }
 
 
-def _write(folder: Path, accounts: Sequence[Account], jobs: int) -> list[Row]:
+def _write_manifests(
+    folder: Path, accounts: Sequence[ChaosAccount], jobs: int
+) -> list[ManifestRow]:
     """Write the accounts' manifests, half of the rows in each."""
     (folder / "out").mkdir()
     shares = (jobs - jobs // 2, jobs // 2)
@@ -159,8 +161,8 @@ def _write(folder: Path, accounts: Sequence[Account], jobs: int) -> list[Row]:
     ]
 
 
-def _explain(verdict: Verdict, folder: Path, jobs: int) -> None:
-    """Say what is wrong, and what the clients said."""
+def _print_problems(verdict: Verdict, folder: Path, jobs: int) -> None:
+    """Print the problems, and the clients' output."""
     for note in verdict.notes:
         print(note, file=sys.stderr)
     if verdict.whole < jobs:
@@ -168,19 +170,21 @@ def _explain(verdict: Verdict, folder: Path, jobs: int) -> None:
 
 
 def is_good(figures: dict[str, int | float]) -> bool:
-    """Whether nothing was bought twice, lost, mixed up, broken or told, and all clients ended."""
-    asked = figures["jobs_asked"]
-    return figures["jobs_made"] == figures["files_whole"] == asked and not any(
-        figures[name] for name in WRONG
+    """Whether nothing was bought twice, lost, mixed up, cut or leaked, and all clients ended."""
+    requested = figures["jobs_asked"]
+    return figures["jobs_made"] == figures["files_whole"] == requested and not any(
+        figures[name] for name in PROBLEMS
     )
 
 
 def main() -> int:
-    """Read the arguments, run, print the figures."""
+    """Parse the arguments, run, and print the figures."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument("--jobs", type=int, default=60, help="rows in the manifests")
     parser.add_argument("--kills", type=int, default=6, help="how often a client is killed")
-    parser.add_argument("--faults", type=float, default=20, help="percent of requests")
+    parser.add_argument(
+        "--faults", type=float, default=20, help="percent of requests that have a fault"
+    )
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     figures = chaos(given.jobs, given.kills, given.faults / 100, given.seed)

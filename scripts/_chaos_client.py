@@ -1,9 +1,9 @@
-"""The client that `_chaos.py` kills: one batch from a manifest, as a script of a user's would be.
+"""The client that `_chaos.py` kills: one batch from a manifest, as a user's script would run it.
 
     python _chaos_client.py FOLDER ACCOUNT RESUBMIT_AFTER CLOCK_SHIFT
 
-Its clock is wrong by so many seconds. Its last line counts the outcomes that were not `done`; each
-is told on the lines before.
+Its clock is wrong by CLOCK_SHIFT seconds. It prints a line for each outcome that is not `done`, and
+at last their number.
 """
 
 import csv
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from scenario_reframe.timing import Timing
 
 TIMEOUT = 2.0
-"""Seconds that a request may take: shorter than some of the sandbox's delays."""
+"""Seconds for a request: shorter than some of the sandbox's delays."""
 
-# Seconds, by the names of `Timing`: as short as the sandbox allows, for the run to be short. What
-# was refused is looked for later than the sandbox accepts and lists it. A lease is shorter than
-# some of the times for which a process is stopped.
+# Seconds, by the names of `Timing`: as short as the sandbox allows, to keep the run short. The
+# look-up after a refusal comes later than the sandbox accepts and lists a late job. A lease is
+# shorter than some of the times for which a process is stopped.
 PAUSES: dict[str, Any] = {
     "first_poll": 0.05,
     "longest_poll": 0.5,
@@ -39,7 +39,7 @@ NUMBERS = {"seed": int, "guidance_scale": float, "frames_per_second": float}
 
 
 def shift_clock(seconds: float) -> None:
-    """Let the system's clock be wrong for all that is imported from now on."""
+    """Shift the clock for all modules imported from now on."""
     true_time, true_datetime = time.time, dt.datetime
 
     class Shifted(true_datetime):  # type: ignore[misc, valid-type]
@@ -52,7 +52,7 @@ def shift_clock(seconds: float) -> None:
 
 
 def timing() -> "Timing":
-    """The client's own pauses: those of `PAUSES` that this version knows."""
+    """The client's pauses: those of `PAUSES` that this version has."""
     from attrs import evolve  # noqa: PLC0415 - after the clock was shifted
 
     from scenario_reframe.timing import DEFAULT_TIMING  # noqa: PLC0415
@@ -64,13 +64,13 @@ def timing() -> "Timing":
 
 
 def settings(row: dict[str, str]) -> dict[str, Any]:
-    """A row's settings; a blank cell gives none."""
+    """A row's settings; blank cells are skipped."""
     given = {name: text for name, text in row.items() if text and name not in {"video", "output"}}
     return {name: NUMBERS.get(name, str)(text) for name, text in given.items()}
 
 
 def main(folder: Path, account: str, resubmit_after: float) -> int:
-    """Run the batch of an account's manifest; the number of items that are not done."""
+    """Run the batch of an account's manifest; return the number of items that are not done."""
     from scenario_reframe import BatchItem, ReframeClient  # noqa: PLC0415 - as above
 
     logging.basicConfig(filename=folder / f"client-{account}.log", level=logging.DEBUG)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from _chaos import chaos, is_good
-from _chaos_rows import ASKS, Row, judge, write_rows
-from _chaos_server import WAYS, Echo
+from _chaos_rows import REQUESTS, ManifestRow, judge, write_rows
+from _chaos_server import REWRITES, RandomEcho
 from scenario_reframe.sandbox import MadeJob
 from scenario_reframe_api.settings import SETTINGS
 
@@ -57,12 +57,12 @@ def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> 
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Sequence[Row]:
+def rows(tmp_path: Path) -> Sequence[ManifestRow]:
     """A project's rows for two clips."""
-    return write_rows(tmp_path, "a", "proj_a", 2 * len(ASKS))
+    return write_rows(tmp_path, "a", "proj_a", 2 * len(REQUESTS))
 
 
-def made_for(row: Row, seed: int = 7, project_id: str = "proj_a") -> MadeJob:
+def made_for(row: ManifestRow, seed: int = 7, project_id: str = "proj_a") -> MadeJob:
     """A job that does what a row asks for. Its result's bytes are told by what is in it."""
     wire = {setting.name: setting.wire for setting in SETTINGS}
     given = {"seed": seed, **{wire[name]: value for name, value in row.settings.items()}}
@@ -77,14 +77,14 @@ def content_of(given: dict[str, Any], source: str) -> bytes:
     return json.dumps([given, source], sort_keys=True).encode()
 
 
-def save(row: Row, job: MadeJob, out: Path) -> None:
+def save(row: ManifestRow, job: MadeJob, out: Path) -> None:
     """Write a job's result where a row's file goes."""
     given = {name: value for name, value in job.input.items() if name != "videoUrl"}
     (out / row.output).write_bytes(content_of(given, job.source_digest or ""))
 
 
 def test_a_job_and_a_file_for_each_row_are_as_they_should_be(
-    rows: Sequence[Row], tmp_path: Path
+    rows: Sequence[ManifestRow], tmp_path: Path
 ) -> None:
     """Also where rows ask for the same, with the caller's seed or with seeds that were drawn."""
     jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
@@ -96,18 +96,18 @@ def test_a_job_and_a_file_for_each_row_are_as_they_should_be(
     assert verdict.notes == []
 
 
-def test_files_of_other_rows_are_seen(rows: Sequence[Row], tmp_path: Path) -> None:
+def test_files_of_other_rows_are_seen(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
     """Swapped between clips; one job's bytes in two files, be it of rows that ask for the same."""
     jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
-    twin = next(place for place in range(1, len(ASKS)) if ASKS[place] == ASKS[0])
-    for place, source in ((0, 0), (twin, 0), (2, 2 + len(ASKS)), (2 + len(ASKS), 2)):
+    twin = next(place for place in range(1, len(REQUESTS)) if REQUESTS[place] == REQUESTS[0])
+    for place, source in ((0, 0), (twin, 0), (2, 2 + len(REQUESTS)), (2 + len(REQUESTS), 2)):
         save(rows[place], jobs[source], tmp_path)
     verdict = judge(rows, jobs, tmp_path)
     assert (verdict.whole, verdict.wrong_row, verdict.lost) == (1, 3, len(rows) - 1)
     assert len(verdict.notes) == 3
 
 
-def test_jobs_too_many_are_seen(rows: Sequence[Row], tmp_path: Path) -> None:
+def test_jobs_too_many_are_seen(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
     """A row's second one, one in another project, one with settings that nobody gave."""
     given = made_for(rows[0], 100)
     odd = MadeJob(**{**vars(given), "input": given.input | {"numFrames": 90}})
@@ -118,19 +118,19 @@ def test_jobs_too_many_are_seen(rows: Sequence[Row], tmp_path: Path) -> None:
 
 def test_rows_repeat_the_callers_seed_and_leave_cells_blank() -> None:
     """What makes jobs hard to tell apart is there: a third with one seed, twins, blank prompts."""
-    seeded = [ask for ask in ASKS if "seed" in ask]
-    assert len(seeded) == len(ASKS) // 3
-    assert all(ASKS.count(ask) == 2 for ask in (ASKS[0], seeded[0]))
-    assert sum("prompt" not in ask for ask in ASKS) > len(ASKS) // 2
+    seeded = [ask for ask in REQUESTS if "seed" in ask]
+    assert len(seeded) == len(REQUESTS) // 3
+    assert all(REQUESTS.count(ask) == 2 for ask in (REQUESTS[0], seeded[0]))
+    assert sum("prompt" not in ask for ask in REQUESTS) > len(REQUESTS) // 2
 
 
-def test_an_echo_stays_the_same_for_a_job(rows: Sequence[Row]) -> None:
+def test_an_echo_stays_the_same_for_a_job(rows: Sequence[ManifestRow]) -> None:
     """The list and the job by its id agree, unless the list shows nothing; each way is another."""
-    echo, bodies = Echo(1), [made_for(rows[5], seed).input for seed in range(60)]
+    echo, bodies = RandomEcho(1), [made_for(rows[5], seed).input for seed in range(60)]
     shown = [[echo(dict(body), place) for place in ("list", "job")] for body in bodies]
     assert all(listed in (None, by_id) for listed, by_id in shown)
-    for place, ways in (("list", len(WAYS)), ("job", len(WAYS) - 1)):
-        seen = {json.dumps(way(dict(bodies[0]), place)) for way in WAYS}
+    for place, ways in (("list", len(REWRITES)), ("job", len(REWRITES) - 1)):
+        seen = {json.dumps(way(dict(bodies[0]), place)) for way in REWRITES}
         assert len(seen) == ways
 
 
