@@ -1,4 +1,4 @@
-"""Whose rows are whose in a ledger, and how a key finds those of its project."""
+"""Which account owns a ledger's rows, and how a key finds those of its project."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from scenario_reframe import (
 
 
 def test_accounts_are_apart(make_ledger: Ledgers) -> None:
-    """One file may serve many servers, projects, and keys of projects that are not known."""
+    """One file may serve many servers, projects, and keys of unknown projects."""
     made = [
         make_ledger(),
         make_ledger(base_url="https://other.test/v1"),
@@ -38,7 +38,7 @@ def test_accounts_are_apart(make_ledger: Ledgers) -> None:
 
 
 def test_a_rotated_key_keeps_its_rows(make_ledger: Ledgers, path: Path) -> None:
-    """Once its project is known; the rows that it made before join those of the old one."""
+    """Once its project is known, the rows that it made before join those of the old key."""
     old = make_ledger(project_id=None, api_key="old-key")
     old.learn_project("proj_9")
     submitted(old, 1)
@@ -59,8 +59,8 @@ def test_a_rotated_key_keeps_its_rows(make_ledger: Ledgers, path: Path) -> None:
     assert sql(path, "SELECT project FROM accounts") == [("proj_9",)]
 
 
-def test_a_project_is_learnt_from_a_job(make_ledger: Ledgers) -> None:
-    """Its record names it."""
+def test_a_project_is_learned_from_a_job(make_ledger: Ledgers) -> None:
+    """The server's description of the job names it."""
     ledger = make_ledger(project_id=None)
     claim = posting(ledger)
     assert ledger.record_job(claim.token, job(raw={"ownerId": "proj_9"}))
@@ -69,7 +69,7 @@ def test_a_project_is_learnt_from_a_job(make_ledger: Ledgers) -> None:
 
 
 def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make_ledger: Ledgers) -> None:
-    """What is sent without a project may go to any of them, until a record names it."""
+    """A submit without a project may go to any of them, until a reply names it."""
     for project in ("proj_1", "proj_2"):
         claimed(make_ledger(project_id=project))
     ledger = make_ledger(project_id=None)
@@ -82,7 +82,7 @@ def test_a_key_of_several_named_projects_has_none_of_its_own_yet(make_ledger: Le
 def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """Of two entries of one request the one that is done keeps its key, else the older one."""
+    """Of two entries of one request, the finished or else the older one keeps its key."""
     old, new = make_ledger(), make_ledger(project_id=None, api_key="new")
     states = [("done", "done"), ("done", "new"), ("claimed", "done"), ("new", "uncertain"),
               ("failed", "new")]  # fmt: skip
@@ -106,10 +106,8 @@ def test_nothing_is_lost_when_two_accounts_turn_out_to_be_one(
     assert sql(path, "SELECT account, asset_id FROM uploads") == [(1, "asset_9")]
 
 
-def test_a_job_that_both_of_two_accounts_had_stays_with_one(
-    make_ledger: Ledgers, path: Path
-) -> None:
-    """The other is uncertain again, and nothing is bought for it unasked."""
+def test_a_job_that_two_accounts_share_stays_with_one(make_ledger: Ledgers, path: Path) -> None:
+    """The other's entry is uncertain again, and nothing is bought for it by itself."""
     old, new = make_ledger(), make_ledger(project_id=None, api_key="new")
     submitted(old, 1)
     claim = posting(new, 2)
@@ -120,7 +118,7 @@ def test_a_job_that_both_of_two_accounts_had_stays_with_one(
 
 
 def test_no_credential_is_in_the_file(make_ledger: Ledgers, path: Path) -> None:
-    """Not even a hash that another ledger would have too."""
+    """Not even a hash that would be the same in another ledger."""
     make_ledger(project_id=None).close()
     elsewhere = path.with_name("other.db")
     make_ledger(elsewhere, project_id=None).close()

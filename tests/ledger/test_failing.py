@@ -1,4 +1,4 @@
-"""Both clients with a ledger that cannot be written any more, is gone, or is none."""
+"""Both clients with a ledger that becomes locked, is deleted, or cannot be used."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -23,41 +23,41 @@ AT_ONCE = evolve(SOON, database_lock=0.05)
 
 
 class Lock:
-    """Another program holds the ledger, from a moment on until it is let go."""
+    """Another program that locks the ledger, from a moment on until it is released."""
 
     def __init__(self, path: Path) -> None:
         self._other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def take(self) -> None:
-        """Hold it."""
+        """Lock the ledger."""
         self._other.execute("BEGIN IMMEDIATE")
 
     def free(self) -> None:
-        """Let it go."""
+        """Release it."""
         self._other.close()
 
 
 @pytest.fixture
 def lock(runs: Runs) -> Iterator[Lock]:
-    """Nobody holds the ledger yet; nobody does in the end."""
-    runs()  # makes it
+    """A lock that is not taken yet, and that is released afterwards."""
+    runs()  # creates the file
     made = Lock(runs.ledger)
     yield made
     made.free()
 
 
 def lock_at(runs: Runs, lock: Lock, path: str, method: str = "GET") -> None:
-    """Have the ledger held as soon as such a request comes."""
+    """Lock the ledger as soon as such a request arrives."""
     fault = when_it_comes(lock.take)
     runs.sandbox.faults.add(fault, path, method=method)
 
 
 @BOTH
 @pytest.mark.parametrize("moment", [GENERATE, JOB, FILE])
-def test_a_ledger_that_cannot_be_written_any_more_costs_nobody_the_result(
+def test_a_ledger_that_becomes_locked_does_not_lose_the_result(
     runs: Runs, lock: Lock, video: str, tmp_path: Path, moment: str
 ) -> None:
-    """The call returns what was paid for; the next one finds it, or finishes it, and buys none."""
+    """The call returns what was paid for; the next one finds or finishes it, and buys nothing."""
     to = tmp_path / "a.mp4"
     lock_at(runs, lock, moment, "POST" if moment == GENERATE else "GET")
     result = runs(timing=AT_ONCE)("reframe", video, to, **QUICK)
@@ -65,7 +65,7 @@ def test_a_ledger_that_cannot_be_written_any_more_costs_nobody_the_result(
     assert whole(to)
     assert sql_state(runs) != "done"
     lock.free()
-    lapse(runs.ledger)  # nor was it written that nobody is at it any more
+    lapse(runs.ledger)  # nor could the claim be released
     again = runs()("reframe", video, to, **QUICK)
     assert (again.job.id, again.files) == (result.job.id, (to,))
     assert (runs.posts, runs.jobs) == (1, 1)
@@ -73,7 +73,7 @@ def test_a_ledger_that_cannot_be_written_any_more_costs_nobody_the_result(
 
 
 def sql_state(runs: Runs) -> str:
-    """The state of the only entry, which can be read while another program writes."""
+    """The state of the only entry, read while another program writes."""
     ((state,),) = sql(runs.ledger, "SELECT state FROM entries")
     return str(state)
 
@@ -82,7 +82,7 @@ def sql_state(runs: Runs) -> str:
 def test_what_could_not_be_written_is_written_with_the_next_call(
     runs: Runs, lock: Lock, video: str, tmp_path: Path
 ) -> None:
-    """Of the same client, once the ledger is free: nothing has to be looked for."""
+    """By the same client, once the ledger is free: nothing has to be looked up."""
     session = runs(timing=AT_ONCE)
     lock_at(runs, lock, GENERATE, "POST")
     job = session("submit", video, key="order-1", **QUICK)
@@ -97,10 +97,10 @@ def test_what_could_not_be_written_is_written_with_the_next_call(
     ("fault", "kind"),
     [(drop(), SubmissionUncertainError), (answer(400, {"reason": "no"}), ApiError)],
 )
-def test_a_ledger_that_fails_does_not_hide_what_the_submit_met(
+def test_a_failing_ledger_does_not_hide_the_submit_s_error(
     runs: Runs, lock: Lock, video: str, fault: Fault, kind: type[ReframeError]
 ) -> None:
-    """A ConfigurationError would say that nothing was sent."""
+    """A ConfigurationError would mean that nothing was sent."""
     runs.sandbox.faults.add(when_it_comes(lock.take, fault), GENERATE, method="POST")
     runs(timing=AT_ONCE).fails(kind, "submit", video, **QUICK)
 
@@ -114,7 +114,7 @@ def test_nothing_is_sent_when_the_intent_cannot_be_written(
     runs(timing=evolve(AT_ONCE, last_check=0.05)).fails(
         ConfigurationError, "reframe", short_clip, tmp_path / "a.mp4", **QUICK
     )
-    assert runs.jobs == 0  # the head of the POST had arrived: what is checked last is its body
+    assert runs.jobs == 0  # the head of the POST had arrived: the last check comes before its body
     assert sql(runs.ledger, "SELECT * FROM posts") == []
     lock.free()
     lapse(runs.ledger)
@@ -124,10 +124,10 @@ def test_nothing_is_sent_when_the_intent_cannot_be_written(
 
 @BOTH
 @pytest.mark.parametrize("is_replaced", [False, True])
-def test_a_ledger_that_is_deleted_in_the_middle_is_told_and_nothing_is_bought(
+def test_a_ledger_that_is_deleted_meanwhile_is_an_error_and_nothing_is_bought(
     runs: Runs, short_clip: Path, tmp_path: Path, *, is_replaced: bool
 ) -> None:
-    """The intent would stand in a file that nobody can open any more."""
+    """The intent would be in a file that nobody can open again."""
 
     def delete() -> None:
         for file in runs.ledger.parent.glob("ledger.db*"):
@@ -157,7 +157,7 @@ def test_a_client_is_not_made_with_a_ledger_that_cannot_be_used(runs: Runs, bad:
 
 @BOTH
 def test_a_client_without_a_ledger_has_no_entries(runs: Runs, video: str, tmp_path: Path) -> None:
-    """It says how to make one that has, and sends nothing."""
+    """The error says how to make a client that has, and nothing is sent."""
     runs()("submit", video, **QUICK)
     session = runs(ledger=None)
     assert "ledger=" in str(session.fails(ConfigurationError, "entries"))

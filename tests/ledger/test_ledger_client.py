@@ -1,4 +1,4 @@
-"""Both clients with a ledger: what is on record when, and that the same call buys nothing twice."""
+"""Both clients with a ledger: what it holds at each moment, and that no call buys twice."""
 
 import base64
 from pathlib import Path
@@ -44,7 +44,7 @@ from timings import SOON
 # --- uploads ------------------------------------------------------------------------------------
 
 
-def test_a_clip_is_uploaded_once_for_all_that_is_made_of_it(
+def test_a_clip_is_uploaded_once_for_all_its_jobs(
     runs: Runs, short_clip: Path, tmp_path: Path
 ) -> None:
     """By upload, estimate, submit and reframe, in one run and in later ones."""
@@ -61,7 +61,7 @@ def test_a_clip_is_uploaded_once_for_all_that_is_made_of_it(
 def test_a_clip_that_was_changed_is_uploaded_again(
     runs: Runs, short_clip: Path, tmp_path: Path
 ) -> None:
-    """What counts is its bytes, and not its name."""
+    """Its bytes count, not its name."""
     copy, session = tmp_path / "copy.mp4", runs()
     copy.write_bytes(short_clip.read_bytes())
     session("estimate", short_clip, **QUICK)
@@ -72,10 +72,10 @@ def test_a_clip_that_was_changed_is_uploaded_again(
     assert runs.uploads == 2
 
 
-def test_an_upload_that_the_server_lost_is_made_good(
+def test_an_upload_that_the_server_lost_is_repeated(
     runs: Runs, short_clip: Path, tmp_path: Path
 ) -> None:
-    """An estimate brings it again; a submit fails with 404, and the next call brings it again."""
+    """An estimate uploads it again; a submit fails with 404, and the next call uploads it."""
     session, to = runs(), tmp_path / "a.mp4"
     session("submit", short_clip, **QUICK)
     del runs.sandbox._state.assets[runs.sandbox.made[-1].input["videoUrl"]]
@@ -90,10 +90,10 @@ def test_an_upload_that_the_server_lost_is_made_good(
 
 
 @pytest.mark.parametrize("moment", ["before complete", "after complete"])
-def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
+def test_an_upload_that_was_interrupted_after_its_last_part_is_resumed(
     runs: Runs, short_clip: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """A run killed before its upload became an asset: the next one sends nothing again."""
+    """A run was killed before its upload became an asset: the next one sends nothing again."""
 
     def killed(*_: object) -> NoReturn:
         raise KeyboardInterrupt
@@ -107,8 +107,8 @@ def test_an_upload_that_was_cut_off_after_its_last_part_is_taken_up(
     assert (runs.uploads, runs.jobs) == (1, 1)
 
 
-def test_an_upload_that_came_to_nothing_is_sent_again(runs: Runs, short_clip: Path) -> None:
-    """The server has no such upload any more."""
+def test_an_upload_that_no_longer_exists_is_sent_again(runs: Runs, short_clip: Path) -> None:
+    """The server does not have the interrupted upload any more."""
     session = runs()
     content = content_of(open_video(short_clip))
     session("entries")
@@ -122,10 +122,10 @@ def test_an_upload_that_came_to_nothing_is_sent_again(runs: Runs, short_clip: Pa
     assert (runs.uploads, runs.jobs) == (1, 1)
 
 
-def test_an_upload_that_failed_is_made_good_by_the_same_call_and_by_no_resume(
+def test_a_failed_upload_is_repeated_by_the_same_call_but_not_resumed(
     runs: Runs, short_clip: Path, tmp_path: Path
 ) -> None:
-    """Nothing was bought, and the entry is closed: nobody resumes what was told to fail."""
+    """Nothing was bought, and the entry is closed: what was reported as failed is not resumed."""
     to = tmp_path / "a.mp4"
     runs.sandbox.faults.add(answer(500), r"^/uploads/", method="PUT", times=100)
     runs().fails(UploadError, "reframe", short_clip, to, **QUICK)
@@ -139,11 +139,11 @@ def test_an_upload_that_failed_is_made_good_by_the_same_call_and_by_no_resume(
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_resume_uploads_what_a_killed_run_had_not_unless_it_was_changed(
+def test_resume_uploads_what_a_killed_run_did_not_unless_it_has_changed(
     runs: Runs, short_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *,
     is_changed: bool,
 ) -> None:  # fmt: skip
-    """Killed before its upload: the entry is there, and nothing else. Nobody wanted other bytes."""
+    """Killed before its upload: there is only the entry. Other bytes were never requested."""
     copy, to = tmp_path / "copy.mp4", tmp_path / "a.mp4"
     copy.write_bytes(short_clip.read_bytes())
     with monkeypatch.context() as killed:
@@ -161,15 +161,15 @@ def test_resume_uploads_what_a_killed_run_had_not_unless_it_was_changed(
         assert whole(to)
 
 
-# --- on record ----------------------------------------------------------------------------------
+# --- what the ledger holds ----------------------------------------------------------------------
 
 
 @BOTH
 @pytest.mark.parametrize("call", ["submit", "reframe"])
-def test_the_intent_is_on_record_before_the_post_and_the_id_right_after_it(
+def test_the_intent_is_written_before_the_post_and_the_id_right_after_it(
     runs: Runs, video: str, call: str
 ) -> None:
-    """As another program sees it, at the moments when the server gets the requests."""
+    """As another program sees it when the server gets the requests."""
     query = """SELECT e.state, p.outcome, e.job_id, p.body
         FROM entries e JOIN posts p ON p.entry = e.id"""
     seen: list[Any] = []
@@ -190,7 +190,7 @@ def test_the_intent_is_on_record_before_the_post_and_the_id_right_after_it(
 
 
 @BOTH
-def test_a_finished_request_is_on_record_with_all_that_became_of_it(
+def test_the_ledger_holds_all_about_a_finished_request(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
     """Job, cost, assets, files and their digests, settings and seed as they were sent."""
@@ -209,7 +209,7 @@ def test_a_finished_request_is_on_record_with_all_that_became_of_it(
 def test_each_submit_without_a_key_is_a_request_of_its_own(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
-    """It buys anew: whoever calls it means it. A later run's wait and download close the entry."""
+    """Each call buys again. A later run's wait and download close the entry."""
     session = runs()
     jobs = [session("submit", video, **QUICK) for _ in range(2)]
     assert runs.jobs == 2
@@ -222,10 +222,10 @@ def test_each_submit_without_a_key_is_a_request_of_its_own(
 
 
 @pytest.mark.parametrize("other", [{"prompt": "else"}, {"seed": 5}, {"to": "b.mp4"}])
-def test_another_request_is_not_taken_for_the_first(
+def test_another_request_is_not_mistaken_for_the_first(
     runs: Runs, video: str, tmp_path: Path, other: dict[str, Any]
 ) -> None:
-    """Another setting, seed or target: an uncertain entry stays as it is beside it."""
+    """Another setting, seed or target: the uncertain entry stays unchanged."""
     runs.uncertain(video, tmp_path / "a.mp4", accepted=True, **QUICK)
     settings = {**QUICK, **other}
     runs()("reframe", video, tmp_path / settings.pop("to", "a.mp4"), **settings)
@@ -235,7 +235,7 @@ def test_another_request_is_not_taken_for_the_first(
 
 @BOTH
 def test_no_secret_is_in_the_ledger(runs: Runs, video: str, tmp_path: Path) -> None:
-    """Neither key nor header, neither the video's URL nor a signature; not while it is open."""
+    """Neither key, header, the video's URL nor a signature; not while it is open either."""
     session, sandbox = runs(), runs.sandbox
     url = session("get_asset", video).url
     query = url.partition("?")[2]
@@ -285,7 +285,7 @@ STAGES: dict[str, tuple[list[tuple[Fault, str, str]], type[ReframeError]]] = {
 def test_the_same_call_again_buys_nothing_twice(
     runs: Runs, short_clip: Path, tmp_path: Path, stage: str, target: str
 ) -> None:
-    """Whatever stopped the first: the second finishes it, the third returns the same result."""
+    """Wherever the first stopped, the second finishes it, and the third returns its result."""
     to = None if target == "none" else tmp_path / "a.mp4"
     call: dict[str, Any] = {"overwrite": target.endswith("overwrite"), **QUICK}
     faults, kind = STAGES[stage]
@@ -308,10 +308,10 @@ def test_the_same_call_again_buys_nothing_twice(
 
 
 @BOTH
-def test_done_and_the_file_is_gone_it_is_downloaded_again(
+def test_a_missing_file_of_a_finished_request_is_downloaded_again(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
-    """Or it is wanted anew with `overwrite`; while it is there no byte is fetched."""
+    """Also with `overwrite`; as long as the file exists no byte is fetched."""
     to = tmp_path / "a.mp4"
     first = runs()("reframe", video, to, **QUICK)
     fetched = len(files(runs))
@@ -328,15 +328,15 @@ def test_done_and_the_file_is_gone_it_is_downloaded_again(
 
 
 def files(runs: Runs) -> list[str]:
-    """The requests to the host of the files."""
+    """The requests to the file host."""
     return [seen.path for seen in runs.sandbox.requests if not seen.path.startswith("/v1/")]
 
 
 @BOTH
-def test_a_job_that_failed_is_bought_anew_by_the_same_call(
+def test_a_failed_job_is_bought_again_by_the_same_call(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
-    """The entry of the first says so and stays."""
+    """The first entry stays, with its failure."""
     to = tmp_path / "a.mp4"
     fail_the_next_job(runs)
     error = runs().fails(JobFailedError, "reframe", video, to, **QUICK)
@@ -347,7 +347,7 @@ def test_a_job_that_failed_is_bought_anew_by_the_same_call(
 
 
 def fail_the_next_job(runs: Runs) -> None:
-    """Have the job that is asked for next fail, however often it is asked for."""
+    """Report the next job as failed, however often it is read."""
     failing: list[str] = []
 
     def failed(body: Any) -> Any:
@@ -365,7 +365,7 @@ def fail_the_next_job(runs: Runs) -> None:
 
 @BOTH
 def test_a_key_is_one_job_for_all_calls(runs: Runs, video: str, tmp_path: Path) -> None:
-    """By submit and reframe, in this run and in later ones; each target gets its file."""
+    """Of submit and reframe, in this run and in later ones; each target gets its file."""
     first = runs()("submit", video, key="order-1", **QUICK)
     assert runs()("submit", video, key="order-1", **QUICK).id == first.id
     for name in ("a.mp4", "b.mp4", "b.mp4"):
@@ -382,7 +382,7 @@ def test_a_key_is_one_job_for_all_calls(runs: Runs, video: str, tmp_path: Path) 
 
 @BOTH
 def test_a_key_of_an_uncertain_submit_finds_its_job(runs: Runs, video: str) -> None:
-    """The first call's reply was lost, and the list with it."""
+    """The first call's reply was lost, and the list could not be read."""
     runs.sandbox.faults.add(drop(after=True), GENERATE, method="POST")
     runs.sandbox.faults.add(answer(503), LIST, times=100)
     runs().fails(SubmissionUncertainError, "submit", video, key="order-1", **QUICK)
@@ -396,7 +396,7 @@ def test_a_key_of_an_uncertain_submit_finds_its_job(runs: Runs, video: str) -> N
 def test_a_key_stands_for_its_video_and_settings(
     runs: Runs, video: str, short_clip: Path, tmp_path: Path, state: str
 ) -> None:
-    """The same key with others is an error that says what differs, and nothing is sent."""
+    """With others it is an error that says what differs, and nothing is sent."""
     if state == "failed":
         fail_the_next_job(runs)
         runs().fails(JobFailedError, "reframe", video, key="order-1", **QUICK)
@@ -416,7 +416,7 @@ def test_a_key_stands_for_its_video_and_settings(
 def test_the_key_of_a_failed_job_raises_its_error_again(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
-    """From submit and from reframe: a service that asks again gets the same answer."""
+    """From submit and reframe: a service that repeats its call gets the same answer."""
     fail_the_next_job(runs)
     first = runs().fails(JobFailedError, "reframe", video, key="order-1", **QUICK)
     for call in ("submit", "reframe"):
@@ -431,7 +431,7 @@ def test_the_key_of_a_failed_job_raises_its_error_again(
 def test_a_key_under_which_nothing_was_made_may_be_used_again(
     runs: Runs, short_clip: Path, path: str
 ) -> None:
-    """An upload that failed, a submit that was refused: the call is made good by the same call."""
+    """After a failed upload or a refused submit, the same call succeeds."""
     runs.sandbox.faults.add(answer(403, {"reason": "not now"}), path, method="POST")
     runs().fails(ApiError, "submit", short_clip, key="order-1", **QUICK)
     job = runs()("submit", short_clip, key="order-1", **QUICK)
@@ -442,7 +442,7 @@ def test_a_key_under_which_nothing_was_made_may_be_used_again(
 @BOTH
 @pytest.mark.parametrize("call", ["submit", "reframe"])
 def test_a_key_without_a_ledger_is_refused(runs: Runs, video: str, call: str) -> None:
-    """Nobody would remember it."""
+    """It would not be remembered."""
     error = runs(ledger=None).fails(ConfigurationError, call, video, key="order-1", **QUICK)
     assert "ledger=" in str(error)
     assert runs.posts == 0

@@ -1,4 +1,4 @@
-"""The ledger's file: where it may be, who shares it, and when it is locked or gone."""
+"""The ledger's file: where it may be, who shares it, and when it is locked or missing."""
 
 import json
 import os
@@ -42,11 +42,11 @@ HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
 """Waits for nobody."""
 
 
-# --- what cannot be written now --------------------------------------------------------------
+# --- what cannot be written yet --------------------------------------------------------------
 
 
 def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
-    """All that has happened."""
+    """Write everything that has happened."""
     ledger.record_job(claims[0].token, job(1))
     facts: list[Callable[[], None]] = [
         lambda: ledger.record_status(job(1, "success")),
@@ -62,7 +62,7 @@ def write_all(ledger: SqlLedger, claims: list[Claim]) -> None:
 
 
 @pytest.mark.parametrize("writes", ["next", "close"])
-def test_what_cannot_be_written_now_is_written_later(
+def test_what_cannot_be_written_yet_is_written_later(
     make_ledger: Ledgers, path: Path, caplog: pytest.LogCaptureFixture, writes: str
 ) -> None:
     """With the next transaction, or when the ledger is closed."""
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_now_is_written_later(
 
 
 def test_a_locked_ledger_sends_nothing(make_ledger: Ledgers, path: Path) -> None:
-    """After a short wait, also for a thread of this very process."""
+    """After a short wait, also if it is a thread of this process that holds the lock."""
     ledger = make_ledger(timing=evolve(SLOW, last_check=0.05))
     claim = claimed(ledger)
     with locked(path), pytest.raises(ConfigurationError, match="is locked by another program"):
@@ -103,7 +103,7 @@ def test_a_locked_ledger_sends_nothing(make_ledger: Ledgers, path: Path) -> None
 
 
 def test_a_last_check_that_took_too_long_sends_nothing(make_ledger: Ledgers, path: Path) -> None:
-    """Nobody knows what has happened meanwhile."""
+    """What has happened meanwhile is unknown."""
     clock = Clock()
     ledger = make_ledger(timing=evolve(SLOW, clock=clock))
     claim = claimed(ledger)
@@ -117,7 +117,7 @@ def test_a_last_check_that_took_too_long_sends_nothing(make_ledger: Ledgers, pat
 def test_a_ledger_whose_file_was_removed_sends_nothing(
     make_ledger: Ledgers, path: Path, is_replaced: bool
 ) -> None:
-    """Another process would find nothing of what is written into a file that has no name."""
+    """Another process would not find what is written into a deleted file."""
     ledger = make_ledger()
     claim = claimed(ledger)
     for file in path.parent.glob("ledger.db*"):
@@ -137,7 +137,7 @@ def test_a_ledger_whose_file_was_removed_sends_nothing(
 
 
 def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
-    """Of this object alone, and gone with it."""
+    """It belongs to this object alone, and ends with it."""
     ledger, other = open_ledger(None), open_ledger(None)
     submitted(ledger)
     assert (len(ledger.entries()), len(other.entries())) == (1, 0)
@@ -148,8 +148,8 @@ def test_a_ledger_in_memory_is_a_ledger(tmp_path: Path) -> None:
         ledger.entries()
 
 
-def test_the_ledger_is_open_to_its_owner_alone(make_ledger: Ledgers, tmp_path: Path) -> None:
-    """The file, what SQLite puts beside it, and a folder that was made for it."""
+def test_only_the_owner_can_read_the_ledger(make_ledger: Ledgers, tmp_path: Path) -> None:
+    """The file, what SQLite puts beside it, and a folder that was created for it."""
     claimed(make_ledger(tmp_path / "new" / "ledger.db"))
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     files = [*(tmp_path / "new").iterdir()]
@@ -158,17 +158,17 @@ def test_the_ledger_is_open_to_its_owner_alone(make_ledger: Ledgers, tmp_path: P
 
 
 def test_every_commit_reaches_the_disk(make_ledger: Ledgers) -> None:
-    """Write-ahead log, synchronous in full: a POST's row survives a loss of power."""
+    """Write-ahead log, fully synchronous: a POST's row survives a loss of power."""
     with make_ledger().database.transaction() as transaction:
         assert transaction.one("PRAGMA journal_mode")[0] == "wal"
         assert transaction.one("PRAGMA synchronous")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["a b.db", "a?mode=ro.db", "a#b.db", "a%20b.db", "ä.db"])
-def test_a_path_with_odd_letters_is_that_very_file(
+def test_a_path_with_odd_letters_is_taken_literally(
     make_ledger: Ledgers, tmp_path: Path, name: str
 ) -> None:
-    """Nothing in a path is read as a part of a URL, nor in that of an SQLite URL."""
+    """No part of a path is read as part of a URL, also in an SQLite URL."""
     for place in (tmp_path / name, f"sqlite:///{tmp_path}/url-{name}"):
         make_ledger(place)
     for file in (tmp_path / name, tmp_path / f"url-{name}"):
@@ -176,7 +176,7 @@ def test_a_path_with_odd_letters_is_that_very_file(
 
 
 def refused(make_ledger: Ledgers, where: str | Path, words: str) -> None:
-    """Opening it raises one clear line that names it."""
+    """Opening it raises an error of one clear line that names it."""
     with pytest.raises(ConfigurationError) as caught:
         make_ledger(where, timing=HURRIED)
     assert words in str(caught.value)
@@ -188,10 +188,10 @@ def refused(make_ledger: Ledgers, where: str | Path, words: str) -> None:
 @pytest.mark.parametrize(
     "where", ["{file}/ledger.db", "/proc/ledger.db", "{folder}", "/dev/null/x"]
 )
-def test_a_place_that_cannot_be_written_is_refused(
+def test_a_path_that_cannot_be_written_is_refused(
     make_ledger: Ledgers, tmp_path: Path, where: str
 ) -> None:
-    """Under a file, in a folder that takes nothing, a folder itself."""
+    """Under a file, in a read-only folder, or a folder itself."""
     file = tmp_path / "file"
     file.write_text("here")
     refused(make_ledger, where.format(file=file, folder=tmp_path), "choose another path")
@@ -202,15 +202,15 @@ def test_a_place_that_cannot_be_written_is_refused(
     ["mysql://a:pw-in-url@h/x", "://", "", ":memory:", "sqlite:///", "a\0b",
      "postgresql://a:pw-in-url@127.0.0.1:1/x", "postgresql+x://a:pw-in-url@127.0.0.1:1/x"],
 )  # fmt: skip
-def test_what_is_no_place_for_a_ledger_is_refused(make_ledger: Ledgers, where: str) -> None:
-    """One line, without the password."""
+def test_an_invalid_ledger_is_refused(make_ledger: Ledgers, where: str) -> None:
+    """With one line, without the password."""
     refused(make_ledger, where, "ledger")
 
 
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(
+def test_a_file_that_is_not_a_ledger_is_refused_and_left_alone(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """Text, a page that is not what it was, a newer version; an empty file is a new ledger."""
+    """Text, a damaged page, a newer version; but an empty file is a new ledger."""
     path.write_text("Dear diary, " * 1000)
     refused(make_ledger, path, "is not a ledger, or is damaged")
     assert path.read_text() == "Dear diary, " * 1000
@@ -227,8 +227,8 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(
     refused(make_ledger, path, "is not a ledger, or is damaged")
 
 
-def test_a_ledger_that_another_program_locks_is_told_so(make_ledger: Ledgers, path: Path) -> None:
-    """After some patience, when it is opened and when it is used."""
+def test_a_ledger_that_another_program_locks_is_an_error(make_ledger: Ledgers, path: Path) -> None:
+    """After a while, when it is opened and when it is used."""
     ledger = make_ledger(timing=HURRIED)
     with locked(path):
         refused(make_ledger, path, "is locked by another program")
@@ -249,7 +249,7 @@ claimed(ledger, int(sys.argv[2]))
 
 
 def test_processes_that_open_a_new_ledger_at_once_all_can_use_it(path: Path) -> None:
-    """The tables are made once, and nobody is told that the file is locked."""
+    """The tables are made once, and no process fails because the file is locked."""
     programs = [
         subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, str(path), str(number)],
@@ -271,7 +271,7 @@ def test_processes_that_open_a_new_ledger_at_once_all_can_use_it(path: Path) -> 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_child_that_was_forked_goes_on_without_its_parents_claims(
+def test_a_forked_child_goes_on_without_its_parent_s_claims(
     make_ledger: Ledgers, path: Path
 ) -> None:
     """It has its own connection and owner; leases and POSTs stay the parent's."""
@@ -292,7 +292,7 @@ def test_a_child_that_was_forked_goes_on_without_its_parents_claims(
             try:
                 act()
                 found.append("ok")
-            except BaseException as error:  # noqa: BLE001 - it must not get any further
+            except BaseException as error:  # noqa: BLE001 - the child must end here
                 found.append(type(error).__name__)
         told.write_text(json.dumps(found))
         os._exit(0)
@@ -314,7 +314,7 @@ def test_a_child_that_was_forked_goes_on_without_its_parents_claims(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_waits_for_a_transaction_of_another_thread(make_ledger: Ledgers, path: Path) -> None:
-    """Else the child would think for ever that somebody writes."""
+    """Else the child would wait for ever for a writer that it does not have."""
     ledger, inside, done = make_ledger(), threading.Event(), threading.Event()
 
     def slow(_: Entry | None) -> None:

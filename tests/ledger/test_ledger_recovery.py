@@ -1,4 +1,4 @@
-"""Both clients with a ledger, when it is not known what a submit made: nothing is guessed at."""
+"""Both clients with a ledger when it is unknown what a submit made: nothing is guessed."""
 
 import secrets
 from collections.abc import Callable
@@ -38,12 +38,12 @@ PATIENT = evolve(SOON, refusal_settled=600.0)
 
 @pytest.fixture
 def to(tmp_path: Path) -> Path:
-    """Where the result goes."""
+    """The target of the result."""
     return tmp_path / "a.mp4"
 
 
 def unlisted(runs: Runs, times: int = 1000) -> None:
-    """Leave every job out of the list."""
+    """Leave all jobs out of the list."""
     runs.sandbox.faults.add(rewrite(lambda body: body | {"jobs": []}), LIST, times=times)
 
 
@@ -55,7 +55,7 @@ def unlisted(runs: Runs, times: int = 1000) -> None:
 def test_resume_finds_the_job_of_a_lost_submit(
     runs: Runs, video: str, to: Path, resubmit_after: float | None
 ) -> None:
-    """Also where it might have been bought again."""
+    """Also where resubmitting is permitted."""
     entry = runs.uncertain(video, to, accepted=True, **QUICK)
     result = runs()("resume", entry, resubmit_after=resubmit_after)
     assert (result.job.input["seed"], result.files) == (entry.seed, (to,))
@@ -67,7 +67,7 @@ def test_resume_finds_the_job_of_a_lost_submit(
 def test_what_is_not_listed_stays_uncertain_without_permission(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """SubmissionUncertainError each time, with the seed, by reframe() and by resume()."""
+    """reframe() and resume() raise SubmissionUncertainError with the seed, each time."""
     entry = runs.uncertain(video, to, accepted=False, **QUICK)
     runs.later(1e6)
     for call in ("reframe", "resume"):
@@ -82,7 +82,7 @@ def test_what_is_not_listed_stays_uncertain_without_permission(
 def test_the_job_of_the_first_post_is_found_although_the_second_was_refused(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """Uncertain, permission, then 403: it stays uncertain, and what is listed late is its job."""
+    """Uncertain, permitted, then 403: it stays uncertain, and the job listed later is its own."""
     unlisted(runs)
     runs.sandbox.faults.add(drop(after=True), GENERATE, method="POST")
     runs().fails(SubmissionUncertainError, "reframe", video, to, **QUICK)
@@ -101,7 +101,7 @@ def test_the_job_of_the_first_post_is_found_although_the_second_was_refused(
 def test_find_job_gives_the_same_job_each_time_and_the_ledger_keeps_it(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """In one program: find_job() twice, and then resume() with permission."""
+    """In one program: find_job() twice, then resume() with permission."""
     session = runs()
     runs.sandbox.faults.add(drop(after=True), GENERATE, method="POST")
     runs.sandbox.faults.add(answer(503), LIST, times=100)
@@ -115,10 +115,10 @@ def test_find_job_gives_the_same_job_each_time_and_the_ledger_keeps_it(
     assert (runs.posts, runs.jobs) == (1, 1)
 
 
-def test_the_job_of_another_entry_is_not_taken(
+def test_the_job_of_another_entry_is_not_used(
     runs: Runs, video: str, tmp_path: Path, to: Path
 ) -> None:
-    """Two requests of one seed that the caller gave: the job on record is the first one's."""
+    """Two requests with one seed of the caller's: the job in the ledger is the first one's."""
     settings = {**QUICK, "seed": secrets.randbits(31)}
     runs()("reframe", video, to, **settings)
     runs.sandbox.faults.add(drop(), GENERATE, method="POST")
@@ -128,10 +128,10 @@ def test_the_job_of_another_entry_is_not_taken(
     assert (runs.posts, runs.jobs) == (2, 1)
 
 
-def test_two_that_could_not_be_told_apart_are_not_open_at_once(
+def test_requests_that_could_not_be_told_apart_are_not_open_at_once(
     runs: Runs, video: str, tmp_path: Path, to: Path
 ) -> None:
-    """While the first is uncertain the second, of the same seed and settings, is not sent."""
+    """While the first is uncertain, the second, of the same seed and settings, is not sent."""
     settings = {**QUICK, "seed": secrets.randbits(31)}
     runs.uncertain(video, to, accepted=True, **settings)
     posted = runs.posts
@@ -148,8 +148,8 @@ def test_two_that_could_not_be_told_apart_are_not_open_at_once(
 
 
 @BOTH
-def test_with_permission_the_same_is_sent_again(runs: Runs, video: str, to: Path) -> None:
-    """The time has passed since its POST's end, and nothing that could be it is listed."""
+def test_with_permission_the_same_request_is_sent_again(runs: Runs, video: str, to: Path) -> None:
+    """The time has passed since its POST's end, and no listed job could be the lost one."""
     entry = runs.uncertain(video, to, accepted=False, **QUICK)
     runs.later(600)
     result = runs()("resume", entry, resubmit_after=500.0)
@@ -160,10 +160,10 @@ def test_with_permission_the_same_is_sent_again(runs: Runs, video: str, to: Path
 
 
 @pytest.mark.parametrize("resubmit_after", [600.0, float("nan"), -1.0])
-def test_permission_is_for_later_and_never_for_before(
+def test_permission_holds_only_after_its_seconds(
     runs: Runs, video: str, to: Path, resubmit_after: float
 ) -> None:
-    """Until so many seconds have passed, nothing is sent; what is no time is refused."""
+    """Until they have passed, nothing is sent; an invalid number is refused."""
     entry = runs.uncertain(video, to, accepted=False, **QUICK)
     runs.later(590)
     late = resubmit_after == 600.0
@@ -172,10 +172,10 @@ def test_permission_is_for_later_and_never_for_before(
     assert runs.posts == 1
 
 
-def test_permission_counts_from_the_last_moment_of_a_post_whose_end_nobody_saw(
+def test_permission_counts_from_the_last_possible_end_of_a_killed_post(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """Its process was killed: for three time-outs after its lease the POST may yet arrive."""
+    """For three timeouts after the lease of a killed process, its POST may still arrive."""
     clock, sent_at = Seconds(), list[float]()
     entry = runs.uncertain(video, to, accepted=False, **QUICK)
     sql(runs.ledger, "UPDATE posts SET outcome = 'open', ended_at = NULL, server_ended = NULL")
@@ -200,7 +200,7 @@ HIDDEN: dict[str, Hide] = {
 def test_with_permission_nothing_is_sent_while_a_job_could_be_it(
     runs: Runs, video: str, to: Path, echo: str
 ) -> None:
-    """The server shows of it what neither proves nor contradicts that it is this one."""
+    """What the server shows of a job neither proves nor disproves that it is the lost one."""
     entry = runs.uncertain(video, to, accepted=True, **QUICK)
     runs.sandbox.echo = HIDDEN[echo]
     runs.later(1e6)
@@ -213,7 +213,7 @@ def test_with_permission_nothing_is_sent_while_a_job_could_be_it(
 def test_with_permission_nothing_is_sent_unless_the_list_was_read_to_its_end(
     runs: Runs, video: str, to: Path, page: str
 ) -> None:
-    """A page that fails, a list that goes in circles, a reply that is no list."""
+    """A page that fails, a list that goes in circles, a reply that is not a list."""
     entry = runs.uncertain(video, to, accepted=True, **QUICK)
     runs.later(10_000)
     if page == "no list":
@@ -231,10 +231,10 @@ def test_with_permission_nothing_is_sent_unless_the_list_was_read_to_its_end(
 
 @BOTH
 @pytest.mark.parametrize("status", [400, 402, 422])
-def test_a_refusal_closes_the_entry_and_the_same_call_asks_anew(
+def test_a_refusal_closes_the_entry_and_the_same_call_submits_again(
     runs: Runs, video: str, to: Path, status: int
 ) -> None:
-    """It is proven that no job was made; only the call may send it again, no resume."""
+    """It is proven that no job was made; only the call may send it again, not resume."""
     runs.sandbox.faults.add(answer(status, {"reason": "not this one"}), GENERATE, method="POST")
     runs().fails(ApiError, "reframe", video, to, **QUICK)
     entry = runs.entry()
@@ -250,7 +250,7 @@ def test_a_refusal_closes_the_entry_and_the_same_call_asks_anew(
 @BOTH
 @pytest.mark.parametrize("status", [402, 403])
 def test_the_page_of_a_proxy_proves_nothing(runs: Runs, video: str, to: Path, status: int) -> None:
-    """What stands behind it may have made the job; here it is found in the list."""
+    """The server behind it may have made the job; here the list shows it."""
     runs.sandbox.faults.add(answer(status, "<h1>no</h1>", after=True), GENERATE, method="POST")
     assert runs()("reframe", video, to, **QUICK).job.id == runs.sandbox.made[-1].id
     assert (runs.posts, runs.jobs) == (1, 1)
@@ -260,7 +260,7 @@ def test_the_page_of_a_proxy_proves_nothing(runs: Runs, video: str, to: Path, st
 def test_a_429_for_a_job_that_was_made_finds_it_at_once_or_by_the_next_call(
     runs: Runs, video: str, tmp_path: Path, to: Path
 ) -> None:
-    """The list is read right away; and if the job is listed late, before anything else is sent."""
+    """The list is read at once; if the job is listed later, before anything else is sent."""
     runs.sandbox.faults.add(LIMITED, GENERATE, method="POST")
     assert runs()("reframe", video, to, **QUICK).job.id == runs.sandbox.made[-1].id
     late = tmp_path / "b.mp4"
@@ -278,7 +278,7 @@ def test_a_429_for_a_job_that_was_made_finds_it_at_once_or_by_the_next_call(
 def test_after_a_429_the_same_call_sends_it_again_once_that_is_settled(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """Without permission: it was refused, and long after it nothing of it is listed."""
+    """Without permission: it was refused, and long afterwards no job of it is listed."""
     runs.sandbox.faults.add(answer(429, "slow down"), GENERATE, method="POST")
     runs(timing=PATIENT).fails(RateLimitedError, "reframe", video, to, **QUICK)
     seed = runs.entry().seed
@@ -289,12 +289,12 @@ def test_after_a_429_the_same_call_sends_it_again_once_that_is_settled(
     assert sql(runs.ledger, "SELECT outcome FROM posts ORDER BY id") == [("deferred",), ("made",)]
 
 
-# --- a POST of which nothing was sent -----------------------------------------------------------
+# --- a POST that was not sent -------------------------------------------------------------------
 
 
 @BOTH
-def test_a_server_that_is_not_there_leaves_nothing_open(runs: Runs, video: str, to: Path) -> None:
-    """A refused connection sends nothing: the entry is closed, and the same call buys it, once."""
+def test_an_unreachable_server_leaves_nothing_open(runs: Runs, video: str, to: Path) -> None:
+    """A refused connection sends nothing: the entry is closed, and the same call buys once."""
     down = "http://127.0.0.1:9/v1"
     error = runs(base_url=down).fails(ReframeError, "reframe", video, to, **QUICK)
     assert "could not connect" in str(error)
@@ -305,10 +305,10 @@ def test_a_server_that_is_not_there_leaves_nothing_open(runs: Runs, video: str, 
 
 
 @BOTH
-def test_a_target_that_is_taken_right_before_the_post_keeps_it_from_being_sent(
+def test_a_target_that_appears_right_before_the_post_prevents_it(
     runs: Runs, short_clip: Path, to: Path
 ) -> None:
-    """Somebody else wrote there while the clip was uploaded: nothing is bought for it."""
+    """Another program wrote there during the upload: nothing is bought."""
     taken = when_it_comes(lambda: to.write_bytes(b"mine"))
     runs.sandbox.faults.add(taken, r"/uploads$", method="POST")
     error = runs().fails(InvalidInputError, "reframe", short_clip, to, **QUICK)
@@ -320,10 +320,10 @@ def test_a_target_that_is_taken_right_before_the_post_keeps_it_from_being_sent(
 # --- accounts -----------------------------------------------------------------------------------
 
 
-def test_what_is_of_another_project_is_neither_seen_nor_resumed_nor_closed(
+def test_an_entry_of_another_project_is_not_seen_resumed_or_closed(
     runs: Runs, video: str, to: Path
 ) -> None:
-    """It would be looked for in the wrong list, and bought twice."""
+    """It would be looked up in the wrong list, and bought twice."""
     other = runs(project_id="proj_other")
     runs.sandbox.faults.add(drop(after=True), GENERATE, method="POST")
     runs.sandbox.faults.add(answer(503), LIST, times=100)

@@ -1,4 +1,4 @@
-"""A ledger of version 1, as this package's first release wrote it, is brought up to date."""
+"""The migration of a ledger of version 1, as this package's first release wrote it."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ LATER = 9e9
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the ledger of version 1 is."""
+    """The path of a ledger of version 1."""
     place = tmp_path / "ledger.db"
     connection = sqlite3.connect(place)
     connection.execute("PRAGMA journal_mode = WAL")
@@ -78,23 +78,23 @@ def path(tmp_path: Path) -> Path:
 
 
 def settings_of(number: int) -> dict[str, Any]:
-    """Those of number 3 have the caller's seed."""
+    """The settings of a request; number 3 has a seed of the caller's."""
     return {"a": 1, "n": number} | ({"seed": 3} if number == 3 else {})
 
 
 def inner_key(number: int) -> str:
-    """What told a request from another, before its place was added, and still does."""
+    """The part of a request key that identifies the request, as before the target was added."""
     return json.dumps([f"sha256:{number:02}", settings_of(number), f"/out/{number}.mp4"])
 
 
 def old_key(number: int, project: str | None = PROJECT) -> str:
-    """As version 1 kept it."""
+    """A request key as version 1 stored it."""
     text = json.dumps([BASE, project, inner_key(number)])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def row(path: Path, number: int, state: str, **changes: Any) -> None:
-    """One of version 1, of which the body was sent if it has got so far."""
+    """Insert a row of version 1; its body was sent if it has got that far."""
     values = {
         "key": old_key(number, changes.get("project_id", PROJECT)),
         "state": state,
@@ -185,7 +185,7 @@ def test_every_state_has_its_counterpart_and_can_be_finished(
 def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """A process that still has it may yet hear the reply; it is waited for as long as it said."""
+    """Its process may still get the reply, so the lease is respected."""
     row(path, 1, "intent", lease_until=LATER)
     ledger = make_ledger()
     with pytest.raises(LedgerBusyError):
@@ -198,7 +198,7 @@ def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(
 
 
 def test_request_keys_are_recomputed_where_they_can_be(make_ledger: Ledgers, path: Path) -> None:
-    """Of several entries of one request the newest that is done keeps it; nothing is lost."""
+    """Of several entries of one request the newest finished one keeps the key."""
     row(path, 1, "done", job_id="job_1")
     row(path, 1, "failed")
     row(path, 1, "done", job_id="job_2")
@@ -217,7 +217,7 @@ def test_request_keys_are_recomputed_where_they_can_be(make_ledger: Ledgers, pat
 
 
 def test_accounts_of_version_1_stay_apart(make_ledger: Ledgers, path: Path) -> None:
-    """What had no project is taken over by the first key without one, and by no other."""
+    """Entries without a project go to the first key without one, and to no other."""
     row(path, 1, "submitted")
     row(path, 2, "submitted", project_id=None)
     row(path, 3, "submitted", base_url="https://other.test/v1", project_id=None)
@@ -239,7 +239,7 @@ def test_accounts_of_version_1_stay_apart(make_ledger: Ledgers, path: Path) -> N
     assert [entry.id for entry in known.entries()] == [3]
 
 
-def test_those_who_open_it_at_once_migrate_it_once(make_ledger: Ledgers, path: Path) -> None:
+def test_processes_that_open_it_at_once_migrate_it_once(make_ledger: Ledgers, path: Path) -> None:
     """And an old program that has it open can do no harm."""
     for number in range(20):
         row(path, number, "submitted")
@@ -253,7 +253,7 @@ def test_those_who_open_it_at_once_migrate_it_once(make_ledger: Ledgers, path: P
         sql(path, "UPDATE entries SET body = 'x'")
 
 
-def test_a_migration_that_is_cut_off_changes_nothing(
+def test_an_interrupted_migration_changes_nothing(
     make_ledger: Ledgers, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it is one transaction."""
@@ -271,7 +271,7 @@ def test_a_migration_that_is_cut_off_changes_nothing(
     assert [entry.job_id for entry in make_ledger().entries()] == ["job_1"]
 
 
-def test_doctor_looks_at_it_and_leaves_it_alone(path: Path) -> None:
+def test_doctor_reads_it_and_leaves_it_alone(path: Path) -> None:
     """It says what the next run will do."""
     row(path, 1, "uncertain")
     row(path, 2, "done")

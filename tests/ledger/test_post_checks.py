@@ -1,4 +1,4 @@
-"""What must hold in the moment of a POST: twins, slots, and a budget, over all processes."""
+"""What must hold at the moment of a POST: twins, slots and budget, over all processes."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,8 +31,8 @@ from scenario_reframe.ledger.interface import (
 from scenario_reframe.ledger.store import SqlLedger
 
 
-def test_a_target_that_is_taken_keeps_the_post_back(make_ledger: Ledgers, path: Path) -> None:
-    """What the check raises leaves no row; may_post raises the same."""
+def test_a_target_that_exists_prevents_the_post(make_ledger: Ledgers, path: Path) -> None:
+    """When the check raises, no row is left; may_post raises the same."""
     ledger = make_ledger()
     claim = claimed(ledger)
 
@@ -53,10 +53,10 @@ def test_a_target_that_is_taken_keeps_the_post_back(make_ledger: Ledgers, path: 
 @pytest.mark.parametrize(
     ("outcome", "is_uncertain"), [("open", False), ("deferred", False), ("uncertain", True)]
 )
-def test_two_that_could_not_be_told_apart_are_never_open_at_once(
+def test_twins_are_never_open_at_once(
     make_ledger: Ledgers, path: Path, outcome: Any, is_uncertain: bool
 ) -> None:
-    """The second is told whether waiting helps; nothing of it is on record."""
+    """The second one's error says whether waiting helps; the ledger holds no POST of it."""
     first, second = make_ledger(), make_ledger()
     claim = posting(first, 1, twin="t")
     if outcome != "open":
@@ -82,9 +82,7 @@ def test_two_that_could_not_be_told_apart_are_never_open_at_once(
 
 
 @pytest.mark.parametrize("how", ["made", "refused", "failed"])
-def test_a_twin_that_is_settled_stands_in_nobodys_way(
-    make_ledger: Ledgers, path: Path, how: str
-) -> None:
+def test_a_settled_twin_blocks_no_post(make_ledger: Ledgers, path: Path, how: str) -> None:
     """Its job is known, or there is none."""
     ledger = make_ledger()
     claim = posting(ledger, 1, twin="t")
@@ -102,7 +100,7 @@ def test_a_twin_that_is_settled_stands_in_nobodys_way(
 
 
 def test_slots_are_counted_over_all_processes(make_ledger: Ledgers) -> None:
-    """Two of one process and one of another: no third may post, and a fourth slot lets it."""
+    """Two of one process and one of another: no more may post until a fourth slot is added."""
     first, second = make_ledger(), make_ledger()
     submitted(first, 1)
     posting(first, 2)
@@ -118,22 +116,22 @@ def test_slots_are_counted_over_all_processes(make_ledger: Ledgers) -> None:
 
 
 def success(ledger: SqlLedger, _: Claim) -> None:
-    """Somebody sees that it is done."""
+    """A process sees that the job is done."""
     ledger.record_status(job(1, "success"))
 
 
 def failure(ledger: SqlLedger, _: Claim) -> None:
-    """That it failed."""
+    """A process sees that the job has failed."""
     ledger.record_status(job(1, "failure"))
 
 
 def files(ledger: SqlLedger, _: Claim) -> None:
-    """Its results are saved."""
+    """The results are saved."""
     ledger.record_files("job_1", [])
 
 
 @pytest.mark.parametrize("ended", [success, failure, files])
-def test_a_job_that_ended_gives_its_slot_back(
+def test_a_job_that_ended_frees_its_slot(
     make_ledger: Ledgers, ended: Callable[[SqlLedger, Claim], None]
 ) -> None:
     """Whoever saw it end, its owner or another process."""
@@ -147,7 +145,7 @@ def test_a_job_that_ended_gives_its_slot_back(
 
 @pytest.mark.parametrize("outcome", ["refused", "deferred", "uncertain"])
 def test_a_post_that_ended_holds_no_slot(make_ledger: Ledgers, outcome: Any) -> None:
-    """Its own entry's neither."""
+    """Not for its own entry either."""
     ledger = make_ledger()
     end(ledger, posting(ledger, 1, slots=1), outcome)
     posting(ledger, 2, slots=1)
@@ -163,10 +161,10 @@ def test_a_post_that_ended_holds_no_slot(make_ledger: Ledgers, outcome: Any) -> 
         ("UPDATE posts SET opened_at = opened_at - 3601", False),
     ],
 )
-def test_what_cannot_run_any_more_holds_no_slot(
+def test_what_can_no_longer_run_holds_no_slot(
     make_ledger: Ledgers, path: Path, change: str, is_free: bool
 ) -> None:
-    """A POST may go on for a while after its lease; a job of an hour ago has ended."""
+    """A POST may go on for a while after its lease; an hour-old job has ended."""
     posting(make_ledger(longest_post=60.0), 1)
     sql(path, change)
     ledger = make_ledger()
@@ -182,7 +180,7 @@ def test_what_cannot_run_any_more_holds_no_slot(
 
 
 def test_no_slot_leaves_an_uncertain_entry_uncertain(make_ledger: Ledgers) -> None:
-    """It was posted once: that is not forgotten because it cannot go out again now."""
+    """Its first POST is not forgotten because a second has no slot now."""
     ledger = make_ledger()
     claim = posting(ledger, 1)
     end(ledger, claim, "uncertain")
@@ -194,7 +192,7 @@ def test_no_slot_leaves_an_uncertain_entry_uncertain(make_ledger: Ledgers) -> No
 
 
 def test_many_threads_do_not_pass_slots_or_budget(make_ledger: Ledgers, path: Path) -> None:
-    """Twenty at once, of four ledgers: as many post as may."""
+    """Twenty at once, over four ledgers: exactly as many post as are allowed."""
     made = [make_ledger() for _ in range(4)]
     run = made[0].begin_run([f"/out/{number}.mp4" for number in range(20)], 0.7)
 
@@ -212,7 +210,7 @@ def test_many_threads_do_not_pass_slots_or_budget(make_ledger: Ledgers, path: Pa
     sql(path, "DELETE FROM posts")
     sql(path, "DELETE FROM entries")
     with ThreadPoolExecutor(20) as pool:
-        # 0.1 seven times is a little more than 0.7.
+        # Seven times 0.1 is slightly more than 0.7.
         assert (
             sum(pool.map(lambda number: one(number, SubmitConditions(price=0.1)), range(20))) == 7
         )
@@ -224,7 +222,7 @@ def test_many_threads_do_not_pass_slots_or_budget(make_ledger: Ledgers, path: Pa
 
 
 def test_a_run_is_its_set_of_targets(make_ledger: Ledgers, path: Path) -> None:
-    """Two processes with the same batch share it; its entries of before belong to it."""
+    """Two processes with the same batch share it; it includes their earlier entries."""
     first, second = make_ledger(), make_ledger()
     submitted(first, 1, price=4.0)
     run = first.begin_run(["/out/1.mp4", "/out/2.mp4"], 10.0)
@@ -258,7 +256,7 @@ def test_a_run_is_its_set_of_targets(make_ledger: Ledgers, path: Path) -> None:
     ],
 )
 def test_what_may_have_been_bought_counts(make_ledger: Ledgers, how: Any, spent: bool) -> None:
-    """At its price, until the server names a cost; a job that failed was paid for, too."""
+    """At its price, until the server names a cost; a failed job was paid for, too."""
     ledger = make_ledger()
     run = ledger.begin_run(["/out/1.mp4", "/out/2.mp4"], 6.0)
     claim = claimed(ledger, 1, run=run)
@@ -282,10 +280,10 @@ def test_what_may_have_been_bought_counts(make_ledger: Ledgers, how: Any, spent:
         ledger.may_post(second, SubmitConditions(price=3.0))
     ledger.may_post(second, SubmitConditions(price=2.0))
     if how in ("deferred", "uncertain"):
-        ledger.may_post(claim, SubmitConditions(price=6.0))  # its own price is not counted twice
+        ledger.may_post(claim, SubmitConditions(price=6.0))  # its own price does not count twice
 
 
-def test_a_job_kept_beside_its_entry_counts(make_ledger: Ledgers) -> None:
+def test_a_second_job_of_an_entry_counts(make_ledger: Ledgers) -> None:
     """It was paid for in the same run."""
     ledger = make_ledger()
     run = ledger.begin_run(["/out/1.mp4"], 6.0)

@@ -23,25 +23,25 @@ PROGRAM = Path(__file__).parents[1] / "support" / "ledger_program.py"
 LEASE = 3600.0
 """Seconds: none lapses but by `Stage.lapse`, however slow the machine is."""
 
-Told = dict[str, Any]
+Report = dict[str, Any]
 
 
 class Run:
-    """One process at its one call."""
+    """A process that makes one call."""
 
-    def __init__(self, order: Told) -> None:
+    def __init__(self, order: Report) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAM), json.dumps(order)],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def outcome(self) -> Told:
-        """What the program said of itself."""
+    def outcome(self) -> Report:
+        """What the process printed."""
         out, err = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, err
-        told = json.loads(out)
-        assert isinstance(told, dict)
-        return {**told, "stderr": err}
+        report = json.loads(out)
+        assert isinstance(report, dict)
+        return {**report, "stderr": err}
 
     def kill(self) -> None:
         """End it as a crash does: nothing of it runs any more."""
@@ -49,7 +49,7 @@ class Run:
         self.process.communicate(timeout=60)
 
     def signal(self, number: signal.Signals) -> None:
-        """Stop it, or let it go on."""
+        """Stop it, or let it continue."""
         self.process.send_signal(number)
         if number is signal.SIGSTOP:
             os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -89,7 +89,7 @@ class Stage:
         return self.runs[-1]
 
     def seen(self, method: str, part: str) -> int:
-        """How many such requests came since the test began."""
+        """How many such requests arrived since the test began."""
         new = self.sandbox.requests[self._seen :]
         return sum(one.method == method and part in one.path for one in new)
 
@@ -100,19 +100,19 @@ class Stage:
 
     @property
     def posts(self) -> int:
-        """Submits since the test began; of one that was called off the head had come."""
+        """Submits since the test began; of an aborted one, the head had arrived."""
         return posts(self.sandbox) - self._posts
 
     def rows(self, columns: str, table: str = "entries") -> list[tuple[Any, ...]]:
-        """What is in the ledger."""
+        """These columns of the ledger."""
         return sql(self.ledger, f"SELECT {columns} FROM {table}")  # noqa: S608
 
     def lapse(self) -> None:
-        """Let every lease end, as if its owner had slept through it."""
+        """End every lease, as if its owner had slept through it."""
         lapse(self.ledger)
 
     def close(self) -> None:
-        """Let everything go, and end what still runs."""
+        """Release what is held, and end the processes that still run."""
         self.go_on.set()
         for run in self.runs:
             if run.process.poll() is None:
@@ -187,10 +187,10 @@ MOMENTS: dict[str, tuple[Moment, Callable[[Stage], object], str]] = {
         ("amid the bytes of the file", "resume", True),
     ],
 )
-def test_a_process_that_was_killed_is_finished_by_the_next(
+def test_the_work_of_a_killed_process_is_finished_by_the_next(
     stage: Stage, moment: str, again: str, *, is_async: bool
 ) -> None:
-    """At any moment: the same program again, or resume(), and one job was bought."""
+    """Killed at any moment; then the same program or resume(): one job was bought."""
     hold, is_there, state = MOMENTS[moment]
     hold(stage)
     first = stage.start(is_async=is_async)
@@ -201,21 +201,21 @@ def test_a_process_that_was_killed_is_finished_by_the_next(
     assert stage.rows("state") == [(state,)]
     assert not stage.to.exists()
     stage.go_on.set()
-    told = stage.start(again, patient=True, is_async=is_async).outcome()
-    assert told.get("files") == [str(stage.to)], told
+    report = stage.start(again, patient=True, is_async=is_async).outcome()
+    assert report.get("files") == [str(stage.to)], report
     assert whole(stage.to)
     assert (stage.jobs, stage.posts) == (1, 1)
-    assert stage.rows("state, job_id") == [("done", told["job"])]
+    assert stage.rows("state, job_id") == [("done", report["job"])]
 
 
 def test_a_post_that_is_accepted_after_its_process_was_killed_is_found(stage: Stage) -> None:
-    """It lingers on the way: not listed, so nothing is bought; listed later, it is taken up."""
+    """Not listed at first, so nothing is bought; listed later, its job is used."""
     hold, is_there, _ = MOMENTS["before the POST is accepted"]
     hold(stage)
     first = stage.start()
     until(lambda: is_there(stage))
     first.kill()
-    sql(stage.ledger, "UPDATE posts SET longest = 0")  # as if it could not be on its way any more
+    sql(stage.ledger, "UPDATE posts SET longest = 0")  # as if it could no longer be on its way
     for call in ("reframe", "resume"):
         early = stage.start(call, patient=True).outcome()
         assert early["error"] == "SubmissionUncertainError"
@@ -227,8 +227,8 @@ def test_a_post_that_is_accepted_after_its_process_was_killed_is_found(stage: St
     assert (stage.jobs, stage.posts) == (1, 1)
 
 
-def test_a_process_killed_twice_is_finished_by_the_third(stage: Stage) -> None:
-    """First after the POST, then during the download."""
+def test_the_work_of_two_killed_processes_is_finished_by_the_third(stage: Stage) -> None:
+    """One was killed after the POST, the other during the download."""
     for moment in ("right after the POST was accepted", "amid the bytes of the file"):
         hold, is_there, _ = MOMENTS[moment]
         hold(stage)
@@ -241,8 +241,8 @@ def test_a_process_killed_twice_is_finished_by_the_third(stage: Stage) -> None:
     assert (stage.jobs, stage.posts) == (1, 1)
 
 
-def test_a_download_that_is_cut_again_and_again_costs_no_second_job(stage: Stage) -> None:
-    """The transfer breaks off in one process, and is whole in the end."""
+def test_a_download_that_breaks_repeatedly_buys_no_second_job(stage: Stage) -> None:
+    """In one process, and the file is whole in the end."""
     stage.sandbox.faults.add(cut(700), r"^/assets/", method="GET", times=2)
     assert stage.start().outcome().get("files") == [str(stage.to)]
     assert whole(stage.to)
@@ -250,7 +250,7 @@ def test_a_download_that_is_cut_again_and_again_costs_no_second_job(stage: Stage
 
 
 def test_an_owner_that_wakes_up_before_its_post_sends_nothing(stage: Stage) -> None:
-    """It was stopped, its lease lapsed, and another has done the work meanwhile."""
+    """It was stopped, its lease lapsed, and another process has done the work meanwhile."""
     hold, is_there, _ = MOMENTS["while a part is on its way"]
     hold(stage)
     slept = stage.start()
@@ -268,8 +268,8 @@ def test_an_owner_that_wakes_up_before_its_post_sends_nothing(stage: Stage) -> N
     assert whole(stage.to)
 
 
-def test_an_owner_that_wakes_up_while_another_is_at_it_sends_nothing(stage: Stage) -> None:
-    """The other one is still at its upload: two live processes, one of which owns the entry."""
+def test_an_owner_that_wakes_up_while_another_works_sends_nothing(stage: Stage) -> None:
+    """The other is still uploading: two live processes, one of which owns the entry."""
     slow, own = Event(), MOMENTS["while a part is on its way"][0]
     stage.sandbox.faults.add(held(slow), r"^/uploads/", method="PUT")
     slept = stage.start()
@@ -289,7 +289,7 @@ def test_an_owner_that_wakes_up_while_another_is_at_it_sends_nothing(stage: Stag
 
 
 def test_an_owner_that_wakes_up_after_its_post_loses_no_job(stage: Stage) -> None:
-    """The other one found the job by its seed; both name the same one."""
+    """The other process found the job by its seed; both return the same job."""
     hold, is_there, _ = MOMENTS["right after the POST was accepted"]
     hold(stage)
     slept = stage.start()
@@ -310,10 +310,10 @@ def test_an_owner_that_wakes_up_after_its_post_loses_no_job(stage: Stage) -> Non
 @pytest.mark.parametrize(
     "moment", ["while a part is on its way", "right after the POST was accepted", "during the wait"]
 )
-def test_an_owner_that_slept_through_its_lease_alone_goes_on(
+def test_an_owner_that_was_not_replaced_while_it_slept_goes_on(
     stage: Stage, moment: str, *, is_async: bool
 ) -> None:
-    """A laptop's lid: nobody else was at it, so nothing is lost and nothing closed."""
+    """A laptop's lid was closed: nothing is lost, and nothing was closed."""
     hold, is_there, _ = MOMENTS[moment]
     hold(stage)
     slept = stage.start(is_async=is_async)
@@ -322,16 +322,16 @@ def test_an_owner_that_slept_through_its_lease_alone_goes_on(
     stage.lapse()
     stage.go_on.set()
     slept.signal(signal.SIGCONT)
-    told = slept.outcome()
-    assert told.get("files") == [str(stage.to)], told
+    report = slept.outcome()
+    assert report.get("files") == [str(stage.to)], report
     assert (stage.jobs, stage.posts) == (1, 1)
-    assert stage.rows("state, job_id") == [("done", told["job"])]
+    assert stage.rows("state, job_id") == [("done", report["job"])]
     overslept = moment == "right after the POST was accepted"
     assert stage.rows("overslept", "posts") == [(int(overslept),)]
 
 
 def test_of_two_processes_with_the_same_request_one_works(stage: Stage) -> None:
-    """The other is told so, and sends nothing."""
+    """The other gets an error that says so, and sends nothing."""
     hold, is_there, _ = MOMENTS["while a part is on its way"]
     hold(stage)
     first = stage.start()
@@ -344,7 +344,7 @@ def test_of_two_processes_with_the_same_request_one_works(stage: Stage) -> None:
 
 
 def test_a_process_that_lives_renews_its_lease(stage: Stage) -> None:
-    """While its upload hangs, the end of its lease moves on, and nobody else gets the entry."""
+    """While its upload hangs, its lease is extended, and no other process gets the entry."""
     hold, is_there, _ = MOMENTS["while a part is on its way"]
     hold(stage)
     first = stage.start(renewal=0.02)
@@ -376,7 +376,7 @@ def test_of_two_resumes_of_a_paid_job_one_works(stage: Stage) -> None:
 
 
 def test_of_two_resumes_that_may_post_again_one_does(stage: Stage) -> None:
-    """An uncertain entry whose POST never arrived: it is bought once in all."""
+    """An uncertain entry whose POST never arrived is bought once in all."""
     lost = when_it_comes(stage.arrived.set, hang(3600.0))
     stage.sandbox.faults.add(lost, GENERATE, method="POST")
     dead = stage.start()
@@ -396,23 +396,23 @@ def test_of_two_resumes_that_may_post_again_one_does(stage: Stage) -> None:
     assert len(stage.rows("id")) == 1
 
 
-def test_four_processes_at_one_request_at_once_buy_one_job(stage: Stage) -> None:
-    """Nobody holds them back: whoever is first works, and who comes later finds it done."""
+def test_four_processes_with_one_request_at_once_buy_one_job(stage: Stage) -> None:
+    """The first works; those that come later find the result."""
     runs = [stage.start() for _ in range(4)]
-    told = [run.outcome() for run in runs]
-    assert {one.get("error", "done") for one in told} <= {"done", "LedgerBusyError"}
-    assert len({one["job"] for one in told if "job" in one}) == 1, told
+    report = [run.outcome() for run in runs]
+    assert {one.get("error", "done") for one in report} <= {"done", "LedgerBusyError"}
+    assert len({one["job"] for one in report if "job" in one}) == 1, report
     assert (stage.jobs, stage.posts) == (1, 1)
     assert whole(stage.to)
 
 
 def test_ten_processes_with_different_requests_share_one_ledger(stage: Stage) -> None:
-    """Ten jobs, ten files, ten entries; nobody meets a locked ledger."""
+    """Ten jobs, ten files, ten entries; no process fails because the ledger is locked."""
     targets = [stage.to.with_name(f"{number}.mp4") for number in range(10)]
     runs = [stage.start(to=str(target)) for target in targets]
-    told = [run.outcome() for run in runs]
-    assert [one.get("files") for one in told] == [[str(target)] for target in targets]
+    report = [run.outcome() for run in runs]
+    assert [one.get("files") for one in report] == [[str(target)] for target in targets]
     assert all(whole(target) for target in targets)
     assert stage.jobs == 10
-    assert {job for (job,) in stage.rows("job_id")} == {one["job"] for one in told}
+    assert {job for (job,) in stage.rows("job_id")} == {one["job"] for one in report}
     assert {state for (state,) in stage.rows("state")} == {"done"}

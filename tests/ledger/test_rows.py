@@ -44,7 +44,7 @@ from waiting import Clock, until
 
 
 def test_a_request_goes_through_its_states_to_done(make_ledger: Ledgers, tmp_path: Path) -> None:
-    """Each is on disk when the call returns, and another ledger of the file sees it."""
+    """Each is on disk when the call returns, and another ledger on the file sees it."""
     ledger, other, file = make_ledger(), make_ledger(), tmp_path / "1.mp4"
     file.write_bytes(b"video")
     as_protocol: Ledger = ledger
@@ -72,7 +72,7 @@ def test_a_request_goes_through_its_states_to_done(make_ledger: Ledgers, tmp_pat
 
 
 @pytest.mark.parametrize("status", ["failure", "canceled"])
-def test_a_request_whose_job_failed_is_begun_anew(make_ledger: Ledgers, status: str) -> None:
+def test_a_request_whose_job_failed_starts_again(make_ledger: Ledgers, status: str) -> None:
     """The old entry says why, without a signed URL; only a caller's key stays with it."""
     ledger = make_ledger()
     for key in (False, True):
@@ -89,8 +89,8 @@ def test_a_request_whose_job_failed_is_begun_anew(make_ledger: Ledgers, status: 
     assert (failed.state, failed.job_id) == ("failed", "job_1")
 
 
-def test_an_unfinished_request_is_claimed_and_not_begun_again(make_ledger: Ledgers) -> None:
-    """Each state short of the end, with all that is known of its POSTs."""
+def test_an_unfinished_request_is_claimed_and_not_started_again(make_ledger: Ledgers) -> None:
+    """In every unfinished state, with all that is known of its POSTs."""
     ledger = make_ledger()
     server = datetime(2026, 1, 1, tzinfo=UTC)
     sent = submission(7, is_seed_drawn=True, server_time=server)
@@ -128,7 +128,7 @@ def test_an_unfinished_request_is_claimed_and_not_begun_again(make_ledger: Ledge
 
 
 def test_what_a_check_refuses_is_not_claimed(make_ledger: Ledgers, path: Path) -> None:
-    """It is asked while nobody else can write, and sees an unfinished or done entry."""
+    """The check runs while nobody else can write, and gets an unfinished or done entry."""
     ledger, asked = make_ledger(), []
 
     def check(entry: Entry | None) -> None:
@@ -152,7 +152,7 @@ def test_what_a_check_refuses_is_not_claimed(make_ledger: Ledgers, path: Path) -
 
 
 def test_a_callers_key_binds_video_and_settings_but_not_the_target(make_ledger: Ledgers) -> None:
-    """The same key for something else is an error that says what differs."""
+    """The same key for another request is an error that says what differs."""
     ledger = make_ledger()
     mine = request(key="mine\udcff", is_callers_key=True)
     claim = ledger.claim(mine)
@@ -176,7 +176,7 @@ def test_a_callers_key_binds_video_and_settings_but_not_the_target(make_ledger: 
 def test_the_database_itself_refuses_two_unfinished_entries_of_a_key(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """Even a program that is wrong cannot begin a request twice; it would read 'busy'."""
+    """Even a faulty program cannot start a request twice; its error is 'busy'."""
     ledger = make_ledger()
     claimed(ledger)
     copied = """INSERT INTO entries (account, key, token, state, settings, created_at, updated_at)
@@ -203,7 +203,7 @@ def test_the_database_itself_refuses_two_unfinished_entries_of_a_key(
 def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
     make_ledger: Ledgers, error: BaseException | None, outcome: Any, state: str
 ) -> None:
-    """Who has read that nothing was paid does not want a later run to pay."""
+    """A caller who was told that nothing was paid does not expect a later run to pay."""
     ledger = make_ledger()
     claim = claimed(ledger)
     if outcome is not None:
@@ -224,7 +224,7 @@ def test_an_entry_is_closed_when_every_post_is_proven_to_have_made_no_job(
 def test_entries_are_listed_newest_first_and_found_by_their_targets(
     make_ledger: Ledgers,
 ) -> None:
-    """Twelve thousand of them; nothing of another account."""
+    """Twelve thousand of them, and none of another account."""
     ledger = make_ledger()
     with ledger.database.transaction() as transaction:
         for number in range(12_000):
@@ -243,8 +243,8 @@ def test_entries_are_listed_newest_first_and_found_by_their_targets(
     assert ledger.with_targets([]) == []
 
 
-def test_names_that_are_no_utf8_are_kept(make_ledger: Ledgers) -> None:
-    """And those that look like what they are kept as."""
+def test_names_that_are_not_utf8_are_stored(make_ledger: Ledgers) -> None:
+    """So are names that look like their stored form."""
     ledger, places = make_ledger(), ["/out/\udcff.mp4", 'json:"x"', "/out/ä\n.mp4"]
     run = ledger.begin_run(places, None)
     for number, place in enumerate(places):
@@ -259,8 +259,8 @@ def test_names_that_are_no_utf8_are_kept(make_ledger: Ledgers) -> None:
     assert ledger.asset_of("sha256:01") == "asset_1", "it stands in nobody's way"
 
 
-def test_uploads_are_kept_replaced_and_forgotten(make_ledger: Ledgers) -> None:
-    """By content, and apart for every account."""
+def test_uploads_are_stored_replaced_and_forgotten(make_ledger: Ledgers) -> None:
+    """By content, and separately for every account."""
     one, other = make_ledger(), make_ledger(project_id="proj_2")
     assert one.asset_of("sha256:00") is None
     one.record_upload("sha256:00", "upload_1")
@@ -276,8 +276,8 @@ def test_uploads_are_kept_replaced_and_forgotten(make_ledger: Ledgers) -> None:
 # --- leases ----------------------------------------------------------------------------------
 
 
-def test_a_living_owner_keeps_others_off(make_ledger: Ledgers) -> None:
-    """Another ledger, and this one: claim and reclaim say that somebody is at it, with the job."""
+def test_others_cannot_claim_what_a_living_owner_has(make_ledger: Ledgers) -> None:
+    """Another ledger, and this one: claim and reclaim raise 'busy', with the job."""
     ledger = make_ledger()
     claim = submitted(ledger)
     for other in (ledger, make_ledger()):
@@ -287,8 +287,8 @@ def test_a_living_owner_keeps_others_off(make_ledger: Ledgers) -> None:
             other.reclaim(claim.entry)
 
 
-def test_many_who_claim_at_once_get_it_once(make_ledger: Ledgers) -> None:
-    """Whoever is first has it; the others are told so."""
+def test_many_claims_at_once_succeed_once(make_ledger: Ledgers) -> None:
+    """The first has it; the others get an error."""
     made = [make_ledger() for _ in range(4)]
 
     def one(number: int) -> bool:
@@ -305,7 +305,7 @@ def test_many_who_claim_at_once_get_it_once(make_ledger: Ledgers) -> None:
 def test_a_lease_ends_by_the_clock_of_the_database_or_with_its_owner(
     make_ledger: Ledgers, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process whose clock is a day ahead takes nothing; nobody waits for a process that ended."""
+    """A process whose clock is a day ahead gets nothing; a dead owner's lease is over."""
     ledger = make_ledger()
     claim = claimed(ledger)
     monkeypatch.setattr(time, "time", lambda: 4e9)
@@ -324,10 +324,10 @@ def test_a_lease_ends_by_the_clock_of_the_database_or_with_its_owner(
         make_ledger().claim(request())
 
 
-def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
+def test_an_owner_that_slept_renews_its_lease_unless_it_was_replaced(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """The fence: whoever wakes up to find another owner sends nothing and writes nothing."""
+    """The fence: an owner that was replaced sends nothing and writes nothing."""
     slept = make_ledger()
     claim = claimed(slept)
     lapse(path)
@@ -352,7 +352,7 @@ def test_an_owner_that_slept_takes_its_lease_again_unless_it_was_replaced(
 def test_what_was_submitted_is_not_submitted_again(
     make_ledger: Ledgers, path: Path, state: str
 ) -> None:
-    """Even by its owner."""
+    """Not even by its owner."""
     ledger = make_ledger()
     claim = submitted(ledger)
     sql(path, "UPDATE entries SET state = ?", state)
@@ -362,10 +362,10 @@ def test_what_was_submitted_is_not_submitted_again(
 
 
 @pytest.mark.parametrize("change", ["state = 'done'", "key = 'x'", "created_at = 1", "account = 9"])
-def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
+def test_a_finished_or_foreign_entry_is_not_reclaimed(
     make_ledger: Ledgers, path: Path, change: str
 ) -> None:
-    """Of another file or account, finished, or gone."""
+    """Of another file or account, finished, or missing."""
     ledger = make_ledger()
     claim = claimed(ledger)
     ledger.release(claim)
@@ -378,8 +378,8 @@ def test_a_finished_entry_or_one_of_elsewhere_is_not_reclaimed(
     assert renewers() == []
 
 
-def test_one_thread_renews_what_is_ours(make_ledger: Ledgers, path: Path) -> None:
-    """All of it in time, also what was slept through, but neither another's nor a slept POST."""
+def test_one_thread_renews_our_leases(make_ledger: Ledgers, path: Path) -> None:
+    """Also a lease that was slept through, but neither another's nor one of a POST."""
     ledger = make_ledger(timing=evolve(SLOW, renewal=0.05))
     claims = [claimed(ledger, number) for number in range(200)]
     claims.append(posting(ledger, 200))
@@ -402,7 +402,7 @@ def test_one_thread_renews_what_is_ours(make_ledger: Ledgers, path: Path) -> Non
 
 
 def test_a_later_post_hides_nothing_of_an_earlier_one(make_ledger: Ledgers, path: Path) -> None:
-    """An entry with an uncertain POST stays uncertain, however a later one ends."""
+    """An entry with an uncertain POST stays uncertain, however a later POST ends."""
     ledger = make_ledger()
     claim = claimed(ledger)
     for outcome in ("uncertain", "refused", "deferred"):
@@ -418,8 +418,8 @@ def test_a_later_post_hides_nothing_of_an_earlier_one(make_ledger: Ledgers, path
     assert [post.outcome for post in claim.posts] == outcomes(path)
 
 
-def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make_ledger: Ledgers, path: Path) -> None:
-    """Its entry is what it was before."""
+def test_a_post_that_was_not_sent_leaves_no_trace(make_ledger: Ledgers, path: Path) -> None:
+    """Its entry is as it was before."""
     ledger = make_ledger()
     claim = posting(ledger)
     ledger.withdraw_post(claim)
@@ -429,8 +429,10 @@ def test_a_post_of_which_nothing_was_sent_leaves_no_trace(make_ledger: Ledgers, 
     assert outcomes(path) == ["open"]
 
 
-def test_the_end_of_a_post_is_kept_by_the_clock(make_ledger: Ledgers, path: Path) -> None:
-    """What was measured by the process is the same moment for the next one."""
+def test_the_end_of_a_post_is_stored_as_a_time_of_the_database(
+    make_ledger: Ledgers, path: Path
+) -> None:
+    """What this process measured is the same moment for the next one."""
     clock, later = Clock(), Clock()
     later.forward(5000)
     ledger = make_ledger(timing=evolve(SLOW, clock=clock))
@@ -448,10 +450,10 @@ def test_the_end_of_a_post_is_kept_by_the_clock(make_ledger: Ledgers, path: Path
     assert post.ended == pytest.approx(later() - 30, abs=5)
 
 
-def test_the_post_of_an_owner_that_is_gone_is_uncertain_and_may_go_on(
+def test_the_post_of_a_dead_owner_is_uncertain_and_may_still_arrive(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """It ended at the latest so long after the lease as its own client lets a POST last."""
+    """It ended at the latest one longest POST (of its own client) after the lease."""
     dead = make_ledger(longest_post=100.0)
     posting(dead)
     sql(path, "UPDATE entries SET lease_until = lease_until - 3610")  # 10 s ago
@@ -461,10 +463,10 @@ def test_the_post_of_an_owner_that_is_gone_is_uncertain_and_may_go_on(
 
 
 @pytest.mark.parametrize("outcome", ["refused", "uncertain", "deferred"])
-def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
+def test_the_end_of_a_post_is_stored_whoever_has_its_entry(
     make_ledger: Ledgers, path: Path, outcome: Any
 ) -> None:
-    """A machine that slept during the POST; that it ended so late is marked."""
+    """The machine slept during the POST; its late end is marked."""
     slept = make_ledger()
     claim = posting(slept)
     lapse(path)
@@ -481,8 +483,8 @@ def test_the_end_of_a_post_is_kept_whoever_has_its_entry(
     assert other_posts == [outcome, "uncertain"], "as it was when it was claimed"
 
 
-def test_a_job_is_kept_whoever_has_its_entry(make_ledger: Ledgers, path: Path) -> None:
-    """Whoever has claimed it meanwhile sends nothing."""
+def test_a_job_is_stored_whoever_has_its_entry(make_ledger: Ledgers, path: Path) -> None:
+    """The process that has claimed the entry meanwhile sends nothing."""
     slept = make_ledger()
     claim = posting(slept)
     lapse(path)
@@ -496,8 +498,8 @@ def test_a_job_is_kept_whoever_has_its_entry(make_ledger: Ledgers, path: Path) -
         other.open_post(theirs, submission(), SubmitConditions())
 
 
-def test_a_second_job_of_an_entry_is_kept_beside_it(make_ledger: Ledgers, path: Path) -> None:
-    """What was paid for is on record, even where it should not have been bought."""
+def test_a_second_job_of_an_entry_is_stored_beside_it(make_ledger: Ledgers, path: Path) -> None:
+    """A paid job is recorded, even if it should not have been bought."""
     ledger = make_ledger()
     claim = submitted(ledger, 1)
     ledger.record_files("job_1", [])
@@ -516,7 +518,7 @@ def test_a_second_job_of_an_entry_is_kept_beside_it(make_ledger: Ledgers, path: 
 def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
     make_ledger: Ledgers, path: Path
 ) -> None:
-    """It is set aside: the request is not begun anew, and looks for its other job."""
+    """It is set aside: the request looks for its other job instead of starting again."""
     ledger = make_ledger()
     claim = posting(ledger)
     end(ledger, claim, "uncertain")
@@ -539,7 +541,7 @@ def test_a_failed_job_leaves_a_request_open_whose_other_post_may_have_made_one(
 
 
 def test_one_job_answers_one_request(make_ledger: Ledgers, path: Path) -> None:
-    """The second that takes it for its own is told so; other accounts may have the same id."""
+    """A second request for it is an error; other accounts may have the same id."""
     ledger = make_ledger()
     first, second = submitted(ledger, 1), posting(ledger, 2)
     assert not ledger.record_job(second.token, job(1))

@@ -1,4 +1,4 @@
-"""Both clients, stopped at any moment: no paid job is lost, and the same call buys none twice."""
+"""Both clients, stopped at any moment: no paid job is lost, and no call buys twice."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,7 @@ PATIENT = evolve(SOON, last_answers=600.0)
 
 
 def stop_at(patch: pytest.MonkeyPatch, name: str, stop: Callable[[], None], *, after: bool) -> None:
-    """Stop the program when the ledger is asked to do this for the first time."""
+    """Stop the program when this method of the ledger is first called."""
     whole_method, stopped = getattr(SqlLedger, name), Event()
 
     def method(self: SqlLedger, *args: Any, **kwargs: Any) -> Any:
@@ -51,7 +51,7 @@ def stop_at(patch: pytest.MonkeyPatch, name: str, stop: Callable[[], None], *, a
 
 
 def ctrl_c() -> None:
-    """As a person does."""
+    """Raise what Ctrl-C raises."""
     raise KeyboardInterrupt
 
 
@@ -63,9 +63,9 @@ def test_ctrl_c_at_any_write_costs_no_second_job(
     runs: Runs, video: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str,
     target: str, *, after: bool,
 ) -> None:  # fmt: skip
-    """The same call finishes it; or nothing was sent, and where that is not sure a person is asked.
+    """The same call finishes it, or asks a person where a POST may have been sent.
 
-    What is bought is bought once; a file that is whole is not fetched again.
+    Everything is bought once; a complete file is not fetched again.
     """
     to = tmp_path / "a.mp4" if target == "a file" else None
     with monkeypatch.context() as patch:
@@ -75,7 +75,7 @@ def test_ctrl_c_at_any_write_costs_no_second_job(
     made, fetched = runs.jobs, fetches(runs)
     if moment not in {"claim", "open_post"}:
         assert stopped.value.job.id == runs.sandbox.made[-1].id  # type: ignore[attr-defined]
-    lapse(runs.ledger)  # the process is gone
+    lapse(runs.ledger)  # the process has ended
     if (moment, after) == ("open_post", True):
         runs().fails(SubmissionUncertainError, "reframe", video, to, **QUICK)
         assert runs.jobs == 0
@@ -91,7 +91,7 @@ def test_ctrl_c_at_any_write_costs_no_second_job(
 
 
 def fetches(runs: Runs) -> int:
-    """Requests to the host of the files."""
+    """Requests to the file host."""
     return sum(not seen.path.startswith("/v1/") for seen in runs.sandbox.requests)
 
 
@@ -110,7 +110,7 @@ def test_a_task_that_is_cancelled_at_any_write_costs_no_second_job(
     runs: Runs, video: str, monkeypatch: pytest.MonkeyPatch, call: str,
     moment: str,
 ) -> None:  # fmt: skip
-    """What is being written is written to its end; the same call finishes it at once."""
+    """A write that has begun is completed; the same call finishes the request at once."""
 
     async def cancelled() -> None:
         async with a_client(runs) as client:
@@ -156,7 +156,7 @@ async def a_client(
 
 
 class CancelsAfterSubmit(httpx.AsyncHTTPTransport):
-    """Cancels a task in the moment in which the reply to a submit has come."""
+    """A transport that cancels a task when the reply to a submit has arrived."""
 
     task: "asyncio.Future[Any]"
 
@@ -173,7 +173,7 @@ class CancelsAfterSubmit(httpx.AsyncHTTPTransport):
 def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
     runs: Runs, video: str, call: str, *, ledger: bool
 ) -> None:
-    """CancelledError has it, with or without a ledger; its note names the id."""
+    """On the CancelledError, with or without a ledger; its note names the id."""
 
     async def cancelled() -> None:
         transport = CancelsAfterSubmit()
@@ -196,10 +196,10 @@ def test_a_task_that_is_cancelled_just_after_the_reply_carries_the_job(
 
 
 @pytest.mark.parametrize("ledger", [False, True])
-def test_a_reply_that_is_on_its_way_is_waited_for_when_the_task_is_cancelled(
+def test_a_cancelled_task_waits_for_a_reply_on_its_way(
     runs: Runs, video: str, *, ledger: bool
 ) -> None:
-    """Twice even: the job was made, and its id is about to come."""
+    """Even if cancelled twice: the job was made, and its id is about to arrive."""
     go_on = Event()
     runs.sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
 
@@ -244,7 +244,7 @@ def test_asyncio_timeout_raises_timeout_error_and_its_cause_carries_the_job(
 
 
 def test_asyncio_timeout_in_the_post_raises_timeout_error_too(runs: Runs, video: str) -> None:
-    """No reply comes within the grace: the note names the seed, and the job is found by it."""
+    """No reply comes in time: the note names the seed, by which the job is found."""
     go_on = Event()
     runs.sandbox.faults.add(held(go_on, after=True), GENERATE, method="POST")
 
@@ -267,14 +267,14 @@ def test_asyncio_timeout_in_the_post_raises_timeout_error_too(runs: Runs, video:
     assert (runs.posts, runs.jobs) == (1, 1)
 
 
-# --- a target that is not ours any more ---------------------------------------------------------
+# --- a target that is no longer ours ------------------------------------------------------------
 
 
 @BOTH
-def test_a_target_that_somebody_else_wrote_meanwhile_is_kept(
+def test_a_target_that_another_program_wrote_meanwhile_is_kept(
     runs: Runs, video: str, tmp_path: Path
 ) -> None:
-    """Of another size, it is not the result: the run says so and overwrites nothing."""
+    """Its size differs, so it is not the result: an error, and nothing is overwritten."""
     to = tmp_path / "a.mp4"
     runs.sandbox.faults.add(answer(403), FILE, method="GET", times=99)
     runs().fails(DownloadError, "reframe", video, to, **QUICK)
