@@ -1,4 +1,4 @@
-"""What a batch may spend: counted from the rows of its run, whoever wrote them."""
+"""What a batch may spend, counted from the rows of its run, whichever process wrote them."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_budget_is_not_passed(batch: Batches, tmp_path: Path, budget: float, job
 def test_budget_counts_what_was_bought_before(
     batch: Batches, tmp_path: Path, *, named: bool
 ) -> None:
-    """Two runs with the same budget buy what it allows, not twice that; a third may have more."""
+    """Two runs with one budget together buy what it allows; a third may have a larger one."""
     if not named:
         batch.sandbox.faults.add(rewrite(without_billing), r"/generate/|/jobs", times=ALWAYS)
     items = squares(tmp_path / "in", 5)
@@ -58,7 +58,7 @@ def test_budget_counts_what_was_bought_before(
 
 
 def without_billing(body: Any) -> Any:
-    """A reply whose jobs say nothing of their costs."""
+    """A reply whose jobs have no costs."""
     if "job" in body:
         return body | {"job": {**body["job"], "billing": None}}
     if "jobs" in body:
@@ -69,7 +69,7 @@ def without_billing(body: Any) -> Any:
 def test_budget_counts_what_a_batch_of_some_of_the_items_bought(
     batch: Batches, tmp_path: Path
 ) -> None:
-    """Even one without a budget: what these items cost is spent."""
+    """Even one without a budget: the cost of its items counts."""
     items = squares(tmp_path / "in", 5)
     assert statuses(batch(items[:2])) == {"done": 2}
     assert statuses(batch(items, budget=120)) == {"done": 3, "skipped": 2}
@@ -93,7 +93,7 @@ def test_two_batches_at_once_share_the_budget(batch: Batches, tmp_path: Path) ->
 
 
 def test_each_batch_of_one_ledger_has_its_own_budget(batch: Batches, tmp_path: Path) -> None:
-    """Other items at the same time: what they cost is not counted here."""
+    """The cost of other items, bought at the same time, does not count."""
     mine, theirs = squares(tmp_path / "in", 4), shapes(clips(tmp_path / "in", 4), ["9:16"])
     other = batch.beside()
     other.is_async = False
@@ -103,7 +103,7 @@ def test_each_batch_of_one_ledger_has_its_own_budget(batch: Batches, tmp_path: P
 
 
 def test_uncertain_jobs_count_in_the_budget(batch: Batches, tmp_path: Path) -> None:
-    """A lost answer may have been a paid job: neither run spends its price again."""
+    """A lost reply may mean a paid job: no run spends its price again."""
     items = squares(tmp_path / "in", 3)
     to_submits(batch.sandbox, drop())
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_uncertain_jobs_count_in_the_budget(batch: Batches, tmp_path: Path) -> N
 def test_budget_holds_for_what_was_lost_without_one(
     batch: Batches, tmp_path: Path, budget: float, *, was_made: bool
 ) -> None:
-    """Its job is found whatever is left; with permission it is bought only if that is enough."""
+    """A lost job is found whatever is left; resubmitting it takes enough budget."""
     items = squares(tmp_path / "in", 1)
     batch.sandbox.list_lag = 3600.0
     to_submits(batch.sandbox, drop(after=was_made))
@@ -131,7 +131,7 @@ def test_budget_holds_for_what_was_lost_without_one(
 
 
 def test_what_is_resubmitted_is_counted_in_a_smaller_budget(batch: Batches, tmp_path: Path) -> None:
-    """One was bought and one lost of 80; of 40 nothing is left for the second."""
+    """Of 80, one was bought and one lost; a budget of 40 leaves nothing for the second."""
     items = squares(tmp_path / "in", 2)
     to_submits(batch.sandbox, drop())
     assert statuses(batch(items, budget=80)) == {"done": 1, "uncertain": 1}
@@ -143,15 +143,15 @@ def test_what_is_resubmitted_is_counted_in_a_smaller_budget(batch: Batches, tmp_
 
 
 def test_what_was_refused_costs_nothing(batch: Batches, tmp_path: Path) -> None:
-    """Another takes its place in the budget."""
+    """Another item uses its share of the budget."""
     to_submits(batch.sandbox, answer(400, {"reason": "bad"}))
     got = batch(squares(tmp_path / "in", 4), budget=80, concurrency=1)
     assert statuses(got) == {"done": 2, "failed": 1, "skipped": 1}
     assert batch.count.jobs == 2
 
 
-def test_lost_answer_is_counted_once(batch: Batches, tmp_path: Path) -> None:
-    """Its job is found, and nothing more is bought for it than was reserved."""
+def test_lost_reply_is_counted_once(batch: Batches, tmp_path: Path) -> None:
+    """Its job is found, and nothing more is bought than was reserved."""
     left = to_submits(batch.sandbox, drop(after=True), drop(after=True))
     got = batch(squares(tmp_path / "in", 4), budget=120)
     assert statuses(got) == {"done": 3, "skipped": 1}
@@ -159,7 +159,7 @@ def test_lost_answer_is_counted_once(batch: Batches, tmp_path: Path) -> None:
 
 
 def test_clip_that_the_server_lost_is_uploaded_again(batch: Batches, tmp_path: Path) -> None:
-    """On record, but answered with 404: the estimate finds out, and all is done."""
+    """In the ledger, but answered with 404: the estimate notices it, and all is done."""
     clip = clips(tmp_path / "in", 1)
     assert statuses(batch(shapes(clip, ["16:9"]))) == {"done": 1}
     batch.sql("UPDATE uploads SET asset_id = 'asset_lost'")
@@ -173,7 +173,7 @@ def test_clip_that_the_server_lost_is_uploaded_again(batch: Batches, tmp_path: P
 def test_clip_that_the_server_lost_fails_once_where_nothing_is_estimated(
     batch: Batches, tmp_path: Path
 ) -> None:
-    """The submit is refused, which proves that there is no job: the next run uploads anew."""
+    """A refused submit proves that there is no job: the next run uploads again."""
     clip = clips(tmp_path / "in", 1)
     assert statuses(batch(shapes(clip, ["16:9"]))) == {"done": 1}
     batch.sql("UPDATE uploads SET asset_id = 'asset_lost'")
@@ -184,8 +184,8 @@ def test_clip_that_the_server_lost_fails_once_where_nothing_is_estimated(
     assert (batch.count.jobs, batch.count.uploads) == (2, 2)
 
 
-def test_dry_run_that_was_paid_ends_the_estimating(batch: Batches, tmp_path: Path) -> None:
-    """The server takes dry runs for orders: that is told at once, and not repeated for all."""
+def test_dry_run_that_was_paid_for_ends_the_estimates(batch: Batches, tmp_path: Path) -> None:
+    """The server treats dry runs as submits: an error at once, not once per item."""
     batch.sandbox.faults.add(order_dry_runs, GENERATE, method="POST", times=ALWAYS)
     got = batch(squares(tmp_path / "in", 17), budget=10_000)
     assert len(got) == 17

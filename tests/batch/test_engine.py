@@ -1,4 +1,4 @@
-"""Batches of both clients against the sandbox: what is bought is counted on its side."""
+"""Batches of both clients against the sandbox, which counts what is bought."""
 
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ KEPT_OR_NOT = pytest.mark.parametrize("batch", ["async", "async, no ledger"], in
     "batch", ["sync", "async", "sync, no ledger", "async, no ledger"], indirect=True
 )
 def test_twelve_clips_in_two_shapes(batch: Batches, tmp_path: Path) -> None:
-    """24 jobs, but 12 uploads; every outcome is told once, with its own file and its cost."""
+    """24 jobs, but 12 uploads; each outcome comes once, with its own file and its cost."""
     items = shapes(clips(tmp_path / "in", 12))
     got = batch(items)
     assert statuses(got) == {"done": 24}
@@ -69,8 +69,10 @@ def test_twelve_clips_in_two_shapes(batch: Batches, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_run_again_takes_all_up_and_asks_nothing(batch: Batches, tmp_path: Path) -> None:
-    """What is done is told again from the ledger; of what is gone only the file is fetched."""
+def test_second_run_continues_from_the_ledger_and_buys_nothing(
+    batch: Batches, tmp_path: Path
+) -> None:
+    """Finished items are reported again; only missing files are fetched."""
     items = shapes(clips(tmp_path / "in", 3))
     first = {one.files: one.job.id for one in batch(items) if one.job}
     before = batch.count.all
@@ -87,8 +89,8 @@ def test_run_again_takes_all_up_and_asks_nothing(batch: Batches, tmp_path: Path)
     assert (batch.count.jobs, batch.count.results) == (jobs, results + 1)
 
 
-def test_two_batches_at_the_same_items(batch: Batches, tmp_path: Path) -> None:
-    """At once, with one ledger: each item is bought once, and is told to both as done."""
+def test_two_batches_of_the_same_items(batch: Batches, tmp_path: Path) -> None:
+    """At once, with one ledger: each item is bought once, and both report it as done."""
     batch.timing = evolve(SOON, longest_busy=600.0)
     items = shapes(clips(tmp_path / "in", 5))
     other = batch.beside()
@@ -100,7 +102,7 @@ def test_two_batches_at_the_same_items(batch: Batches, tmp_path: Path) -> None:
 
 
 def test_item_that_another_process_works_on_is_skipped(batch: Batches, tmp_path: Path) -> None:
-    """If it is not let go for long: nothing is sent for it, and the other one finishes it."""
+    """If that takes long: nothing is sent for it, and the other process finishes it."""
     items = squares(tmp_path / "in", 1)
     other = batch.beside()
     other.is_async, other.timing = False, evolve(SOON, longest_busy=0.0)
@@ -120,7 +122,7 @@ def test_item_that_another_process_works_on_is_skipped(batch: Batches, tmp_path:
 
 @KEPT_OR_NOT
 def test_limit_is_found_and_kept(batch: Batches, tmp_path: Path) -> None:
-    """Three may run: all is done, each once, and few submits were refused."""
+    """Three may run: all are done, each once, and few submits were refused."""
     sandbox = batch.sandbox
     sandbox.parallel_jobs, sandbox.hold_jobs = 3, True
     at_once: list[int] = []
@@ -140,8 +142,8 @@ def test_limit_is_found_and_kept(batch: Batches, tmp_path: Path) -> None:
     assert batch.count.posts <= 20
 
 
-def test_without_a_limit_ever_more_run(batch: Batches, tmp_path: Path) -> None:
-    """Twelve at once at a server that takes them all: none ends before the last is submitted."""
+def test_without_a_limit_all_jobs_run_at_once(batch: Batches, tmp_path: Path) -> None:
+    """Twelve on a server without a limit: none ends before the last is submitted."""
     batch.timing = evolve(SOON, longest_wait=120.0)
     batch.sandbox.hold_jobs = True
     submitted_jobs: list[BatchEvent] = []
@@ -161,8 +163,8 @@ def test_concurrency_is_not_passed(batch: Batches, tmp_path: Path) -> None:
     assert most.seen <= 2
 
 
-def test_slots_that_others_hold_at_first(batch: Batches, tmp_path: Path) -> None:
-    """All three are other people's for a while: refusals, then everything is done, each once."""
+def test_slots_that_others_use_at_first(batch: Batches, tmp_path: Path) -> None:
+    """All three are other people's for a while: refusals, then all are done, each once."""
     batch.sandbox.faults.add(answer(429, LIMITED), GENERATE, method="POST", times=12)
     got = batch(squares(tmp_path / "in", 6))
     assert statuses(got) == {"done": 6}
@@ -170,8 +172,8 @@ def test_slots_that_others_hold_at_first(batch: Batches, tmp_path: Path) -> None
     assert (batch.count.jobs, batch.count.posts) == (6, 18)
 
 
-def test_jobs_of_another_process_hold_slots(batch: Batches, tmp_path: Path) -> None:
-    """Two of its jobs run, and two may: none is submitted until one of them has ended."""
+def test_jobs_of_another_process_use_slots(batch: Batches, tmp_path: Path) -> None:
+    """Two may run, and two of its jobs do: none is submitted until one has ended."""
     sandbox = batch.sandbox
     sandbox.hold_jobs = True
     with ReframeClient(**batch.options) as other:
@@ -193,10 +195,10 @@ def test_jobs_of_another_process_hold_slots(batch: Batches, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("of_this", [True, False], ids=["of this batch", "of another"])
-def test_jobs_of_a_dead_run_hold_slots_until_they_end(
+def test_jobs_of_a_dead_run_use_slots_until_they_end(
     batch: Batches, tmp_path: Path, *, of_this: bool
 ) -> None:
-    """Rows that a gone process left as submitted: their slots come free when the jobs have."""
+    """Rows that a dead process left as submitted: their slots are free when the jobs end."""
     first = squares(tmp_path / "in", 4)
     assert statuses(batch(first)) == {"done": 4}
     batch.sql("UPDATE entries SET state = 'submitted', owner = NULL, lease_until = 0.0")
@@ -212,7 +214,7 @@ def test_jobs_of_a_dead_run_hold_slots_until_they_end(
 
 
 def test_jobs_of_others_do_not_keep_a_batch_from_its_own(batch: Batches, tmp_path: Path) -> None:
-    """Twenty of a living process run on, and the server has room: all is done meanwhile."""
+    """Twenty of another process run on, and the server has room: all are done meanwhile."""
     box = batch.sandbox
     project = box.made[0].project_id if box.made else None
     other = open_ledger(
@@ -230,7 +232,7 @@ def test_jobs_of_others_do_not_keep_a_batch_from_its_own(batch: Batches, tmp_pat
 
 @BOTH
 def test_one_failure_stops_nothing_else(batch: Batches, tmp_path: Path) -> None:
-    """An upload and a submit fail; the others are done; the next run makes what is missing."""
+    """An upload and a submit fail; the others are done; the next run does what is missing."""
     items = squares(tmp_path / "in", 6)
     batch.sandbox.faults.add(answer(400, {"reason": "no"}), UPLOADS, method="POST")
     batch.sandbox.faults.add(answer(400, {"reason": "bad"}), GENERATE, method="POST")
@@ -242,8 +244,8 @@ def test_one_failure_stops_nothing_else(batch: Batches, tmp_path: Path) -> None:
     assert batch.count.jobs == 6
 
 
-def test_failed_job_is_told_with_its_cost(batch: Batches, tmp_path: Path) -> None:
-    """It was paid: the outcome names the job and what it cost."""
+def test_failed_job_is_reported_with_its_cost(batch: Batches, tmp_path: Path) -> None:
+    """It was paid for: the outcome has the job and its cost."""
     videos = clips(tmp_path / "in", 3)
 
     def fail(body: Any) -> Any:
@@ -267,7 +269,7 @@ def test_failed_job_is_told_with_its_cost(batch: Batches, tmp_path: Path) -> Non
 
 
 def test_clip_that_vanishes_fails_alone(batch: Batches, tmp_path: Path) -> None:
-    """It was there when everything was checked."""
+    """It existed when everything was checked."""
     videos = clips(tmp_path / "in", 12)
 
     def remove(event: BatchEvent) -> None:
@@ -280,8 +282,8 @@ def test_clip_that_vanishes_fails_alone(batch: Batches, tmp_path: Path) -> None:
 
 
 @BOTH
-def test_bad_items_are_all_told_before_anything_is_sent(batch: Batches, tmp_path: Path) -> None:
-    """A missing file, a wrong setting, an output twice, one outside: each by its place."""
+def test_all_bad_items_are_named_before_anything_is_sent(batch: Batches, tmp_path: Path) -> None:
+    """A missing file, a wrong setting, a repeated output, one outside: each by its index."""
     (good,) = clips(tmp_path / "in", 1)
     items = [
         BatchItem(good),
@@ -297,8 +299,8 @@ def test_bad_items_are_all_told_before_anything_is_sent(batch: Batches, tmp_path
     assert batch.count.all == 0
 
 
-def test_occupied_targets_are_told_before_anything_is_made(batch: Batches, tmp_path: Path) -> None:
-    """A file of somebody else's is not overwritten; nor is one that comes up later."""
+def test_existing_targets_are_named_before_anything_is_made(batch: Batches, tmp_path: Path) -> None:
+    """Another program's file is not overwritten, nor one that appears later."""
     items = squares(tmp_path / "in", 2)
     batch.to.mkdir()
     theirs = batch.to / "clip1-1x1.mp4"
@@ -323,7 +325,7 @@ def test_occupied_targets_are_told_before_anything_is_made(batch: Batches, tmp_p
 def test_refused_key_skips_the_rest(
     batch: Batches, tmp_path: Path, status: int, kind: type[ReframeError]
 ) -> None:
-    """Nothing more is uploaded than what was under way."""
+    """Nothing is uploaded except what was under way."""
     fault = answer(status, {"reason": "no"})
     batch.sandbox.faults.add(fault, GENERATE, method="POST", times=ALWAYS)
     got = batch(squares(tmp_path / "in", 20))
@@ -336,7 +338,7 @@ def test_refused_key_skips_the_rest(
 
 
 def test_refused_asset_fails_alone(batch: Batches, tmp_path: Path) -> None:
-    """A 403 that is about one result stops no other; its job is told, and kept for the next run."""
+    """A 403 for one result stops no other; its job is reported, and left to the next run."""
     items = squares(tmp_path / "in", 10)
     batch.sandbox.faults.add(answer(403, {"reason": "no"}), r"/v1/assets/", method="GET")
     got = batch(items)
@@ -354,16 +356,16 @@ def test_refused_asset_fails_alone(batch: Batches, tmp_path: Path) -> None:
 
 
 def test_waiting_goes_through_the_list(batch: Batches, tmp_path: Path) -> None:
-    """No job is asked for by its id when the list shows it."""
+    """No job that the list shows is read by its id."""
     assert statuses(batch(shapes(clips(tmp_path / "in", 4)))) == {"done": 8}
     assert batch.count.by_id == 0
 
 
 @pytest.mark.parametrize("refused", [True, False], ids=["refused", "lags"])
-def test_jobs_that_the_list_does_not_show_are_asked_for(
+def test_jobs_that_the_list_does_not_show_are_read_by_id(
     batch: Batches, tmp_path: Path, *, refused: bool
 ) -> None:
-    """The list is not open to this key, or lags for an hour."""
+    """This key may not read the list, or the list lags for an hour."""
     if refused:
         batch.sandbox.faults.add(answer(403, {"reason": "no"}), LIST, times=ALWAYS)
     batch.sandbox.list_lag = 0.0 if refused else 3600.0
@@ -387,10 +389,10 @@ def test_jobs_that_the_list_does_not_show_are_asked_for(
         ("downloading", ZeroDivisionError),
     ],
 )
-def test_error_of_on_event_comes_out_as_itself(
+def test_error_of_on_event_is_raised_unchanged(
     batch: Batches, tmp_path: Path, kind: str, error: type[Exception]
 ) -> None:
-    """Whatever it is, it ends the batch at once; what was bought is taken up by the next."""
+    """Any error ends the batch at once; the next run continues what was bought."""
     items = shapes(clips(tmp_path / "in", 5))
     raised: list[Exception] = []
 
@@ -409,7 +411,7 @@ def test_error_of_on_event_comes_out_as_itself(
 
 @pytest.mark.parametrize("batch", ["async, no ledger"], indirect=True)
 def test_on_event_may_be_a_coroutine_function(batch: Batches, tmp_path: Path) -> None:
-    """In the async client, it is awaited."""
+    """The async client awaits it."""
     told: list[str] = []
 
     async def on_event(event: BatchEvent) -> None:

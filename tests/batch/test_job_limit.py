@@ -14,17 +14,17 @@ from scenario_reframe.timing import Timing
 NOW = 1000.0
 
 
-def limited(named: int | None = None, requested: float | None = None) -> RateLimitedError:
-    """A 429, with what it may name."""
+def limited(named: int | None = None, pause: float | None = None) -> RateLimitedError:
+    """A 429, with the details that it may name."""
     error = RateLimitedError(
         "too many", status_code=429, reason="too many", request_id=None, body={"details": {}}
     )
-    error.limit, error.retry_after = named, requested
+    error.limit, error.retry_after = named, pause
     return error
 
 
 def server(most: int, limit: JobLimit, clock: float, *, names: bool = True, others: int = 0) -> int:
-    """Fill every slot that the limit gives, as long as the server takes jobs: how many run."""
+    """Use every slot that the limit allows until the server refuses: how many jobs run."""
     running = 0
     while limit.pause(running, clock) == 0.0:
         running += 1
@@ -39,22 +39,22 @@ def server(most: int, limit: JobLimit, clock: float, *, names: bool = True, othe
 @pytest.mark.parametrize("names", [True, False])
 @pytest.mark.parametrize("most", [1, 3, 4, 17, MOST])
 def test_limit_is_found_with_one_refusal(most: int, names: bool) -> None:
-    """It begins with four, grows with each job that is taken, and stops where the server does."""
+    """It starts at four, grows with each accepted job, and stops where the server does."""
     limit = JobLimit()
     assert limit.current == FIRST
     assert server(most, limit, NOW) == most
     assert limit.current == most
 
 
-def test_nothing_more_is_sent_while_as_many_run_as_may() -> None:
-    """It waits for one of ours to end: no pause is named."""
+def test_nothing_is_sent_while_all_slots_are_used() -> None:
+    """It waits for one of our jobs to end, without a pause."""
     limit = JobLimit(current=3)
     assert limit.pause(2, NOW) == 0.0
     assert limit.pause(3, NOW) is None
     assert limit.pause(7, NOW) is None
 
 
-def test_limit_creeps_up_again_one_for_as_many_jobs_as_it_allows() -> None:
+def test_limit_grows_again_by_one_for_as_many_jobs_as_it_allows() -> None:
     """After a refusal that named no limit."""
     limit = JobLimit(current=8)
     limit.refused(4, NOW, named=None, requested=None)
@@ -66,7 +66,7 @@ def test_limit_creeps_up_again_one_for_as_many_jobs_as_it_allows() -> None:
 
 
 def test_named_limit_holds_for_minutes_and_is_then_tried_again() -> None:
-    """A plan may have grown."""
+    """The plan may have been upgraded."""
     limit = JobLimit(current=8)
     limit.refused(1, NOW, named=3, requested=None)
     for _ in range(50):
@@ -78,7 +78,7 @@ def test_named_limit_holds_for_minutes_and_is_then_tried_again() -> None:
 
 
 def test_callers_number_is_never_passed() -> None:
-    """It is begun with, and come back to."""
+    """It is the first limit, and reached again after refusals."""
     limit = JobLimit.of(5)
     assert (limit.current, limit.most) == (5, 5)
     limit.refused(2, NOW, named=50, requested=None)
@@ -88,8 +88,8 @@ def test_callers_number_is_never_passed() -> None:
     assert limit.current == 5
 
 
-def test_pauses_grow_while_others_hold_every_slot() -> None:
-    """None of ours runs that could end; one that is taken begins anew."""
+def test_pauses_grow_while_others_use_every_slot() -> None:
+    """None of our jobs runs that could end; an accepted job resets the pause."""
     limit, clock, pauses = JobLimit(), NOW, []
     for _ in range(8):
         limit.refused(0, clock, named=3, requested=None)
@@ -104,8 +104,8 @@ def test_pauses_grow_while_others_hold_every_slot() -> None:
     assert limit.pause(0, clock) == 1.0
 
 
-def test_wished_pause_is_kept_whatever_runs() -> None:
-    """The server asked for it; a shorter one does not end it."""
+def test_requested_pause_is_obeyed_whatever_runs() -> None:
+    """The server requested it; a shorter one does not end it."""
     limit = JobLimit(current=8)
     limit.refused(4, NOW, named=None, requested=20.0)
     limit.refused(3, NOW, named=None, requested=2.0)
@@ -115,7 +115,7 @@ def test_wished_pause_is_kept_whatever_runs() -> None:
 
 @pytest.mark.parametrize("named", [0, -1, None])
 def test_one_may_always_be_tried(named: int | None) -> None:
-    """A server that names no sensible limit stops nothing for good."""
+    """A senseless limit stops nothing for good."""
     limit = JobLimit()
     limit.refused(0, NOW, named=named, requested=None)
     assert limit.current == 1
@@ -126,7 +126,7 @@ def test_one_may_always_be_tried(named: int | None) -> None:
 
 
 def run(work: Callable[[Slots], object], limit: JobLimit) -> None:
-    """Run something with slots of a clock that stands still."""
+    """Run a function with slots, by a clock that stands still."""
     timing = Timing(clock=lambda: NOW)
 
     async def main() -> None:
@@ -135,43 +135,43 @@ def run(work: Callable[[Slots], object], limit: JobLimit) -> None:
     asyncio.run(main())
 
 
-def leave(slots: Slots) -> None:
+def end_job(slots: Slots) -> None:
     """A job ends."""
     slots.release()
 
 
 def refuse(slots: Slots) -> None:
-    """The server refuses one while another runs, and names a limit that allows two."""
+    """The server refuses a job while another runs, and names a limit of two."""
     slots.refused(limited(named=2))
     slots.accepted()
 
 
-def hold(slots: Slots) -> None:
-    """The ledger says that other processes run as many as may be."""
+def block(slots: Slots) -> None:
+    """The ledger says that other processes use all slots."""
     slots.refused(NoSlotError(2, []))
 
 
-async def turns(number: int) -> None:
-    """Let the loop go round."""
+async def let_loop_run(number: int) -> None:
+    """Let the event loop go round this many times."""
     for _ in range(number):
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("end", "entered"), [(leave, True), (refuse, True), (hold, False)])
-def test_slot_that_is_given_back_goes_to_one_who_waits(
+@pytest.mark.parametrize(("end", "entered"), [(end_job, True), (refuse, True), (block, False)])
+def test_released_slot_goes_to_a_waiter(
     end: Callable[[Slots], None],
     entered: bool,
 ) -> None:
-    """By a job's end and by a refusal; at once, unless it is the ledger's others who hold it."""
+    """After a job's end or a refusal: at once, unless other processes use the slots."""
 
     async def work(slots: Slots) -> None:
         await slots.acquire()
         await slots.acquire()
         waiting = asyncio.create_task(slots.acquire())
-        await turns(5)
+        await let_loop_run(5)
         assert not waiting.done()
         end(slots)
-        await turns(5)
+        await let_loop_run(5)
         assert waiting.done() is entered
         assert slots.running == 1 + entered
         waiting.cancel()
@@ -180,15 +180,15 @@ def test_slot_that_is_given_back_goes_to_one_who_waits(
 
 
 @pytest.mark.parametrize("between", range(6))
-def test_cancelled_waiter_takes_no_slot(between: int) -> None:
-    """Even if one is given back at about the same time: then it has it, or it has not."""
+def test_cancelled_waiter_uses_no_slot(between: int) -> None:
+    """Even if a slot is released at the same time: it either has the slot or not."""
 
     async def work(slots: Slots) -> None:
         await slots.acquire()
         waiting = asyncio.create_task(slots.acquire())
-        await turns(3)
+        await let_loop_run(3)
         slots.release()
-        await turns(between)
+        await let_loop_run(between)
         had_it = waiting.done()
         waiting.cancel()
         (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
@@ -198,24 +198,24 @@ def test_cancelled_waiter_takes_no_slot(between: int) -> None:
     run(work, JobLimit(most=1, current=1))
 
 
-def test_closed_slots_let_nobody_in() -> None:
-    """A run that is stopped buys no more, though a job ends."""
+def test_closed_slots_admit_no_job() -> None:
+    """A stopped run buys no more, though a job ends."""
 
     async def work(slots: Slots) -> None:
         await slots.acquire()
         waiting = asyncio.create_task(slots.acquire())
-        await turns(3)
+        await let_loop_run(3)
         slots.close()
         slots.release()
-        await turns(5)
+        await let_loop_run(5)
         assert (waiting.done(), slots.running) == (False, 0)
         waiting.cancel()
 
     run(work, JobLimit(most=1, current=1))
 
 
-def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
-    """Taken-up jobs are there, whatever the limit says; nothing new is sent until they end."""
+def test_resumed_job_uses_a_slot_beyond_the_limit() -> None:
+    """Resumed jobs run whatever the limit; nothing new is sent until they end."""
 
     async def work(slots: Slots) -> None:
         for _ in range(3):
@@ -223,7 +223,7 @@ def test_job_that_ran_already_takes_a_slot_beyond_the_limit() -> None:
         waiting = asyncio.create_task(slots.acquire())
         for left in (2, 1):
             slots.release()
-            await turns(5)
+            await let_loop_run(5)
             assert (slots.running, waiting.done()) == (left, False)
         slots.release()
         await waiting

@@ -1,4 +1,4 @@
-"""Batches whose replies are lost or not waited for: each row gets its own job, and none two."""
+"""Batches whose replies are lost or not awaited: each row gets its own job, and none gets two."""
 
 import asyncio
 from collections import Counter
@@ -56,7 +56,7 @@ NEVER_CAME = drop()
 
 
 @EVERY
-def test_lost_answers_of_accepted_submits(batch: Batches, tmp_path: Path) -> None:
+def test_lost_replies_to_accepted_submits(batch: Batches, tmp_path: Path) -> None:
     """Each job is found by its seed."""
     left = to_submits(batch.sandbox, LOST, None, LOST)
     got = batch(squares(tmp_path / "in", 4))
@@ -65,7 +65,7 @@ def test_lost_answers_of_accepted_submits(batch: Batches, tmp_path: Path) -> Non
     assert (len(left), batch.count.jobs, batch.count.posts) == (0, 4, 4)
 
 
-def test_lost_answer_of_a_submit_that_never_came(batch: Batches, tmp_path: Path) -> None:
+def test_lost_reply_to_a_submit_that_never_arrived(batch: Batches, tmp_path: Path) -> None:
     """Uncertain in this run and the next; with permission it is bought, once."""
     items = squares(tmp_path / "in", 3)
     to_submits(batch.sandbox, NEVER_CAME)
@@ -81,8 +81,8 @@ def test_lost_answer_of_a_submit_that_never_came(batch: Batches, tmp_path: Path)
 
 
 @KEPT_OR_NOT
-def test_with_permission_it_goes_out_again_in_the_same_run(batch: Batches, tmp_path: Path) -> None:
-    """After the seconds that were given, which are waited for; with the same seed."""
+def test_with_permission_it_is_resubmitted_in_the_same_run(batch: Batches, tmp_path: Path) -> None:
+    """The run waits for the given seconds; the seed is the same."""
     left = to_submits(batch.sandbox, NEVER_CAME, None, NEVER_CAME)
     got = batch(squares(tmp_path / "in", 3), resubmit_after=0.5)
     assert statuses(got) == {"done": 3}
@@ -94,7 +94,7 @@ def test_with_permission_it_goes_out_again_in_the_same_run(batch: Batches, tmp_p
 def test_with_permission_a_job_that_is_listed_late_is_not_made_twice(
     batch: Batches, tmp_path: Path
 ) -> None:
-    """It is listed within the seconds that were given: long after the usual look-ups."""
+    """It is listed within the given seconds, long after the usual look-ups."""
     batch.sandbox.list_lag = 3600.0
     looks = list_after(batch.sandbox, 8)
     to_submits(batch.sandbox, LOST)
@@ -105,7 +105,7 @@ def test_with_permission_a_job_that_is_listed_late_is_not_made_twice(
 
 
 def list_after(sandbox: Sandbox, looks: int) -> Callable[[], int]:
-    """Let the list show all jobs once somebody has looked so often after a submit."""
+    """Show all jobs in the list after so many look-ups since a submit."""
     before = len(sandbox.requests)
 
     def looked() -> int:
@@ -123,14 +123,14 @@ def list_after(sandbox: Sandbox, looks: int) -> Callable[[], int]:
 
 
 def test_lost_submits_share_the_readings_of_the_list(tmp_path: Path) -> None:
-    """As many as can be on their way are lost at once: the list is not read for each of them."""
+    """Many are lost at once: the list is not read for each of them."""
     number = PREPARING
     with Sandbox(fast=True, stage_seconds=0.02) as box, batches(box, tmp_path) as batch:
 
         async def until_all_are_lost(
             app: ASGIApp, scope: Scope, receive: Receive, send: Send
         ) -> None:
-            while batch.count.posts and not all_are_lost():  # noqa: ASYNC110 - another's rows
+            while batch.count.posts and not all_are_lost():  # noqa: ASYNC110 - rows of another thread
                 await asyncio.sleep(0.01)
             await app(scope, receive, send)
 
@@ -144,12 +144,12 @@ def test_lost_submits_share_the_readings_of_the_list(tmp_path: Path) -> None:
         assert statuses(got) == {"done": number}
         batch.check_own(got)
         assert (batch.count.jobs, batch.count.posts) == (number, number)
-        # One that was begun by the first, one for all others; and one more for who came late.
+        # One that the first started, one for all others; and one more for latecomers.
         assert 1 <= sum(is_look_up(one.query, box) for one in box.requests) <= 3
 
 
 def is_look_up(query: str, box: Sandbox) -> bool:
-    """Whether a reading of the list goes back a day, as none does that watches."""
+    """Whether a reading of the list goes back a day: those for watching do not."""
     first = box.made[0].created
     after = parse_qs(query).get("createdAfter", [])
     return any(datetime.fromisoformat(one).timestamp() < first - 3600 for one in after)
@@ -159,8 +159,10 @@ def is_look_up(query: str, box: Sandbox) -> bool:
 
 
 @EVERY
-def test_refusal_that_was_none_is_not_paid_twice(batch: Batches, tmp_path: Path) -> None:
-    """A 429, but the job was made, and is listed only after the first look."""
+def test_job_that_was_made_despite_a_429_is_not_bought_twice(
+    batch: Batches, tmp_path: Path
+) -> None:
+    """It is listed only after the first look-up."""
     batch.sandbox.list_lag = 3600.0
 
     def on_event(event: BatchEvent) -> None:
@@ -175,7 +177,7 @@ def test_refusal_that_was_none_is_not_paid_twice(batch: Batches, tmp_path: Path)
 
 
 @pytest.mark.parametrize("body", [LIMITED, "<h1>Too many</h1>", None], ids=["api", "proxy", "bare"])
-def test_refused_for_now_whoever_words_it(batch: Batches, tmp_path: Path, body: Any) -> None:
+def test_429_from_api_or_proxy_is_repeated(batch: Batches, tmp_path: Path, body: Any) -> None:
     """Every third submit is refused: all are done, each once."""
     left = to_submits(batch.sandbox, *[None, None, answer(429, body)] * 3)
     got = batch(squares(tmp_path / "in", 8))
@@ -184,10 +186,10 @@ def test_refused_for_now_whoever_words_it(batch: Batches, tmp_path: Path, body: 
     assert (len(left), batch.count.jobs, batch.count.posts) == (0, 8, 11)
 
 
-def test_refused_item_that_cannot_be_looked_for_is_not_bought_anew(
+def test_refused_item_that_cannot_be_looked_up_is_not_bought_again(
     batch: Batches, tmp_path: Path
 ) -> None:
-    """Refused with 429 although made; then the list cannot be read: the next run finds the job."""
+    """A 429, though made; the list cannot be read: the next run finds the job."""
     items = squares(tmp_path / "in", 1)
     to_submits(batch.sandbox, answer(429, LIMITED, after=True))
     batch.sandbox.faults.add(answer(503), LIST, times=ALWAYS)
@@ -219,7 +221,7 @@ def seeded(folder: Path) -> list[BatchItem]:
 
 @EVERY
 def test_one_seed_for_all_rows_and_one_reply_in_five_lost(batch: Batches, tmp_path: Path) -> None:
-    """As many jobs as rows; every file is its own row's, whatever its neighbour's job echoes."""
+    """As many jobs as rows; every file is its own row's, whatever another row's job echoes."""
     left = to_submits(batch.sandbox, *[None, None, LOST, None, None] * 6)
     got = batch(seeded(tmp_path / "in"))
     assert statuses(got) == {"done": 30}
@@ -227,8 +229,10 @@ def test_one_seed_for_all_rows_and_one_reply_in_five_lost(batch: Batches, tmp_pa
     assert (len(left), batch.count.jobs, batch.count.posts) == (0, 30, 30)
 
 
-def test_one_seed_for_all_rows_and_some_never_came(batch: Batches, tmp_path: Path) -> None:
-    """None is given another row's job; with permission each missing one is bought, once."""
+def test_one_seed_for_all_rows_and_some_submits_never_arrived(
+    batch: Batches, tmp_path: Path
+) -> None:
+    """None gets another row's job; with permission each missing one is bought, once."""
     items = seeded(tmp_path / "in")
     to_submits(batch.sandbox, *[None, LOST, NEVER_CAME, None, None] * 6)
     got = batch(items)
@@ -240,7 +244,7 @@ def test_one_seed_for_all_rows_and_some_never_came(batch: Batches, tmp_path: Pat
     )
     assert found["done"] == batch.count.jobs
     batch.sandbox.faults.clear()
-    # A row whose equal is resubmitted in the same run may be left for the next.
+    # A row whose twin is resubmitted in the same run may be left for the next.
     for _ in items:
         got = batch(items, resubmit_after=0.0)
         batch.check_own(got)
@@ -253,9 +257,9 @@ def test_one_seed_for_all_rows_and_some_never_came(batch: Batches, tmp_path: Pat
 @KEPT_OR_NOT
 @pytest.mark.parametrize("is_drawn", [True, False], ids=["drawn", "given"])
 def test_rewritten_prompts(batch: Batches, tmp_path: Path, *, is_drawn: bool) -> None:
-    """A drawn seed tells the job all the same; with a given one it is a person who has to look.
+    """A drawn seed identifies the job all the same; with a given seed a person must look.
 
-    Permission does not help: a job that could be it is listed.
+    Permission does not help: a listed job could be the lost one.
     """
 
     def expand(given: dict[str, Any], _place: str) -> dict[str, Any]:
@@ -280,7 +284,7 @@ def test_rewritten_prompts(batch: Batches, tmp_path: Path, *, is_drawn: bool) ->
 
 
 class OneAtATime:
-    """Counts the submits that the server works on at once."""
+    """Counts the submits that the server handles at the same time."""
 
     def __init__(self) -> None:
         self._lock, self._now, self.most = Lock(), 0, 0
@@ -293,7 +297,7 @@ class OneAtATime:
                 self._now += 1
                 self.most = max(self.most, self._now)
             try:
-                await asyncio.sleep(0.05)  # another may come meanwhile
+                await asyncio.sleep(0.05)  # another may arrive meanwhile
                 await (fault(app, scope, receive, send) if fault else app(scope, receive, send))
             finally:
                 with self._lock:
@@ -319,7 +323,7 @@ def test_rows_that_are_equal_but_for_their_output(
     assert (batch.count.jobs, batch.count.posts) == (4, 4)
 
 
-def test_equal_of_an_uncertain_row_is_left_for_later(batch: Batches, tmp_path: Path) -> None:
+def test_twin_of_an_uncertain_row_is_left_for_later(batch: Batches, tmp_path: Path) -> None:
     """Its job could not be told from the other's: nothing is sent, and it is skipped."""
     (clip,) = clips(tmp_path / "in", 1)
     items = [BatchItem(clip, f"{n}.mp4", settings={"seed": 7, **PRICED}) for n in range(2)]
@@ -340,7 +344,7 @@ def test_equal_of_an_uncertain_row_is_left_for_later(batch: Batches, tmp_path: P
 
 
 def left_early(batch: Batches, items: list[BatchItem]) -> None:
-    """Leave after the first outcome."""
+    """Stop iterating after the first outcome."""
     batch(items, most=1)
 
 
@@ -392,13 +396,13 @@ def test_stopped_while_submits_are_under_way(
     grace: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What was sent is on record, with its job if that was waited for; nothing is paid twice."""
+    """The ledger has what was sent, with jobs whose replies were awaited; nothing is paid twice."""
     items = squares(tmp_path / "in", 3)
     batch.timing = evolve(SOON, last_answers=grace)
     is_stopped, close = Event(), Slots.close
 
     def closed(slots: Slots) -> None:
-        """The batch stops: only now do the held replies come, if they are waited for."""
+        """Only now, when the batch stops, do the held replies arrive, if they are awaited."""
         close(slots)
         if grace:
             is_stopped.set()
@@ -407,7 +411,7 @@ def test_stopped_while_submits_are_under_way(
     hold = held(is_stopped, after=True)
 
     async def hold_last(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        batch.sandbox.hold_jobs = False  # not before may the first job end
+        batch.sandbox.hold_jobs = False  # the first job must not end earlier
         await hold(app, scope, receive, send)
 
     batch.sandbox.hold_jobs = True

@@ -1,4 +1,4 @@
-"""What a hostile look at the money path found: corners in which a job was lost, or bought twice."""
+"""Corner cases of the submit path in which a job was once lost, or bought twice."""
 
 import asyncio
 import gc
@@ -39,7 +39,7 @@ def server() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def runs(request: pytest.FixtureRequest, server: Sandbox, tmp_path: Path) -> Iterator[Runs]:
-    """Runs of a program with one ledger, with the sync client or as `BOTH` says."""
+    """Runs of a program with one ledger, with the sync client unless `BOTH` is used."""
     is_async = getattr(request, "param", "sync") == "async"
     with closing(Runs(server, tmp_path / "ledger.db", is_async=is_async)) as made:
         yield made
@@ -47,14 +47,14 @@ def runs(request: pytest.FixtureRequest, server: Sandbox, tmp_path: Path) -> Ite
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """A file that begins like a video, and is like no other."""
+    """A file that begins like a video, with content of its own."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\0\0\0\x18ftypmp42" + str(tmp_path).encode())
     return path
 
 
 def async_client(runs: Runs, **timing: Any) -> AsyncReframeClient:
-    """One with connections of its own."""
+    """An async client with connections of its own."""
     keys, place = (runs.sandbox.api_key, runs.sandbox.api_secret), runs.sandbox.base_url
     timings = evolve(SOON, **timing)
     return AsyncReframeClient(*keys, base_url=place, ledger=runs.ledger, timing=timings)
@@ -63,7 +63,7 @@ def async_client(runs: Runs, **timing: Any) -> AsyncReframeClient:
 @pytest.mark.parametrize("has_ledger", [False, True], ids=["no ledger", "ledger"])
 @pytest.mark.parametrize("was_made", [False, True], ids=["not made", "made"])
 def test_a_submit_without_a_key_settles_its_429_itself(*, was_made: bool, has_ledger: bool) -> None:
-    """It looks when that is settled: its job is returned, or its entry closed and its seed free."""
+    """It looks the job up once settled, and returns it, or closes its entry and frees the seed."""
     scene = Scene(reply(VENDORS_429, 429), job_reply(job_id="job_2"), has_ledger=has_ledger)
 
     def listed_late(body: Any) -> Any:
@@ -81,10 +81,10 @@ def test_a_submit_without_a_key_settles_its_429_itself(*, was_made: bool, has_le
     assert scene.submit(seed=42).id == "job_2"
 
 
-def test_what_was_deferred_is_uploaded_again_if_the_server_lost_it(
+def test_a_deferred_clip_is_uploaded_again_if_the_server_lost_it(
     runs: Runs, clip: Path, tmp_path: Path
 ) -> None:
-    """The 404 says so; the same call then brings the clip and buys once."""
+    """The server answers 404; the same call then uploads the clip and buys once."""
     session, to = runs(), tmp_path / "a.mp4"
     runs.sandbox.faults.add(answer(429, TOO_MANY), GENERATE, method="POST")
     session.fails(errors.RateLimitedError, "reframe", clip, to)
@@ -94,8 +94,8 @@ def test_what_was_deferred_is_uploaded_again_if_the_server_lost_it(
     assert (runs.uploads, runs.jobs, runs.states()) == (2, 1, ["done"])
 
 
-def test_what_was_deferred_and_made_is_found_without_its_source(runs: Runs, clip: Path) -> None:
-    """The 429 lied, the first look failed, and the file was moved: resume needs it no more."""
+def test_a_job_made_despite_a_429_is_found_without_its_source(runs: Runs, clip: Path) -> None:
+    """The first look-up failed, and the file was moved: resume no longer needs it."""
     session = runs()
     session("upload", clip)
     runs.sandbox.faults.add(answer(429, TOO_MANY, after=True), GENERATE, method="POST")
@@ -107,17 +107,17 @@ def test_what_was_deferred_and_made_is_found_without_its_source(runs: Runs, clip
 
 
 @pytest.mark.parametrize("answered", [reply({}, 404), reply({}, 500), lost()], ids=str)
-def test_a_reply_with_nothing_but_an_id_is_a_job_whatever_is_asked_later(answered: Any) -> None:
-    """By this call, and by the next one with its key."""
+def test_a_reply_with_only_an_id_is_a_job_whatever_is_answered_later(answered: Any) -> None:
+    """For this call, and for the next one with its key."""
     scene = Scene(reply({"jobId": "job_1"}), by_id={"job_1": answered}, has_ledger=True)
     assert [scene.submit(key="k").id for _ in range(2)] == ["job_1", "job_1"]
     assert scene.sent.count(POST) == 1
 
 
-def test_what_is_at_another_target_is_no_result_of_this_one(
+def test_a_file_at_another_target_is_not_this_one_s_result(
     runs: Runs, clip: Path, tmp_path: Path
 ) -> None:
-    """Neither a copy that was downloaded, nor what one key brought to two targets."""
+    """Not a downloaded copy, nor the second target of one key."""
     session = runs()
     a, one, two, foreign = (tmp_path / name for name in ("a.mp4", "1.mp4", "2.mp4", "mine.mp4"))
     session("download", session("reframe", clip, a).job, tmp_path / "copy.mp4")
@@ -136,7 +136,7 @@ def test_what_is_at_another_target_is_no_result_of_this_one(
 
 
 def test_a_job_that_went_to_another_entry_leaves_its_post_uncertain(tmp_path: Path) -> None:
-    """Two accounts turn out to be one, and both had the job: nothing is posted for the second."""
+    """Two accounts turn out to be one, and both had the job: the second posts nothing."""
     with rows.opened_ledgers(tmp_path / "ledger.db") as make:
         old, new = make(), make(project_id=None, api_key="new")
         rows.submitted(old, 1)
@@ -153,8 +153,8 @@ def test_a_job_that_went_to_another_entry_leaves_its_post_uncertain(tmp_path: Pa
         assert {request.method for request in stepper.requests} == {"GET"}
 
 
-def test_a_seed_of_the_callers_takes_no_job_from_before_its_post() -> None:
-    """The server's time is asked anew: another run's job was made after it was last named."""
+def test_a_callers_seed_matches_no_job_from_before_its_post() -> None:
+    """The server's time is read again: another job was made since it was last named."""
     scene = Scene(lost(), pages=[[mine()]])
     scene.run(scene.pipeline.find_job(rows.submission()))  # names the time
     scene.stepper.now += 3.0
@@ -164,10 +164,10 @@ def test_a_seed_of_the_callers_takes_no_job_from_before_its_post() -> None:
 
 @pytest.mark.parametrize("timeout", [30.0, None])
 @pytest.mark.parametrize("is_ours", [True, False], ids=["this process", "another"])
-def test_a_call_waits_for_its_twin_no_longer_than_it_may(
+def test_a_call_waits_for_its_twin_only_until_its_timeout(
     timeout: float | None, *, is_ours: bool
 ) -> None:
-    """The first one's POST has no answer yet: the second gives up, and has submitted nothing."""
+    """The first one's POST is unanswered: the second gives up without submitting."""
     scene, other = Scene(job_reply(), has_ledger=not is_ours), Scene(job_reply())
     known = scene.pipeline.known if is_ours else KnownJobs()
     other.pipeline = evolve(other.pipeline, ledger=scene.pipeline.ledger, known=known)
@@ -188,7 +188,7 @@ def test_a_call_waits_for_its_twin_no_longer_than_it_may(
 def test_threads_that_share_a_client_get_a_job_each(
     runs: Runs, clip: Path, *, ledger: bool
 ) -> None:
-    """Of the same seed, one after the other; of others, at once."""
+    """With the same seed, one after the other; with different seeds, at once."""
     session = runs() if ledger else runs(ledger=None)
     video = session("upload", clip).id
     seeds = [1, 2, 1, 3, 1, 4] * 2
@@ -199,7 +199,7 @@ def test_threads_that_share_a_client_get_a_job_each(
 
 
 def test_others_may_come_and_go_while_a_twin_is_released() -> None:
-    """As other threads do; here it happens whenever a place is looked at."""
+    """As other threads do; here it happens at each comparison."""
     known = KnownJobs()
 
     class Token(str):
@@ -216,8 +216,8 @@ def test_others_may_come_and_go_while_a_twin_is_released() -> None:
     assert list(known.twins.values()) == ["another's"]
 
 
-def test_a_refusal_of_what_was_made_later_stands_in_no_twins_way(tmp_path: Path) -> None:
-    """Its entry has its job: nothing of it is open, though its files are not there yet."""
+def test_a_refusal_of_a_job_that_was_made_later_blocks_no_twin(tmp_path: Path) -> None:
+    """Its entry has its job: nothing is open, though its files are still missing."""
     with closing(rows.open_ledger(tmp_path / "ledger.db")) as ledger:
         claim = rows.posting(ledger, 1, twin="t")
         rows.end(ledger, claim, "deferred")
@@ -229,9 +229,11 @@ def test_a_refusal_of_what_was_made_later_stands_in_no_twins_way(tmp_path: Path)
         rows.posting(ledger, 3, twin="t")
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio closes a dead loop's no more
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning"
+)  # asyncio no longer closes those of a dead loop
 def test_async_client_works_in_a_loop_for_each_call(runs: Runs, clip: Path) -> None:
-    """Its connections belong to the loop that they were made in; it is closed in another one."""
+    """Its connections belong to the loop that made them; it is closed in another one."""
     client = async_client(runs)
     video = asyncio.run(client.upload(clip))
     got = {asyncio.run(client.submit(video)).id for _ in range(2)}
@@ -248,7 +250,7 @@ def test_async_client_works_in_a_loop_for_each_call(runs: Runs, clip: Path) -> N
 def test_an_error_of_a_given_client_is_judged_by_the_body(
     runs: Runs, clip: Path, when: str
 ) -> None:
-    """Raised before the POST it is just that, and nothing is open; after it, the job is found."""
+    """Before the POST, it is just that error; after it, the job is looked up and found."""
     session = runs()
     failed: list[Any] = []
 
@@ -273,7 +275,7 @@ def test_an_error_of_a_given_client_is_judged_by_the_body(
 def test_ctrl_c_while_sqlite_waits_leaves_no_transaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is raised when BEGIN has waited long enough, and has succeeded."""
+    """It is raised when BEGIN has waited and then succeeded."""
     path, stops = tmp_path / "ledger.db", [False]
 
     class Interrupted(sqlite3.Connection):
@@ -295,7 +297,7 @@ def test_ctrl_c_while_sqlite_waits_leaves_no_transaction(
 
 
 def test_a_locked_ledger_does_not_stop_the_loop_of_a_cancelled_call(runs: Runs, clip: Path) -> None:
-    """The loop goes on, and so can end what has locked it; then the entry is released."""
+    """The loop goes on, and can release the lock; then the entry is released."""
     runs.sandbox.hold_jobs = True
 
     async def cancelled() -> None:
@@ -318,14 +320,14 @@ def test_a_locked_ledger_does_not_stop_the_loop_of_a_cancelled_call(runs: Runs, 
 def test_a_batch_ends_though_its_jobs_are_dated_to_the_year_1(
     runs: Runs, clip: Path, tmp_path: Path
 ) -> None:
-    """Some servers write that for a time that is not known."""
+    """Some servers send that date when they do not know one."""
 
     def old(body: Any, **more: Any) -> Any:
         for record in body.get("jobs", [body.get("job")]):
             record.update(createdAt="0001-01-01T00:00:00Z", **more)
         return body
 
-    begun = rewrite(partial(old, status="queued"))  # what is done at once is not waited for
+    begun = rewrite(partial(old, status="queued"))  # finished jobs are not waited for
     for fault, path in ((begun, GENERATE), (rewrite(old), JOB), (rewrite(old), LIST)):
         runs.sandbox.faults.add(fault, path, times=1000)
     batch = Batches(runs.sandbox, tmp_path / "out", None, is_async=True)
@@ -334,7 +336,7 @@ def test_a_batch_ends_though_its_jobs_are_dated_to_the_year_1(
 
 
 def test_a_paid_reply_keeps_no_secret_and_its_id(clip: Path, tmp_path: Path) -> None:
-    """Nothing shows what the server echoes; that a key is part of the id does not matter."""
+    """What the server echoes is redacted; an id that contains a key is not changed."""
     secret = "TopSecretValue"
 
     def echoing(body: Any) -> Any:
@@ -359,13 +361,13 @@ def test_a_paid_reply_keeps_no_secret_and_its_id(clip: Path, tmp_path: Path) -> 
 def test_a_folder_is_the_same_target_with_and_without_its_separator(
     runs: Runs, clip: Path, tmp_path: Path
 ) -> None:
-    """Which it has to have only as long as it is not there."""
+    """It needs one only as long as the folder does not exist."""
     first, second = (runs()("reframe", clip, f"{tmp_path}/new{end}") for end in ("/", ""))
     assert (first.files, runs.jobs) == (second.files, 1)
 
 
 def test_odd_arguments_are_refused_before_anything_is_sent(runs: Runs, clip: Path) -> None:
-    """Each by an error of this package."""
+    """Each with an error of this package."""
     session, before = runs(), len(runs.sandbox.requests)
     odd: Any
     for odd in ("", 5, b"k"):

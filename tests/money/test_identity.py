@@ -1,4 +1,4 @@
-"""Whose job it is: jobs and files are held against what the server made, and for whom."""
+"""Which job belongs to whom: results are compared with what the server made, and for whom."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,13 +60,13 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 def test_the_job_of_another_run_with_our_seed_is_not_ours(
     stage: Scene, theirs: dict[str, Any], ours: dict[str, Any]
 ) -> None:
-    """Our own submit was not accepted: it is uncertain, whatever else is listed."""
+    """Our submit was not accepted: it is uncertain, whatever else is listed."""
     assert of_another_run(stage, theirs, ours) == Ending(jobs=0, held=0)
 
 
 @KEPT
-def test_the_job_of_a_row_in_flight_is_no_other_rows(stage: Scene, *, keeps: bool) -> None:
-    """Each row has its own video or none, whichever of the two was first."""
+def test_the_job_of_a_row_in_flight_is_not_another_row_s(stage: Scene, *, keeps: bool) -> None:
+    """Each row has its own video or none, whichever was first."""
     ending = of_a_sibling(stage, 0.2, keeps=keeps)
     assert ending.is_good
     assert ending.held == ending.jobs > 0
@@ -83,8 +83,8 @@ def test_our_own_seed_is_our_job_however_the_rest_is_shown(stage: Scene, echo: s
 
 
 @pytest.mark.parametrize("echo", ECHOES)
-def test_a_callers_seed_is_a_job_where_all_agrees(stage: Scene, echo: str) -> None:
-    """Numbers and the video may be written otherwise; rewritten text leaves a candidate."""
+def test_a_callers_seed_matches_a_job_where_all_agrees(stage: Scene, echo: str) -> None:
+    """Numbers and the video may be written otherwise; rewritten text makes a candidate."""
     wanted = NAMED if echo in REWRITTEN else WELL
     assert echoed(stage, ECHOES[echo], CALLERS) == wanted
     assert stage.posts == 1
@@ -94,7 +94,7 @@ def test_a_callers_seed_is_a_job_where_all_agrees(stage: Scene, echo: str) -> No
 def test_a_job_without_a_seed_is_named_and_not_bought_again(
     stage: Scene, settings: dict[str, Any]
 ) -> None:
-    """Neither the list nor the job itself shows one: a person has to look, permission or not."""
+    """Neither the list nor the job shows one: a person has to look, permission or not."""
     assert echoed(stage, hidden("seed", everywhere=True), settings) == NAMED
     assert stage.posts == 1
 
@@ -104,12 +104,12 @@ def test_a_job_without_a_seed_is_named_and_not_bought_again(
 def test_a_reply_with_an_odd_echo_is_ours(
     stage: Scene, echo: str, settings: dict[str, Any]
 ) -> None:
-    """Nothing was lost: whatever is shown, the reply brings the job."""
+    """Nothing was lost: whatever it echoes, the reply names the job."""
     assert echoed(stage, ECHOES[echo], settings, is_lost=False) == WELL
     assert stage.posts == 1
 
 
-# --- 4: a job that is looked for again ------------------------------------------------------------
+# --- 4: a job that is looked up again -------------------------------------------------------------
 
 
 @KEPT
@@ -119,7 +119,7 @@ def test_a_job_that_was_found_is_found_again(stage: Scene, *, keeps: bool) -> No
 
 
 def test_a_job_that_was_found_is_found_by_the_next_run_and_resumed(stage: Scene) -> None:
-    """What another run put on record is this submission's as well."""
+    """What another run wrote to the ledger counts for this submission too."""
     error = stage.uncertain("submit", stage.clip, **SMALL)
     found = [stage.call("find_job", error.submission).id for _ in range(2)]
     got = stage.call("resume", stage.unfinished())
@@ -132,19 +132,19 @@ def test_a_job_that_was_found_is_found_by_the_next_run_and_resumed(stage: Scene)
 
 @pytest.mark.parametrize("is_first_done", [True, False], ids=["done", "uncertain"])
 def test_two_accounts_with_one_ledger_buy_their_own(stage: Scene, *, is_first_done: bool) -> None:
-    """No project is named: each has its own upload, its own job and its own rows."""
+    """Without named projects: each has its own upload, job and rows."""
     assert two_accounts(stage, is_first_done=is_first_done) == Ending(asked=2, jobs=2, held=2)
     assert stage.posts == 2
 
 
-def test_an_order_is_not_resumed_by_another_account(stage: Scene) -> None:
-    """It sees none, though its orders may have the same keys."""
+def test_an_entry_is_not_resumed_by_another_account(stage: Scene) -> None:
+    """It sees none, though its own may have the same keys."""
     assert resumed_by_another_account(stage) == WELL
     assert stage.posts == 1
 
 
 def test_an_account_neither_sees_nor_resumes_anothers_rows(stage: Scene) -> None:
-    """Not even with permission; and to its owner nothing has happened."""
+    """Not even with permission; for the owner nothing has changed."""
     other = stage.key("another-account", OTHER_PROJECT)
     stage.uncertain("reframe", stage.clip, **SMALL)
     entry = stage.unfinished()
@@ -156,9 +156,9 @@ def test_an_account_neither_sees_nor_resumes_anothers_rows(stage: Scene) -> None
 
 
 def test_a_rotated_key_goes_on_with_what_the_old_one_began(stage: Scene) -> None:
-    """It is the same project, as its records say: the job is found."""
+    """The server's replies show that the project is the same: the job is found."""
     stage.call("upload", stage.clip)
-    assert stage.call("entries") == []  # the project is known by the record of the upload
+    assert stage.call("entries") == []  # the upload's reply names the project
     stage.uncertain("reframe", stage.clip, stage.to, **SMALL)
     new = stage.key("rotated", PROJECT_ID)
     stage.sandbox.revoke_key(stage.sandbox.api_key)
@@ -176,7 +176,7 @@ def test_a_rotated_key_goes_on_with_what_the_old_one_began(stage: Scene) -> None
 def test_a_clock_that_is_corrected_hides_no_job(
     stage: Scene, hours: int, settings: dict[str, Any], *, keeps: bool
 ) -> None:
-    """It goes by the server's clock: with permission, nothing is bought twice."""
+    """The server's clock counts: with permission, nothing is bought twice."""
     assert clock_corrected(stage, hours, settings, keeps=keeps) == WELL
     assert stage.posts == 1
 
@@ -193,8 +193,8 @@ def test_a_clock_that_is_set_forward_gives_no_permission(stage: Scene) -> None:
     assert stage.ending(Asked(SMALL, got)) == WELL
 
 
-def test_a_clock_that_was_set_back_does_not_make_it_look_for_hours(stage: Scene) -> None:
-    """The POST ended in what is the future now: it is looked for, but not until then."""
+def test_a_clock_that_was_set_back_does_not_prolong_the_look_ups(stage: Scene) -> None:
+    """The POST's end is now in the future: the look-ups do not last until then."""
     with machine_clock(5):
         stage.uncertain("submit", stage.clip, accepted=False, **SMALL)
     entry, most = stage.unfinished(), 100

@@ -1,4 +1,4 @@
-"""Money on the way of a run: stopped, forked, refused, locked out. Counted on the server's side."""
+"""Jobs and money when a program is stopped, forked, refused or locked out; the server counts."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 
 
 class Run:
-    """A process at its one call."""
+    """A process that makes one call."""
 
     def __init__(self, stage: Scene, **order: Any) -> None:
         given = {
@@ -56,22 +56,22 @@ class Run:
         )  # fmt: skip
 
     def wait_until_stopped(self) -> None:
-        """It has stopped itself, or was stopped."""
+        """Wait until it has stopped itself, or was stopped."""
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def go_on(self) -> None:
-        """Let it go on."""
+        """Let it continue."""
         self.process.send_signal(signal.SIGCONT)
 
     def outcome(self) -> dict[str, str]:
-        """What it said of itself."""
+        """What it printed."""
         out, err = self.process.communicate(timeout=120)
         assert self.process.returncode == 0, err
-        told: dict[str, str] = json.loads(out)
-        return told
+        printed: dict[str, str] = json.loads(out)
+        return printed
 
     def close(self) -> None:
-        """End it and its child, should they still run."""
+        """End it and its child if they still run."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate(timeout=60)
@@ -92,7 +92,7 @@ def start(stage: Scene) -> Iterator[Callable[..., Run]]:
 
 
 def played(stage: Scene, kind: str) -> Any:
-    """Reframe the clip into a file, in one way or another: what came of it."""
+    """Reframe the clip into a file, in one of several ways: the result."""
     if kind.startswith("batch"):
         item = BatchItem(stage.clip, "out.mp4", settings=SMALL)
         (got,) = stage.batch(item, keeps="ledger" in kind)
@@ -102,29 +102,29 @@ def played(stage: Scene, kind: str) -> Any:
 
 
 def target_of(stage: Scene, kind: str) -> Path:
-    """The file that it goes to."""
+    """The target of that way."""
     return stage.folder / "out" / "out.mp4" if kind.startswith("batch") else stage.to
 
 
 def client_of(stage: Scene) -> dict[str, Any]:
-    """What a client of another process is made with."""
+    """The arguments for a client of another process."""
     plain = {name: value for name, value in stage.options.items() if name != "timing"}
     return {**plain, "ledger": str(stage.ledger)}
 
 
 def hold_jobs(stage: Scene) -> None:
-    """Let no job get on."""
+    """Let no job advance."""
     stage.sandbox.hold_jobs = True
     stage.clock.forward(1.0)
 
 
 def is_waited_for(stage: Scene) -> bool:
-    """Whether somebody has asked for a job by its id."""
+    """Whether a job has been read by its id."""
     return any("/jobs/job_" in one.path for one in stage.sandbox.requests)
 
 
 def error_of(got: Any) -> Any:
-    """What a call raised, or is the outcome of an item."""
+    """What a call raised, or the error of an item's outcome."""
     return got if isinstance(got, Exception) else got.error
 
 
@@ -134,7 +134,7 @@ def error_of(got: Any) -> Any:
 def test_a_process_that_wakes_up_before_its_last_check_sends_nothing(
     stage: Scene, start: Callable[..., Run]
 ) -> None:
-    """Connected and stopped; another resubmits with permission meanwhile: one job is made."""
+    """Stopped once connected; another process resubmits with permission: one job is made."""
     stage.uncertain("reframe", stage.clip, stage.to, accepted=False, **SMALL)
     entry = stage.unfinished()
     sleeper = start(call="resume", kwargs={"resubmit_after": 0.0}, task="stop")
@@ -147,10 +147,10 @@ def test_a_process_that_wakes_up_before_its_last_check_sends_nothing(
     assert outcomes(stage.ledger) == ["uncertain", "made"]
 
 
-def test_a_process_that_wakes_up_after_its_lease_goes_on_if_nobody_is_at_it(
+def test_a_process_that_wakes_up_after_its_lease_goes_on_if_not_replaced(
     stage: Scene, start: Callable[..., Run]
 ) -> None:
-    """A laptop's lid: it takes its lease again, and posts once."""
+    """A laptop's lid was closed: it renews its lease, and posts once."""
     args = [str(stage.clip), str(stage.to)]
     sleeper = start(call="reframe", args=args, kwargs=dict(SMALL), task="stop")
     sleeper.wait_until_stopped()
@@ -168,7 +168,7 @@ def test_a_process_that_wakes_up_after_its_lease_goes_on_if_nobody_is_at_it(
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.parametrize("stage", ["sync"], indirect=True)
 def test_the_lease_of_a_forked_child_is_renewed(stage: Scene, start: Callable[..., Run]) -> None:
-    """Its parent's thread does not come along: it has one of its own for that."""
+    """The parent's thread does not exist in the child, which starts its own."""
     hold_jobs(stage)
     run = start(task="fork", args=[str(stage.clip), str(stage.to)], kwargs=dict(SMALL))
     until(lambda: is_waited_for(stage))
@@ -184,8 +184,10 @@ def test_the_lease_of_a_forked_child_is_renewed(stage: Scene, start: Callable[..
 
 
 @KINDS
-def test_a_target_that_is_taken_while_it_is_uploaded_is_not_bought(stage: Scene, kind: str) -> None:
-    """What could not be delivered is not paid for, and what is there is kept."""
+def test_a_target_that_appears_during_the_upload_prevents_the_purchase(
+    stage: Scene, kind: str
+) -> None:
+    """What could not be saved is not paid for, and the file there is kept."""
     target = target_of(stage, kind)
 
     async def taken(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -200,7 +202,7 @@ def test_a_target_that_is_taken_while_it_is_uploaded_is_not_bought(stage: Scene,
     assert stage.ending(Asked(SMALL, got)) == Ending(jobs=0, held=0)
 
 
-# --- 19: what is clear is told at once ------------------------------------------------------------
+# --- 19: what is certain is raised at once --------------------------------------------------------
 
 
 @KINDS
@@ -212,7 +214,7 @@ def test_a_target_that_is_taken_while_it_is_uploaded_is_not_bought(stage: Scene,
     ],
     ids=["402", "a gateway's 429"],
 )
-def test_what_was_refused_is_told_at_once_and_can_be_bought_later(
+def test_a_refusal_is_raised_at_once_and_the_call_can_be_repeated(
     stage: Scene, kind: str, refusal: Fault, kind_of_error: type[Exception], looks: int
 ) -> None:
     """It is not uncertain: no minute of look-ups. The same call buys it once."""
@@ -239,18 +241,18 @@ def test_a_proxys_402_proves_nothing(stage: Scene, kind: str) -> None:
 
 
 def test_an_asset_that_the_server_lost_is_uploaded_again_for_an_estimate(stage: Scene) -> None:
-    """It is on record; the dry run says that it is not there any more."""
+    """The ledger has it; the dry run shows that the server does not."""
     stage.call("upload", stage.clip)
     stage.sandbox._state.assets.clear()
     assert stage.call("estimate", stage.clip, **SMALL).creative_units > 0
-    assert posts(stage.sandbox, "/v1/uploads") == 4  # two of them say that all was sent
+    assert posts(stage.sandbox, "/v1/uploads") == 4  # two say that everything was sent
     assert stage.sandbox.jobs_made == 0
 
 
 def test_an_asset_that_the_server_lost_does_not_keep_a_budgeted_batch_from_its_work(
     stage: Scene,
 ) -> None:
-    """Its price is asked for first, with the asset that is on record."""
+    """Its price is requested first, with the asset in the ledger."""
     stage.call("upload", stage.clip)
     stage.sandbox._state.assets.clear()
     item = BatchItem(stage.clip, settings=SMALL)
@@ -258,7 +260,7 @@ def test_an_asset_that_the_server_lost_does_not_keep_a_budgeted_batch_from_its_w
     assert stage.ending(Asked(SMALL, got)) == WELL
 
 
-def test_all_unfinished_entries_are_told(stage: Scene) -> None:
+def test_all_unfinished_entries_are_returned(stage: Scene) -> None:
     """However many there are."""
     stage.uncertain("submit", **SMALL)
     copies = """
@@ -275,10 +277,10 @@ def test_all_unfinished_entries_are_told(stage: Scene) -> None:
 
 
 @pytest.mark.parametrize("kind", ["reframe, ledger", "batch, ledger"])
-def test_a_result_that_could_not_be_put_on_record_is_in_nobodys_way(
+def test_a_result_that_could_not_be_recorded_is_used_by_the_next_run(
     stage: Scene, kind: str
 ) -> None:
-    """Another program writes from the first byte of the file on, until the run has ended."""
+    """Another program locks the ledger from the file's first byte until the run has ended."""
     beside = sqlite3.connect(stage.ledger, isolation_level=None, check_same_thread=False)
 
     async def locked(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

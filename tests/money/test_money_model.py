@@ -57,7 +57,7 @@ MOST_PROCESSES = 3
 
 @frozen
 class Call:
-    """What a caller says. Few seeds, so that they are given again."""
+    """A caller's call. There are few seeds, so that they repeat."""
 
     seed: int | None
     prompt: str | None
@@ -68,7 +68,7 @@ class Call:
     permission: float | None
 
     def arguments(self, *, has_ledger: bool) -> CallArguments:
-        """What is wanted, and what makes it the same as another."""
+        """The call's arguments, and the key that makes it equal to another."""
         given = {"seed": self.seed, "prompt": self.prompt, "num_frames": self.num_frames}
         chosen = {name: value for name, value in given.items() if value is not None}
         if not has_ledger or not (self.is_keyed or self.reframes):
@@ -78,7 +78,7 @@ class Call:
 
     @property
     def reframes(self) -> bool:
-        """Whether it is `reframe`, which wants a video."""
+        """Whether it is `reframe`, which needs a video."""
         return self.is_reframe and self.video is not None
 
 
@@ -106,23 +106,23 @@ class MoneyMachine(RuleBasedStateMachine):
         off=st.sampled_from([0.0, 0.0, -18_000.0, 18_000.0]),
     )
     def begin(self, has_ledger: bool, page_size: int, names_time: bool, off: float) -> None:
-        """One of several worlds."""
+        """Choose one of several worlds."""
         server = ModelServer(page_size=page_size, names_time=names_time, off=off)
         self.world = World(server=server, has_ledger=has_ledger)
 
     def process(self, place: int) -> Process | None:
-        """One that runs."""
+        """A running process."""
         running = [one for one in self.world.processes if not one.is_stopped]
         return running[place % len(running)] if running else None
 
     def walk(self, place: int) -> Walk | None:
-        """One that is under way; the newest first."""
+        """A walk that is under way, the newest first."""
         walks = [walk for walk in self.world.under_way() if not walk.process.is_stopped]
         return walks[-1 - place % len(walks)] if walks else None
 
     @rule(place=PLACE, call=CALLS, fate=FATES, steps=STEPS)
     def call(self, place: int, call: Call, fate: Fate, steps: int) -> None:
-        """Somebody asks for a video."""
+        """A caller requests a video."""
         process = self.process(place)
         if process is None:
             return
@@ -136,7 +136,7 @@ class MoneyMachine(RuleBasedStateMachine):
         self.go(walk, fate, steps)
 
     def go(self, walk: Walk, fate: Fate, steps: int, get: str = "") -> None:
-        """Some steps; the first GET is answered so."""
+        """Perform some steps; the first GET is answered like this."""
         for _ in range(steps):
             if walk.is_over:
                 return
@@ -145,19 +145,19 @@ class MoneyMachine(RuleBasedStateMachine):
 
     @rule(place=PLACE, fate=FATES, steps=st.integers(1, 15), get=GETS)
     def step(self, place: int, fate: Fate, steps: int, get: str) -> None:
-        """A flow goes on."""
+        """A flow advances."""
         if (walk := self.walk(place)) is not None:
             self.go(walk, fate, steps, get)
 
     @rule(place=PLACE, fate=FATES)
     def finish(self, place: int, fate: Fate) -> None:
-        """A flow comes to its end, and those that it may wait for."""
+        """A flow ends, and those that it may wait for."""
         if (walk := self.walk(place)) is not None:
             self.world.finish(self.world.under_way(walk.process), fate)
 
     @rule(place=PLACE, error=st.sampled_from([KeyboardInterrupt, GeneratorExit, MemoryError]))
     def interrupt(self, place: int, error: type[BaseException]) -> None:
-        """Ctrl-C, or a flow that is dropped."""
+        """Ctrl-C, or a flow that is closed."""
         if (walk := self.walk(place)) is not None:
             self.world.interrupt(walk, error())
 
@@ -166,7 +166,7 @@ class MoneyMachine(RuleBasedStateMachine):
     def resume(
         self, place: int, entry: int, permission: float | None, fate: Fate, steps: int
     ) -> None:
-        """Somebody resumes an entry."""
+        """A caller resumes an entry."""
         process = self.process(place)
         if process is not None and (walk := self.world.resume(process, entry, permission)):
             self.go(walk, fate, steps)
@@ -174,7 +174,7 @@ class MoneyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.world.uncertain)
     @rule(place=PLACE, which=PLACE, is_whole=st.sampled_from([True, True, False]))
     def find_job(self, place: int, which: int, is_whole: bool) -> None:
-        """Somebody looks for the job of what was uncertain."""
+        """A caller looks for the job of an uncertain submission."""
         process, known = self.process(place), self.world.uncertain
         if process is not None:
             walk = self.world.find_job(process, *known[which % len(known)])
@@ -186,10 +186,10 @@ class MoneyMachine(RuleBasedStateMachine):
         """Time passes."""
         self.world.tick(seconds)
 
-    # One rule, so that such things are rarer than what callers do.
+    # One rule, so that such events are rarer than calls.
     @rule(what=EVENTS, place=PLACE, fate=FATES)
     def happen(self, what: str, place: int, fate: Fate) -> None:
-        """Something happens to the processes, to the machine or at the server."""
+        """Something happens to a process, to the machine or to the server."""
         world = self.world
         process = world.processes[place % len(world.processes)]
         match what.split():
@@ -202,14 +202,14 @@ class MoneyMachine(RuleBasedStateMachine):
             case ["stopped" | "continued"]:
                 process.is_stopped = what == "stopped" and world.has_ledger
             case ["clock", seconds]:
-                # It is never a day ahead: then the list would not be read that far back.
+                # Never a day ahead: the list is not read that far back.
                 world.was_set_forward |= float(seconds) > world.set_by
                 world.set_by = float(seconds)
             case ["stranger", *changed] if world.requests:
                 self.stranger(place, fate, {"numFrames": 100} if changed else {})
 
     def stranger(self, place: int, fate: Fate, changes: dict[str, int]) -> None:
-        """Somebody else of the project asks for something like it."""
+        """Someone else in the project requests something similar."""
         request = self.world.requests[place % len(self.world.requests)]
         if request.body is not None:
             seed = 77 if request.is_seed_drawn else request.body["seed"]
@@ -217,7 +217,7 @@ class MoneyMachine(RuleBasedStateMachine):
             self.world.server.take(None, body, evolve(fate, answer="504"))
 
     def teardown(self) -> None:
-        """All is brought to its end, if nothing was wrong before."""
+        """Bring everything to its end, unless a rule was already broken."""
         if not hasattr(self, "world"):
             return
         try:
@@ -232,8 +232,8 @@ TestMoney.settings = BOUNDED
 
 
 @pytest.mark.parametrize("rule_taken_out", MUTANTS)
-def test_the_model_sees_it_when_a_rule_is_taken_out(rule_taken_out: str) -> None:
-    """None of them is one that the model would not miss."""
+def test_the_model_notices_when_a_rule_is_removed(rule_taken_out: str) -> None:
+    """It would miss none of them."""
     generous = settings(BOUNDED, max_examples=3000, derandomize=False, phases=[Phase.generate])
     machine = seed(0)(type(rule_taken_out, (MoneyMachine,), {}))
     with mutated(MUTANTS[rule_taken_out]), pytest.raises(ViolationError):

@@ -1,6 +1,6 @@
-"""What goes wrong on the way of a submit, and what it costs: counted on the server's side.
+"""What can go wrong during a submit, and what it costs: the server counts.
 
-Run with `-s` to see the table: fault, jobs made, what the caller got.
+Run with `-s` for a table: fault, jobs made, what the caller got.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ Submit = Callable[..., Job]
 
 @pytest.fixture(params=["sync", "async"])
 def submit(request: pytest.FixtureRequest, sandbox: Sandbox) -> Submit:
-    """Submit with either client; `client` holds more of its arguments."""
+    """Submit with either client; `client` holds further arguments of it."""
     usual: dict[str, Any] = {
         "api_key": sandbox.api_key,
         "api_secret": sandbox.api_secret,
@@ -122,7 +122,7 @@ def outcome(submit: Submit, *args: Any, **settings: Any) -> Job | ReframeError:
 def test_one_submit_makes_at_most_one_job(
     sandbox: Sandbox, submit: Submit, name: str, fault: Fault, jobs: int, wanted: type
 ) -> None:
-    """One POST whatever happens; the caller holds the job that was made, or a true error."""
+    """One POST whatever happens; the caller gets the job that was made, or a correct error."""
     sandbox.faults.clear()
     made, before = sandbox.jobs_made, len(sandbox.requests)
     sandbox.faults.add(fault, GENERATE, method="POST")
@@ -147,7 +147,7 @@ def listed(sandbox: Sandbox) -> list[Job]:
 
 
 def lose_the_reply(sandbox: Sandbox) -> None:
-    """Have the next submit make its job, and its reply be lost."""
+    """Let the next submit make its job, and lose its reply."""
     sandbox.faults.clear()
     sandbox.faults.add(drop(after=True), GENERATE, method="POST")
 
@@ -157,7 +157,7 @@ PATIENT = evolve(SOON, look_ups=(0.01,) * 60_000)
 
 
 def test_a_job_that_is_listed_late_is_found(sandbox: Sandbox, submit: Submit) -> None:
-    """Several looks see no job yet, then one does."""
+    """Several look-ups see no job, then one does."""
     lose_the_reply(sandbox)
     sandbox.faults.add(rewrite(lambda body: body | {"jobs": []}), r"/jobs$", times=4)
     made = sandbox.jobs_made
@@ -193,7 +193,7 @@ ECHOES: dict[str, Callable[[Echoed], Echoed]] = {
 def test_a_drawn_seed_is_found_however_the_rest_is_echoed(
     sandbox: Sandbox, submit: Submit, echo: str, place: str
 ) -> None:
-    """In the list, or only by its id: a seed that was drawn belongs to one job alone."""
+    """In the list, or only by its id: a drawn seed belongs to one job alone."""
 
     def shown(sent: Echoed, where: str) -> Echoed | None:
         if (where, place) == ("list", "job"):
@@ -212,7 +212,7 @@ def test_a_drawn_seed_is_found_however_the_rest_is_echoed(
 
 
 @pytest.mark.parametrize("shown", [None, {}, {"resolution": "480p"}])
-def test_a_job_whose_seed_is_never_shown_is_named_and_not_taken(
+def test_a_job_whose_seed_is_never_shown_is_a_candidate(
     sandbox: Sandbox, submit: Submit, shown: Echoed | None
 ) -> None:
     """It is read by its id, once; that shows no more, so a person has to look at it."""
@@ -247,7 +247,7 @@ def test_an_uncertain_job_can_be_found_later(sandbox: Sandbox, submit: Submit) -
 def test_three_hundred_jobs_of_the_same_input_hide_nothing(
     sandbox: Sandbox, submit: Submit
 ) -> None:
-    """The list is read to its last page, and other seeds are not taken for this one."""
+    """The list is read to its last page, and other seeds are not mistaken for this one."""
     lose_the_reply(sandbox)
     made = sandbox.jobs_made
     for seed in range(300):
@@ -282,7 +282,7 @@ def test_a_list_that_is_shuffled_while_it_is_read_hides_nothing(
 def test_the_same_call_twice_at_once_with_one_seed_makes_two_jobs(
     sandbox: Sandbox, lost: int
 ) -> None:
-    """Two that could not be told apart are not on their way at once: each gets its own job."""
+    """They could not be told apart, so one waits for the other: each gets its own job."""
     sandbox.faults.clear()
     sandbox.faults.add(drop(after=True), GENERATE, method="POST", times=lost)
     made = sandbox.jobs_made
@@ -300,12 +300,12 @@ def test_the_same_call_twice_at_once_with_one_seed_makes_two_jobs(
 
 
 @pytest.mark.parametrize("is_alike", [True, False])
-def test_a_seed_that_the_caller_gave_is_not_guessed_at(
+def test_the_job_of_a_callers_seed_is_not_guessed(
     sandbox: Sandbox, submit: Submit, *, is_alike: bool
 ) -> None:
-    """Another run's job of that seed is made at the same time.
+    """Another run's job with that seed is made at the same time.
 
-    Of the same settings: the error names both. Of others: it is somebody else's.
+    With the same settings, the error names both; with others, it is the other run's.
     """
     seed, others = secrets.randbits(31), []
     theirs = {"seed": seed, "resolution": "480p" if is_alike else "580p"}
@@ -328,8 +328,8 @@ def test_a_seed_that_the_caller_gave_is_not_guessed_at(
     assert sandbox.jobs_made == made + 1
 
 
-def test_an_older_job_of_the_callers_seed_is_not_taken(submit: Submit) -> None:
-    """This submit was not accepted; what is listed was made before it, by the server's clock."""
+def test_an_older_job_of_the_callers_seed_is_not_used(submit: Submit) -> None:
+    """This submit was not accepted; the listed job is older, by the server's clock."""
     clock = Clock()
     with Sandbox(fast=True, clock=clock) as older:
         here, settings = {"base_url": older.base_url}, {"seed": 7, "resolution": "480p"}
@@ -348,7 +348,7 @@ def test_a_clock_that_was_wrong_at_the_post_and_is_right_later_changes_nothing(
     sandbox: Sandbox, submit: Submit, monkeypatch: pytest.MonkeyPatch, hours: int, *,
     is_drawn: bool,
 ) -> None:  # fmt: skip
-    """The search goes by the server's clock, whoever gave the seed."""
+    """Look-ups go by the server's clock, whether the seed was drawn or given."""
 
     class Wrong(datetime):
         @classmethod
@@ -363,10 +363,8 @@ def test_a_clock_that_was_wrong_at_the_post_and_is_right_later_changes_nothing(
     assert sandbox.jobs_made == made + 1
 
 
-def test_a_server_that_is_not_there_is_told_from_a_lost_reply(
-    sandbox: Sandbox, submit: Submit
-) -> None:
-    """Connection refused, and a port that speaks no TLS: the error says that nothing was sent."""
+def test_an_unreachable_server_is_told_from_a_lost_reply(sandbox: Sandbox, submit: Submit) -> None:
+    """Connection refused, and a port without TLS: the error says that nothing was sent."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     tls = sandbox.base_url.replace("http:", "https:")
@@ -377,7 +375,7 @@ def test_a_server_that_is_not_there_is_told_from_a_lost_reply(
 
 
 def test_a_cancelled_task_says_what_may_have_been_paid(sandbox: Sandbox) -> None:
-    """Cancellation during the POST stays a cancellation; its note names the seed."""
+    """Cancelled during the POST, it raises CancelledError; the note names the seed."""
     sandbox.faults.clear()
     sandbox.faults.add(hang(3600.0, after=True), GENERATE, method="POST")
 
@@ -390,7 +388,7 @@ def test_a_cancelled_task_says_what_may_have_been_paid(sandbox: Sandbox) -> None
         ) as client:
             task = asyncio.ensure_future(client.submit(seed=77))
             made = sandbox.jobs_made
-            while sandbox.jobs_made == made:  # noqa: ASYNC110 - another thread's count
+            while sandbox.jobs_made == made:  # noqa: ASYNC110 - the count of another thread
                 await asyncio.sleep(0.01)
             task.cancel()
             await task

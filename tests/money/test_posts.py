@@ -1,4 +1,4 @@
-"""What a POST proves, and when another may follow it: jobs are counted on the server's side."""
+"""What a POST proves, and when another may follow it; the server counts the jobs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,14 +30,14 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
 @pytest.mark.parametrize("status", [303, 307])
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_an_odd_redirect_is_a_reply(stage: Scene, status: int, location: str) -> None:
-    """Httpx raises over it, but the job was made: it is looked for, and not bought again."""
+    """Httpx raises, but the job was made: it is looked up, and not bought again."""
     assert redirected(stage, "submit", status, LOCATIONS[location]) == WELL
     assert stage.posts == 1
 
 
 @pytest.mark.parametrize("kind", ["reframe", "batch, ledger", "batch"])
 def test_an_odd_redirect_is_a_reply_whoever_submits(stage: Scene, kind: str) -> None:
-    """The same call again buys nothing, and a batch neither."""
+    """The same call again buys nothing, nor does a batch."""
     assert redirected(stage, kind, 303, LOCATIONS["urn"]) == WELL
     assert stage.posts == 1
 
@@ -45,25 +45,25 @@ def test_an_odd_redirect_is_a_reply_whoever_submits(stage: Scene, kind: str) -> 
 @pytest.mark.parametrize(
     "kind", ["reframe", "submit with a key", "submit", "batch, ledger", "batch"]
 )
-def test_a_job_that_was_refused_and_made_is_found(stage: Scene, kind: str) -> None:
-    """429, and the job is listed later than the first look: nobody posts again before."""
+def test_a_job_that_was_made_despite_a_429_is_found(stage: Scene, kind: str) -> None:
+    """It is listed after the first look-up: nothing is posted before."""
     assert refused(stage, kind) == WELL
     assert stage.posts == 1
 
 
-def test_a_job_that_was_refused_and_made_is_waited_for(stage: Scene) -> None:
+def test_a_job_that_was_made_despite_a_429_is_waited_for(stage: Scene) -> None:
     """It is listed seconds later: the same call waits for that, and posts nothing."""
     assert refused_and_settled(stage, accepted=True) == [0.0]
 
 
-def test_what_was_truly_refused_goes_out_again_when_that_is_settled(stage: Scene) -> None:
+def test_a_true_refusal_is_posted_again_when_it_is_settled(stage: Scene) -> None:
     """Without permission, ten seconds after the refusal."""
     first, second = refused_and_settled(stage, accepted=False)
     assert (first, second >= 10.0) == (0.0, True)
 
 
 def test_a_second_post_that_is_refused_hides_nothing_of_the_first(stage: Scene) -> None:
-    """Job 1 is there: its entry stays open, and the same call takes it up."""
+    """The first job exists: its entry stays open, and the same call uses it."""
     assert refused_second_post(stage) == WELL
     assert stage.posts == 2
 
@@ -71,9 +71,9 @@ def test_a_second_post_that_is_refused_hides_nothing_of_the_first(stage: Scene) 
 @pytest.mark.parametrize(
     ("settings", "days"), [(SMALL, 3.0), (SEED, 0.01)], ids=["our seed", "the caller's"]
 )
-def test_a_job_that_is_listed_after_a_second_post_is_taken_up(
+def test_a_job_that_is_listed_after_a_second_post_is_found(
     stage: Scene, settings: dict[str, object], days: float
 ) -> None:
-    """The time of the first POST is kept, whatever is posted later."""
+    """The first POST's time counts, whatever is posted later."""
     assert listed_after_the_second_post(stage, settings, days) == WELL
     assert stage.posts > 1

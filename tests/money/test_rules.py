@@ -1,4 +1,4 @@
-"""Each rule of a POST is needed: without it, what it is against happens again."""
+"""Each rule about POSTs is needed: without it, the fault that it prevents happens again."""
 
 from collections.abc import Callable
 from functools import partial
@@ -78,6 +78,6 @@ def test_without_its_rule_a_scene_ends_badly(
     assert not ending.is_good
 
 
-def test_every_rule_is_taken_out_by_a_case() -> None:
-    """None stands in the list for nothing."""
+def test_every_rule_is_removed_by_a_case() -> None:
+    """Every rule has at least one."""
     assert {rule for rule, *_ in CASES} == BUGS.keys()
