@@ -19,7 +19,7 @@ from _generate.errors import SpecError
 from _generate.settings_table import model_id
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.drift.differences import compare
-from scenario_reframe.drift.stated_settings import VendorSource
+from scenario_reframe.drift.vendor_settings import VendorSource
 
 from .applying import SPEC, apply
 from .errors import SourceError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scenario_reframe.api.sanitize import printable
-from scenario_reframe.drift.stated_settings import Limits, StatedSetting
+from scenario_reframe.drift.vendor_settings import Limits, StatedSetting
 
 from .errors import SourceError
 

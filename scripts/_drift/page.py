@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from scenario_reframe.drift.stated_settings import Aspect, VendorSource
+from scenario_reframe.drift.vendor_settings import Aspect, VendorSource
 
 from .cells import Cell, read_row, required_note
 from .errors import SourceError

@@ -7,7 +7,7 @@ from typing import Any
 
 from _generate.errors import SpecError
 from _generate.settings_table import read_settings
-from scenario_reframe.drift.stated_settings import (
+from scenario_reframe.drift.vendor_settings import (
     NO_LIMITS,
     Change,
     KnownSetting,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from scenario_reframe.drift.stated_settings import Change, VendorSource
+from scenario_reframe.drift.vendor_settings import Change, VendorSource
 
 from .plan import EditPlan
 

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from _generate.errors import SpecError
-from scenario_reframe.drift.stated_settings import NO_LIMITS, ChangeKind, StatedSetting
+from scenario_reframe.drift.vendor_settings import NO_LIMITS, ChangeKind, StatedSetting
 
 from .spec import ASSET_MARK, REQUIRED_MARK
 

@@ -11,7 +11,7 @@ from scenario_reframe.api.replies import parse_reply
 from scenario_reframe.api.sanitize import printable, unsigned
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
 from scenario_reframe.drift.model_record import read_model
-from scenario_reframe.drift.stated_settings import VendorSource
+from scenario_reframe.drift.vendor_settings import VendorSource
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.connections import Connections
 from scenario_reframe.flow.steps import Request

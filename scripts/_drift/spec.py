@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 from _generate.settings_table import GENERATE_OPERATION, REQUEST_SCHEMA, read_settings
-from scenario_reframe.drift.stated_settings import KnownSetting
+from scenario_reframe.drift.vendor_settings import KnownSetting
 
 ASSET_MARK = {"x-input": "asset"}
 REQUIRED_MARK = "x-vendor-required"

@@ -7,7 +7,7 @@ import pytest
 
 from scenario_reframe import RateLimitedError
 from scenario_reframe.batch.job_limit import FIRST, MOST, JobLimit
-from scenario_reframe.batch.slots import Slots
+from scenario_reframe.batch.submit_slots import Slots
 from scenario_reframe.ledger.interface import NoSlotError
 from scenario_reframe.timing import Timing
 

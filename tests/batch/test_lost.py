@@ -38,7 +38,7 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.batch.engine import PREPARING
-from scenario_reframe.batch.slots import Slots
+from scenario_reframe.batch.submit_slots import Slots
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import Fault, answer, drop
 from timings import SOON

@@ -9,7 +9,7 @@ import pytest
 
 from scenario_reframe import Job, LedgerBusyError, Submission, SubmissionUncertainError
 from scenario_reframe.flow.steps import Blocking, Flow, Pause, Reply, Send
-from scenario_reframe.matching import agreement, classify, classify_all, contradicts, twin_key
+from scenario_reframe.job_matching import agreement, classify, classify_all, contradicts, twin_key
 from scenario_reframe.submitting import new_submission
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 from scenes import NOON, Scene

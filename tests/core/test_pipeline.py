@@ -24,7 +24,7 @@ from scenario_reframe import (
 from scenario_reframe.flow.steps import Blocking
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline, id_of
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
 from stepping import SUBMIT_PATH, Answer, File, Stepper, asset_reply, job_reply, lost, reply
 
 POST = f"POST {SUBMIT_PATH}"

@@ -16,12 +16,12 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.flow.steps import NoReply, Reply
+from scenario_reframe.job_matching import LookUpResult
 from scenario_reframe.ledger.interface import Post
-from scenario_reframe.matching import LookUpResult
 from scenario_reframe.models import Job
 from scenario_reframe.recovery import MOST_PAGES
-from scenario_reframe.resubmitting import Reading, may_post_again
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
+from scenario_reframe.second_post import Reading, may_post_again
 from scenario_reframe.submitting import MOST_POSTS, new_submission
 from scenario_reframe.timing import DEFAULT_TIMING
 from scenes import LOOK_UP_SECONDS, NOON, POST, Page, Scene, mine

@@ -18,7 +18,7 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.flow.steps import Blocking, Pause, Reply, Request, Send, Step
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
 from scenario_reframe.submitting import REFUSALS, new_submission
 from scenario_reframe.timing import DEFAULT_TIMING
 from scenes import LOOK_UP_SECONDS, NOON, POST, Scene, mine

@@ -7,7 +7,7 @@ import pytest
 from drift_sources import record
 from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
-from scenario_reframe.drift.stated_settings import ASPECTS, KnownSetting, VendorSource
+from scenario_reframe.drift.vendor_settings import ASPECTS, KnownSetting, VendorSource
 from scenario_reframe.errors import UnexpectedResponseError
 from scenario_reframe.sandbox.submit_routes import model_json
 from scenario_reframe_api.settings import MODEL_ID, SETTINGS, VIDEO_FIELD

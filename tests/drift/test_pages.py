@@ -13,7 +13,7 @@ from _drift.spec import REQUIRED_MARK, known_in, schemas_of
 from drift_sources import EIGHT, FIVE, OTHER_FRAMES, Rows, new_row, page, rows_of_spec, table
 from reference import PAGE
 from scenario_reframe.drift.differences import compare
-from scenario_reframe.drift.stated_settings import KnownSetting, StatedSetting
+from scenario_reframe.drift.vendor_settings import KnownSetting, StatedSetting
 from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python

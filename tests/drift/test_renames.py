@@ -3,7 +3,7 @@
 import pytest
 
 from _drift.plan import likeness
-from scenario_reframe.drift.stated_settings import KnownSetting, StatedSetting
+from scenario_reframe.drift.vendor_settings import KnownSetting, StatedSetting
 
 pytestmark = pytest.mark.any_python
 

@@ -20,7 +20,7 @@ from scenario_reframe import AsyncReframeClient, BatchItem, ReframeClient, error
 from scenario_reframe.ledger.interface import SubmitConditions, TwinOpenError
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.recovery import KnownJobs
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, rewrite
 from scenes import POST, Scene, mine

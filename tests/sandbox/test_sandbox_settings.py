@@ -22,8 +22,8 @@ from sandbox_clips import (
     reframed,
     write_clip,
 )
-from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.sample_clip import make_sample
+from scenario_reframe.sandbox.video_encoding import reframe
 
 
 def near(number: float) -> object:

@@ -22,10 +22,10 @@ from sandbox_clips import (
 )
 from scenario_reframe.sandbox.black_borders import picture_box
 from scenario_reframe.sandbox.contact_sheet import before_after
-from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.probing import NotAVideoError, probe
 from scenario_reframe.sandbox.reframe_plan import Box
 from scenario_reframe.sandbox.sample_clip import make_sample
+from scenario_reframe.sandbox.video_encoding import reframe
 
 
 def corners(width: int = WIDTH, height: int = HEIGHT) -> Picture:

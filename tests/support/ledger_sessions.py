@@ -23,8 +23,8 @@ from scenario_reframe import (
     SubmissionUncertainError,
 )
 from scenario_reframe.sandbox import Sandbox, video_engine
-from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.faults import Fault, answer, drop
+from scenario_reframe.sandbox.video_encoding import reframe
 from scenario_reframe_api.settings import VIDEO_FIELD
 from timings import SOON
 

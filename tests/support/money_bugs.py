@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scenario_reframe import matching, recovery, submitting
+from scenario_reframe import job_matching, recovery, submitting
 from scenario_reframe.errors import (
     PermissionDeniedError,
     RateLimitedError,
@@ -15,11 +15,11 @@ from scenario_reframe.errors import (
 )
 from scenario_reframe.flow import async_driver, sync_driver
 from scenario_reframe.flow.steps import NoReply, Send
-from scenario_reframe.ledger import accounts, bookkeeping, store
+from scenario_reframe.ledger import accounts, jobs_and_uploads, store
 from scenario_reframe.ledger.interface import Outcome
 from scenario_reframe.models import Job, Submission
-from scenario_reframe.run import Run
-from scenario_reframe.run import is_open as is_open_post
+from scenario_reframe.run_state import Run
+from scenario_reframe.run_state import is_open as is_open_post
 
 _UNSENT = (httpx.InvalidURL, httpx.ConnectError, httpx.ConnectTimeout)
 
@@ -44,7 +44,7 @@ def strict_match(patch: pytest.MonkeyPatch) -> None:
         agrees = all(job.input.get(key, value) == value for key, value in submission.body.items())
         return "match" if agrees else "other"
 
-    patch.setattr(matching, "classify", lenient)
+    patch.setattr(job_matching, "classify", lenient)
     patch.setattr(submitting, "twin_key", lambda *_: None)
 
 
@@ -58,7 +58,7 @@ def lenient_agreement(patch: pytest.MonkeyPatch) -> None:
             if key in job.input
         )
 
-    patch.setattr(matching, "contradicts", differs)
+    patch.setattr(job_matching, "contradicts", differs)
 
 
 def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
@@ -67,15 +67,15 @@ def own_jobs_are_found_again(patch: pytest.MonkeyPatch) -> None:
     def owned(self: recovery.KnownJobs, _token: str, job_ids: Sequence[str]) -> frozenset[str]:
         return frozenset(self.owners) & frozenset(job_ids)
 
-    true = bookkeeping.Bookkeeping.owned_by_others
+    true = jobs_and_uploads.JobsAndUploads.owned_by_others
 
     def on_record(
-        self: bookkeeping.Bookkeeping, _token: str, job_ids: Sequence[str]
+        self: jobs_and_uploads.JobsAndUploads, _token: str, job_ids: Sequence[str]
     ) -> frozenset[str]:
         return true(self, "", job_ids)
 
     patch.setattr(recovery.KnownJobs, "owned_by_others", owned)
-    patch.setattr(bookkeeping.Bookkeeping, "owned_by_others", on_record)
+    patch.setattr(jobs_and_uploads.JobsAndUploads, "owned_by_others", on_record)
 
 
 def refusal_defers(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from scenario_reframe.api.operations import PAGE_SIZE
 from scenario_reframe.errors import SubmissionUncertainError
 from scenario_reframe.flow.steps import Blocking, Call, NoReply, Pause, Reply, Send, Step
 from scenario_reframe.models import Submission
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
 
 NEVER_SENT = "never sent"
 

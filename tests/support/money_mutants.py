@@ -8,13 +8,13 @@ from unittest.mock import patch
 import httpx
 from attrs import evolve
 
-from scenario_reframe import matching, resubmitting, submitting
+from scenario_reframe import job_matching, second_post, submitting
 from scenario_reframe.api.calling import send
 from scenario_reframe.errors import ApiError, ConnectionFailedError, ReframeError
 from scenario_reframe.flow.steps import Handover
 from scenario_reframe.ledger.interface import Outcome, Post
 from scenario_reframe.models import Job, Submission
-from scenario_reframe.resubmitting import Reading
+from scenario_reframe.second_post import Reading
 from scenario_reframe.timing import Timing
 
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.InvalidURL)
@@ -26,7 +26,7 @@ def _new(*given: Any) -> Submission:
     return evolve(_NEW(*given), is_seed_drawn=True)
 
 
-def _verdict(job: Job, submission: Submission) -> matching.Verdict:
+def _verdict(job: Job, submission: Submission) -> job_matching.Verdict:
     verdict = _VERDICT(job, submission)
     return "match" if verdict == "candidate" else verdict
 
@@ -66,11 +66,11 @@ def _by_class(
 
 
 _NEW, _PROVEN_BY = submitting.new_submission, submitting.proven_by
-_VERDICT, _MAY = matching.classify, resubmitting.may_post_again
+_VERDICT, _MAY = job_matching.classify, second_post.may_post_again
 
 MUTANTS: dict[str, Mutant] = {
     "a caller's seed counts as drawn": {"submitting.new_submission": _new},
-    "what could be the job is the job": {"matching.classify": _verdict},
+    "what could be the job is the job": {"job_matching.classify": _verdict},
     "429 proves that no job was made": {"submitting.proven_by": _settling},
     "a proxy's page proves that no job was made": {"submitting.proven_by": _believing},
     "a candidate is no obstacle to a second POST": {"recovery.may_post_again": _blind},

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scenario_reframe.sandbox import Sandbox
-from scenario_reframe.sandbox.encoding import reframe
+from scenario_reframe.sandbox.video_encoding import reframe
 from scenario_reframe_api.settings import MODEL_ID
 from waiting import Clock, until
 

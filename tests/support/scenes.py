@@ -16,7 +16,7 @@ from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.recovery import KnownJobs
-from scenario_reframe.run import Options
+from scenario_reframe.run_state import Options
 from stepping import START, SUBMIT_PATH, Answer, Stepper, Unsent, job_record, reply
 
 T = TypeVar("T")

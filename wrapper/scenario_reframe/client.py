@@ -25,7 +25,7 @@ from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .pipeline import id_of
 from .polling import UpdateCallback
 from .result_paths import Destination
-from .run import Options
+from .run_state import Options
 from .timing import DEFAULT_TIMING, Timing
 from .video import VideoSource
 

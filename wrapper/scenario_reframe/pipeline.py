@@ -45,7 +45,7 @@ from .models import Asset, Estimate, Job, ReframeResult, Submission
 from .polling import UpdateCallback, wait
 from .recovery import uncertain_error
 from .result_paths import Destination, absolute, check_destination, is_result_at
-from .run import Options, Run
+from .run_state import Options, Run
 from .settings import request_body
 from .submitting import Submitting
 from .video import Video, VideoAsset, VideoFile, VideoSource, open_video, resolve

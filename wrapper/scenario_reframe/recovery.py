@@ -18,11 +18,11 @@ from .api.json_values import iso
 from .api.operations import Operations, next_token
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
 from .flow.steps import Blocking, Flow, Pause
+from .job_matching import LookUpResult, classify_all, is_custom
 from .ledger.interface import Ledger, TwinOpenError
-from .matching import LookUpResult, classify_all, is_custom
 from .models import Job, Submission
-from .resubmitting import Reading, may_post_again
-from .run import Run, is_open
+from .run_state import Run, is_open
+from .second_post import Reading, may_post_again
 from .timing import Timing
 
 _LOG = logging.getLogger("scenario_reframe")

@@ -29,11 +29,11 @@ from .errors import (
     UnexpectedResponseError,
 )
 from .flow.steps import Blocking, Flow, Handover, Pause
+from .job_matching import LookUpResult, contradicts, twin_key
 from .ledger.interface import Claim, Ledger, Outcome, Post, TwinOpenError
-from .matching import LookUpResult, contradicts, twin_key
 from .models import Job, Submission
 from .recovery import Recovery, uncertain_error
-from .run import Run
+from .run_state import Run
 from .video import VideoFile
 
 _LOG = logging.getLogger("scenario_reframe")

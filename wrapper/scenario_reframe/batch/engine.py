@@ -32,7 +32,7 @@ from .item_pipeline import BatchState, ItemPipeline
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
 from .job_limit import JobLimit
 from .planning import ItemPlan, occupied, plan
-from .slots import Slots
+from .submit_slots import Slots
 from .watching import WatchList, watch
 
 PREPARING = 8

@@ -27,12 +27,12 @@ from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline, job_of
 from scenario_reframe.polling import UpdateCallback, require_success
-from scenario_reframe.run import Options, Run
+from scenario_reframe.run_state import Options, Run
 from scenario_reframe.video import VideoAsset
 
 from .items import BatchEvent, EventKind
 from .planning import ItemPlan
-from .slots import Slots
+from .submit_slots import Slots
 
 DOWNLOADS = 4
 """Jobs whose results are downloaded side by side."""

@@ -10,7 +10,7 @@ import httpx
 from attrs import frozen
 
 from scenario_reframe.api.json_values import http_date
-from scenario_reframe.drift.stated_settings import Change
+from scenario_reframe.drift.vendor_settings import Change
 from scenario_reframe.errors import (
     ApiError,
     AuthenticationError,

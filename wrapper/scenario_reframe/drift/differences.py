@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
-from .stated_settings import (
+from .vendor_settings import (
     NO_LIMITS,
     Aspect,
     Change,

@@ -7,7 +7,7 @@ from scenario_reframe.api.json_values import number_or_none, text_or_none
 from scenario_reframe.api.sanitize import printable
 from scenario_reframe.errors import UnexpectedResponseError
 
-from .stated_settings import ASPECTS, Limits, StatedSetting, VendorSource
+from .vendor_settings import ASPECTS, Limits, StatedSetting, VendorSource
 
 _LONGEST_DESCRIPTION = 2000
 

@@ -21,14 +21,14 @@ from scenario_reframe.models import Job, Submission
 from scenario_reframe.timing import DEFAULT_TIMING, Timing
 
 from .accounts import Account
-from .bookkeeping import Bookkeeping
 from .database import Database, Row, Transaction
 from .interface import Check, Claim, ClipRequest, Entry, Post, SubmitConditions, accept
+from .jobs_and_uploads import JobsAndUploads
 from .lease import LeaseRenewer, renew, take_lease
 from .migration import prepare
-from .post_checks import check_conditions, owned_entry
 from .posts import COUNT_UNRESOLVED, add_post, delete_post, record_end, set_posting, store_job
 from .rows import ENTRY, PostRow, cleaned, encode_name, entry_of, post_of, request_key
+from .submit_conditions import check_conditions, owned_entry
 
 # A caller's key still finds its request after the job failed; there is one such entry then.
 _FOUND = f"""
@@ -52,7 +52,7 @@ _RELEASE = """
 """
 
 
-class SqlLedger(Bookkeeping):
+class SqlLedger(JobsAndUploads):
     """A ledger in an SQLite file, mode 0600; in memory if `where` is None.
 
     `longest_post`: seconds for which a POST may go on after its lease has lapsed. Raises

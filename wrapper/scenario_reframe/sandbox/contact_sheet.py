@@ -11,10 +11,10 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
-from scenario_reframe.sandbox.encoding import nearest_frames, with_tick
 from scenario_reframe.sandbox.ffmpeg_filters import buffer, scaling_chain
 from scenario_reframe.sandbox.probing import picture_stream, probe
 from scenario_reframe.sandbox.reframe_plan import Size, fitted
+from scenario_reframe.sandbox.video_encoding import nearest_frames, with_tick
 
 _MOMENTS: Final = (Fraction(1, 10), Fraction(1, 2), Fraction(9, 10))
 _MARGIN: Final = 12

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Scope
 
-from scenario_reframe.sandbox import page_faults
+from scenario_reframe.sandbox import listing_faults
 from scenario_reframe.sandbox.faults import (
     Fault,
     answer,
@@ -150,11 +150,11 @@ _SUITABLE: Final[Mapping[str, Mapping[str, MakeFault]]] = {
     "job": {**_READ, "unknown status": _unknown_status},
     "list": {
         **_READ,
-        "duplicated jobs": lambda draw: page_faults.duplicated(draw.random),
-        "reordered jobs": lambda draw: page_faults.reordered(draw.random),
-        "moved jobs": lambda draw: page_faults.moved(draw.random),
-        "short page": lambda draw: page_faults.short(draw.random),
-        "empty page": lambda draw: page_faults.empty(draw.random),
+        "duplicated jobs": lambda draw: listing_faults.duplicated(draw.random),
+        "reordered jobs": lambda draw: listing_faults.reordered(draw.random),
+        "moved jobs": lambda draw: listing_faults.moved(draw.random),
+        "short page": lambda draw: listing_faults.short(draw.random),
+        "empty page": lambda draw: listing_faults.empty(draw.random),
     },
     "part": {**_BEFORE, **_AFTER},
     "file": {**_BEFORE, **_BROKEN, "403": lambda _draw: answer(403, _DENIED)},

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from scenario_reframe.sandbox.background_work import SandboxStoppedError, WorkerThread
-from scenario_reframe.sandbox.encoding import reframe
 from scenario_reframe.sandbox.probing import NotAVideoError, probe
 from scenario_reframe.sandbox.records import SandboxJob
 from scenario_reframe.sandbox.reframe_plan import ClipSource
 from scenario_reframe.sandbox.state import SandboxState
+from scenario_reframe.sandbox.video_encoding import reframe
 from scenario_reframe_api.settings import VIDEO_FIELD
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from scenario_reframe.models import Job
 from .accounts import Account
 from .database import Database, Row, Transaction
 from .interface import Entry, digest_of
-from .post_checks import check_budget
 from .posts import move_job_aside
 from .rows import ENTRY, cleaned, encode_name, entry_of
+from .submit_conditions import check_budget
 
 _BEGIN_RUN = """
     INSERT INTO runs (account, targets, budget, created_at)
@@ -33,7 +33,7 @@ _RECORD_UPLOAD = """
 """
 
 
-class Bookkeeping:
+class JobsAndUploads:
     """The methods of the ledger that need no claim. See `Ledger`."""
 
     database: Database

@@ -6,9 +6,9 @@ from math import inf
 
 from attrs import frozen
 
+from .job_matching import LookUpResult
 from .ledger.interface import Post
-from .matching import LookUpResult
-from .run import is_open
+from .run_state import is_open
 from .timing import Timing
 
 _CLOCK_SLACK = 2.0  # seconds; a `Date` header has no fractions
