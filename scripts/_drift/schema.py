@@ -47,8 +47,8 @@ def revised(schema: Schema, found: StatedSetting, kinds: Collection[ChangeKind])
 def _retyped(schema: Schema, found: StatedSetting) -> Schema:
     if schema["type"] == "integer" and found.type == "number":
         return schema | {"type": "number"}
-    kept = {key: value for key, value in schema.items() if key not in {*_TYPE_KEYWORDS, "x-input"}}
-    return kept | _typed(found)
+    rest = {key: value for key, value in schema.items() if key not in {*_TYPE_KEYWORDS, "x-input"}}
+    return rest | _typed(found)
 
 
 def _typed(found: StatedSetting) -> Schema:

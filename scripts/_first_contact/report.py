@@ -14,8 +14,8 @@ from .traffic import ChargedError
 CHARGED = "a dry run that may have been charged for"
 JSON_NAME, MARKDOWN_NAME = "report.json", "report.md"
 _IN_SHORT = (
-    ("a dry run answers", "dry run", "status"),
-    ("a submit answers", "submit", "status"),
+    ("status of a dry run", "dry run", "status"),
+    ("status of a submit", "submit", "status"),
     ("the job's first status", "submit", "first status"),
     ("seconds from the reply's Date to createdAt", "submit", "date to createdAt, seconds"),
     ("listed after seconds", "how soon it is listed", "seconds after the reply"),

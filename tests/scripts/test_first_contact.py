@@ -59,7 +59,7 @@ def test_what_is_free_is_asked_and_nothing_is_bought(
     assert facts(folder, "dry run of a bad setting")["out of bounds"]["status"] == 400
     asked = facts(folder, "price of the cheapest job")["prices in creative units"]
     assert asked["nothing set"] > asked["as submitted"]
-    assert "| a dry run answers | `269` |" in (folder / "report.md").read_text("utf-8")
+    assert "| status of a dry run | `269` |" in (folder / "report.md").read_text("utf-8")
 
 
 ODD = {
