@@ -26,7 +26,7 @@ _UNIX_DAY = 2440587.5
 class DeadDatabase:
     """The database as a killed process sees it: writes have no effect."""
 
-    def keep(self, _write: object, otherwise: Any) -> Any:
+    def write_now_or_later(self, _write: object, otherwise: Any) -> Any:
         """Do nothing."""
         return otherwise
 
