@@ -172,7 +172,7 @@ def test_a_file_that_was_whole_before_ctrl_c_is_taken_for_the_result(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqlLedger, "saved", ctrl_c)
+        patch.setattr(SqlLedger, "record_files", ctrl_c)
         assert main([*RUN]) == 130
     whole = Path("out.mp4").read_bytes()
     capsys.readouterr()

@@ -51,9 +51,7 @@ def classify(job: Job, submission: Submission) -> Verdict:
         has_seed = "seed" in echoed and agreement("seed", submission.seed, echoed["seed"])
         return "match" if has_seed else "candidate"
     # A seed that agrees proves nothing about the rest of the request.
-    agrees = len(body) > 1 and all(
-        key in echoed and agreement(key, body[key], echoed[key]) for key in body
-    )
+    agrees = all(key in echoed and agreement(key, body[key], echoed[key]) for key in body)
     has_no_other_video = VIDEO_FIELD in body or VIDEO_FIELD not in echoed
     has_only_defaults = all(
         _is_default(key, value) for key, value in echoed.items() if key in _ROWS and key not in body

@@ -51,6 +51,7 @@ from .submitting import Submitting
 from .video import Video, VideoAsset, VideoFile, VideoSource, open_video, resolve
 
 _LOG = logging.getLogger("scenario_reframe")
+_NO_VIDEO = "video: None is not allowed; it takes a path, an http(s) URL, an asset id or an Asset"
 
 T = TypeVar("T")
 
@@ -116,7 +117,7 @@ class Pipeline(Submitting):
     ) -> Flow[ReframeResult]:
         """Run the whole pipeline. With a ledger, the same request is never bought twice."""
         if video is None:
-            raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
+            raise InvalidVideoError(_NO_VIDEO)
         run = yield from self.begin(video, request_body(settings, extra), options)
         run.is_repeatable = self.ledger is not None
         entry = yield from self.claim(run, checked_key(key), is_callers=key is not None)
@@ -188,7 +189,7 @@ class Pipeline(Submitting):
         """The asset id of the run's video, uploaded or imported unless the server has it."""
         source, content, ledger = run.source, run.content, self.ledger
         if source is None:
-            raise InvalidVideoError("video: a path, an http(s) URL, an asset id or an Asset")
+            raise InvalidVideoError(_NO_VIDEO)
         if ledger is None or content is None or not isinstance(source, VideoFile):
             return (
                 yield from uploading.upload_or_import(

@@ -114,6 +114,11 @@ def take_lease(
         raise _busy(row)
 
 
+def owns(row: Row, claim: Claim, owner: str) -> bool:
+    """Whether an entry still belongs to this claim and this owner."""
+    return bool((row["fence"], row["owner"]) == (claim.fence, owner))
+
+
 def renew(transaction: Transaction, items: str, owner: str, seconds: float) -> None:
     """Renew the leases of these entries (tokens in JSON), as far as they are still ours."""
     transaction.run(_RENEW, items=items, owner=owner, lease=seconds)

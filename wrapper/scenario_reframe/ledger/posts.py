@@ -8,6 +8,7 @@ from scenario_reframe.models import Job, Submission
 
 from .database import Row, Transaction
 from .interface import UNFINISHED, Claim, Post, SubmitConditions
+from .lease import owns
 from .rows import PostRow, cleaned, seconds_of
 
 _OPEN = """
@@ -97,7 +98,7 @@ def set_posting(transaction: Transaction, row: Row, price: float | None, lease: 
 def delete_post(transaction: Transaction, claim: Claim, post: PostRow, owner: str) -> None:
     """Delete the row of a POST of which nothing was sent."""
     row = transaction.row(_ENTRY_OF, id=post.id)
-    if row is not None and _is_ours(row, claim, owner) and row["state"] == "posting":
+    if row is not None and owns(row, claim, owner) and row["state"] == "posting":
         transaction.run("DELETE FROM posts WHERE id = :id", id=post.id)
         transaction.run(_SET_STATE, id=row["id"], state=post.before)
 
@@ -116,7 +117,7 @@ def record_end(
     row = transaction.row(_ENTRY_OF, id=post.id)
     if row is None:
         return
-    is_ours, ended = _is_ours(row, claim, owner), row["now"] - ago
+    is_ours, ended = owns(row, claim, owner), row["now"] - ago
     transaction.run(
         _END,
         id=post.id,
@@ -176,10 +177,6 @@ def _insert_beside(transaction: Transaction, row: Row, key: str, job: dict[str, 
     """Store a job in a new entry beside that of its request; returns the new entry's id."""
     token = secrets.token_hex(16)
     return int(transaction.one(_INSERT_BESIDE, id=row["id"], key=key, token=token, **job)["id"])
-
-
-def _is_ours(row: Row, claim: Claim, owner: str) -> bool:
-    return bool((row["fence"], row["owner"]) == (claim.fence, owner))
 
 
 def _state_after(row: Row, post: Post, *, is_ours: bool) -> str:

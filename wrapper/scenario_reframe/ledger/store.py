@@ -24,7 +24,7 @@ from .accounts import Account
 from .database import Database, Row, Transaction
 from .interface import Check, Claim, ClipRequest, Entry, Post, SubmitConditions, accept
 from .jobs_and_uploads import JobsAndUploads
-from .lease import LeaseRenewer, renew, take_lease
+from .lease import LeaseRenewer, owns, renew, take_lease
 from .migration import prepare
 from .posts import COUNT_UNRESOLVED, add_post, delete_post, record_end, set_posting, store_job
 from .rows import ENTRY, PostRow, cleaned, encode_name, entry_of, post_of, request_key
@@ -137,7 +137,7 @@ class SqlLedger(JobsAndUploads):
 
         def write(transaction: Transaction) -> None:
             row = transaction.row("SELECT * FROM entries WHERE token = :token", token=claim.token)
-            if row is None or (row["fence"], row["owner"]) != (claim.fence, owner):
+            if row is None or not owns(row, claim, owner):
                 return
             state = _state_after_release(transaction, row, error)
             why = cleaned(str(error)) if state == "failed" != row["state"] else row["error"]

@@ -4,6 +4,7 @@ from scenario_reframe.errors import LedgerBusyError
 
 from .database import Row, Transaction
 from .interface import BudgetSpentError, Claim, NoSlotError, SubmitConditions, TwinOpenError
+from .lease import owns
 from .rows import decode_name
 
 _ROUNDING = 1e-9
@@ -40,7 +41,7 @@ _SPENT = """
 def owned_entry(transaction: Transaction, claim: Claim, owner: str) -> Row:
     """The claimed entry. Raises LedgerBusyError unless its owner and state allow a POST."""
     row = transaction.row("SELECT * FROM entries WHERE token = :token", token=claim.token)
-    if row is None or (row["fence"], row["owner"]) != (claim.fence, owner):
+    if row is None or not owns(row, claim, owner):
         raise LedgerBusyError(
             "another process claimed this while this one was suspended; nothing was submitted"
         )
