@@ -196,12 +196,6 @@ def test_submission_without_a_video_does_not_match_a_job_that_has_one() -> None:
     assert classify(job({**sent, "videoUrl": "asset_in"}), submission) == "candidate"
 
 
-def test_caller_s_seed_alone_is_not_a_match() -> None:
-    """A server that shows only the seed would show another's job in the same way."""
-    submission = new_submission({"seed": SEED}, "t", None, NOON)
-    assert classify(job({"seed": SEED}), submission) == "candidate"
-
-
 @pytest.mark.parametrize("kind", ["upload", "assets-download", 5])
 def test_job_of_another_kind_is_another_request(kind: Any) -> None:
     """Only custom jobs count; a job without a kind may be custom."""
