@@ -140,7 +140,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def folder(tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A working directory in which the bad things lie, and a locked ledger."""
+    """A working directory with bad files, and a locked ledger."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clip.mp4").write_bytes(short_clip.read_bytes())
     (tmp_path / "empty.mp4").touch()
@@ -166,7 +166,7 @@ def test_there_are_at_least_sixty_cases() -> None:
 
 
 @pytest.mark.parametrize(("argv", "environment", "code", "word"), CASES)
-def test_bad_input_is_told_once_and_nothing_is_sent(
+def test_bad_input_is_reported_once_and_nothing_is_sent(
     sandbox: Sandbox,
     folder: Path,
     capsys: pytest.CaptureFixture[str],
@@ -187,12 +187,12 @@ def test_bad_input_is_told_once_and_nothing_is_sent(
     before = {path: path.stat().st_size for path in folder.iterdir() if path.is_file()}
     requests = len(sandbox.requests)
     assert main(list(argv)) == code
-    told = capsys.readouterr()
-    assert word in told.err, told.err
-    assert "Traceback" not in told.err
-    assert "hidden" not in told.err + told.out
-    assert told.out == ""
-    assert len(told.err.splitlines()) <= 3
+    output = capsys.readouterr()
+    assert word in output.err, output.err
+    assert "Traceback" not in output.err
+    assert "hidden" not in output.err + output.out
+    assert output.out == ""
+    assert len(output.err.splitlines()) <= 3
     assert len(sandbox.requests) == requests
     assert {path: path.stat().st_size for path in before} == before
 
@@ -216,10 +216,10 @@ def test_unusual_credentials_work(
     assert "creative units" in capsys.readouterr().out
 
 
-def test_an_unreadable_file_is_told(
+def test_an_unreadable_file_is_reported(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The system's own words for why it cannot be read."""
+    """With the system's own message."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))

@@ -1,4 +1,4 @@
-"""`batch` against the sandbox: what it makes, what it refuses, and how it is taken up again."""
+"""`batch` against the sandbox: what it makes, what it refuses, and how it is resumed."""
 
 import io
 import json
@@ -43,14 +43,14 @@ from waiting import until
 
 MP4 = b"\0\0\0\x18ftypisom"
 SHAPES = ("--each", "aspect-ratio=9:16,1:1")
-# Creative units that a job of the spec's defaults costs.
+# The price of a job with the spec's defaults, in creative units.
 EACH = price({}, frames_to_make({}, SAMPLE_SECONDS * SAMPLE_RATE))
 Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    """A fast sandbox that the environment points to, and three clips in `clips`."""
+    """A fast sandbox that the environment points to; the working directory has three clips."""
     monkeypatch.chdir(tmp_path)
     clips("a.mp4", "b.mov", "c.mp4")
     with Sandbox(stage_seconds=0.01, fast=True) as running:
@@ -59,7 +59,7 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox
 
 
 def clips(*names: str) -> None:
-    """Write files that begin like videos and differ."""
+    """Write files that begin like videos, each with its own content."""
     for name in names:
         path = Path("clips", name)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,14 +67,14 @@ def clips(*names: str) -> None:
 
 
 def uploads(sandbox: Sandbox) -> int:
-    """How many uploads were begun."""
+    """How many uploads were started."""
     return sum(seen.path.endswith("/uploads") for seen in sandbox.requests)
 
 
 def test_a_folder_in_two_shapes_and_the_same_command_again(
     sandbox: Sandbox, capsys: Output
 ) -> None:
-    """Each clip is uploaded once and made twice; then nothing is left to do."""
+    """Each clip is uploaded once and reframed twice; then nothing is left to do."""
     Path("clips", "notes.txt").write_text("no video", "utf-8")
     arguments = ["batch", "clips", "-o", "out", *SHAPES]
     assert main(arguments) == 0
@@ -97,7 +97,7 @@ def test_a_folder_in_two_shapes_and_the_same_command_again(
 def test_check_prints_what_would_be_made_and_sends_nothing(
     sandbox: Sandbox, capsys: Output
 ) -> None:
-    """In the order of what was asked for, and as JSON."""
+    """In the order of the request, and as JSON."""
     arguments = ["batch", "clips/a.mp4", "clips/c.mp4", "-o", "out", "--aspect-ratio", "1:1"]
     assert main([*arguments, "--check"]) == 0
     captured = capsys.readouterr()
@@ -114,7 +114,7 @@ def test_check_prints_what_would_be_made_and_sends_nothing(
 
 
 def test_a_manifests_cells_beat_the_flags(sandbox: Sandbox, capsys: Output) -> None:
-    """What a row leaves empty is the flag's; --json tells each outcome, and sums up last."""
+    """An empty cell takes the flag's value; --json prints each outcome, and a summary last."""
     rows = "video,output,aspect_ratio,seed\na.mp4,my/own.mp4,9:16,\nb.mov,,,7\n"
     Path("clips", "list.csv").write_text(rows, "utf-8")
     flags = ["--aspect-ratio", "1:1", "--seed", "5", "--extra", "new=1", "--json"]
@@ -130,10 +130,10 @@ def test_a_manifests_cells_beat_the_flags(sandbox: Sandbox, capsys: Output) -> N
     assert [job.input["new"] for job in sandbox.made] == [1, 1]
 
 
-def test_every_fault_of_every_row_is_told_before_anything_is_sent(
+def test_every_fault_of_every_row_is_named_before_anything_is_sent(
     sandbox: Sandbox, capsys: Output
 ) -> None:
-    """Those of the file and those of what it asks for, by line; once for all shapes of a row."""
+    """Faults of the file and of its requests, by line; once for all shapes of a row."""
     rows = ["video,output,num_frames,aspect_ration"]
     rows += [f"a.mp4,{number}.mp4,90," for number in range(2, 702)]
     rows[3] = "none.mp4,3.mp4,90,"
@@ -174,7 +174,7 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none"], "none: no such file or folder"),
         (["clips/*.avi"], "clips/*.avi: no video found"),
@@ -197,9 +197,9 @@ def test_every_fault_of_every_row_is_told_before_anything_is_sent(
     ],
 )
 def test_what_cannot_be_made_is_refused_before_anything_is_sent(
-    arguments: list[str], told: str, sandbox: Sandbox, capsys: Output
+    arguments: list[str], message: str, sandbox: Sandbox, capsys: Output
 ) -> None:
-    """Exit code 2, nothing sent but what reads, nothing on stdout."""
+    """Exit code 2, nothing but reads sent, nothing on stdout."""
     clips("sub/a.mp4")
     Path("empty").mkdir()
     Path("empty/text.mp4").write_text("x", "utf-8")
@@ -212,15 +212,15 @@ def test_what_cannot_be_made_is_refused_before_anything_is_sent(
         Path("empty/text.mp4").unlink()
     assert main(["batch", *arguments, *output]) == 2
     captured = capsys.readouterr()
-    assert told in captured.err
+    assert message in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
-    # Whose rows of the ledger these are, the server tells.
+    # The server names the project, and so the rows of the ledger.
     assert {seen.method for seen in sandbox.requests} <= {"GET"}
 
 
-def test_results_among_the_clips_are_not_taken_for_clips(sandbox: Sandbox, capsys: Output) -> None:
-    """A recursive pattern finds the output folder; the same command again pays for nothing."""
+def test_results_among_the_clips_are_not_used_as_clips(sandbox: Sandbox, capsys: Output) -> None:
+    """A recursive pattern matches the output folder; the same command again pays for nothing."""
     clips("sub/d.mp4")
     arguments = ["batch", "clips/**/*.m[op][4v]", "-o", "clips/out"]
     assert main(arguments) == 0
@@ -229,8 +229,8 @@ def test_results_among_the_clips_are_not_taken_for_clips(sandbox: Sandbox, capsy
     assert sandbox.jobs_made == 4
 
 
-def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None:
-    """Its reason is told when it comes and again at the end, with the command to go on with."""
+def test_one_failure_stops_no_other_item(sandbox: Sandbox, capsys: Output) -> None:
+    """Its reason is printed at once and at the end, with the command to go on with."""
     sandbox.faults.add(answer(400, {"reason": "too \x1b[31mdark"}), r"/generate/")
     arguments = ["batch", "clips", "-o", "my out", "--seed", "5"]
     assert main(arguments) == 3
@@ -247,7 +247,7 @@ def test_one_that_fails_stops_no_other(sandbox: Sandbox, capsys: Output) -> None
 
 
 def test_a_budget_is_not_passed(sandbox: Sandbox, capsys: Output) -> None:
-    """What it does not allow is skipped, and named; exit code 1."""
+    """What it does not allow is skipped and named; exit code 1."""
     budget = str(2.5 * EACH)
     assert main(["batch", "clips", "-o", "out", "--budget", budget, "--json"]) == 1
     captured = capsys.readouterr()
@@ -275,8 +275,8 @@ def start(sandbox: Sandbox) -> Iterator[Commands]:
         yield made
 
 
-def on_record() -> Counter[str]:
-    """How many items the ledger has, by state, and those with a `job`."""
+def recorded() -> Counter[str]:
+    """How many items the ledger has, by state, and how many with a `job`."""
     try:
         rows = sql(Path(os.environ["SCENARIO_LEDGER"]), "SELECT state, job_id FROM entries")
     except sqlite3.OperationalError:  # the command has not made it yet
@@ -284,15 +284,15 @@ def on_record() -> Counter[str]:
     return Counter([state for state, _ in rows] + ["job" for _, job_id in rows if job_id])
 
 
-def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -> None:
-    """No clip is uploaded, paid for or downloaded twice; the summary says what was taken up."""
+def test_killed_and_run_again(start: Commands, sandbox: Sandbox) -> None:
+    """No clip is uploaded, paid for or downloaded twice; the summary counts what was resumed."""
     arguments = ("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2", "--json")
     process = start(*arguments)
-    until(lambda: on_record()["done"] >= 2)
+    until(lambda: recorded()["done"] >= 2)
     sandbox.hold_jobs = True
 
     def two_are_held() -> bool:
-        now = on_record()
+        now = recorded()
         uploaded = sql(Path(os.environ["SCENARIO_LEDGER"]), "SELECT count(asset_id) FROM uploads")
         return uploaded == [(3,)] and now["job"] == sandbox.jobs_made == now["done"] + min(
             2, 6 - now["done"]
@@ -301,7 +301,7 @@ def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -
     until(two_are_held)
     process.kill()
     output_of(process)
-    known = on_record()
+    known = recorded()
     sandbox.hold_jobs = False
     before = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.mp4")}
     out, _ = output_of(start(*arguments))
@@ -314,11 +314,11 @@ def test_killed_in_the_middle_and_run_again(start: Commands, sandbox: Sandbox) -
     assert (sandbox.jobs_made, uploads(sandbox)) == (6, 3)
 
 
-def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Commands, sandbox: Sandbox) -> None:
-    """Exit code 130; the command that it prints finishes."""
+def test_ctrl_c_prints_what_is_paid_for_and_how_to_go_on(start: Commands, sandbox: Sandbox) -> None:
+    """Exit code 130; the printed command finishes the batch."""
     sandbox.hold_jobs = True
     process = start("batch", "clips", "-o", "out", *SHAPES, "--concurrency", "2")
-    until(lambda: on_record()["job"] == 2)
+    until(lambda: recorded()["job"] == 2)
     code, _, err = interrupt(process)
     sandbox.hold_jobs = False
     assert code == 130
@@ -335,7 +335,7 @@ def test_ctrl_c_says_what_is_paid_and_how_to_go_on(start: Commands, sandbox: San
 
 
 def test_ctrl_c_while_submits_are_under_way(start: Commands, sandbox: Sandbox) -> None:
-    """Their replies come as it ends: whether it still saw them or not, none is bought again."""
+    """Their replies arrive as it ends: whether it saw them or not, nothing is bought again."""
     is_stopped = Event()
     sandbox.faults.add(held(is_stopped, after=True), r"/generate/", method="POST", times=2)
     arguments = ("batch", "clips", "-o", "out", "--concurrency", "2")
@@ -393,8 +393,8 @@ def test_a_long_list_of_what_is_not_done_is_cut() -> None:
     assert not any("Token" in line for line in lines)
 
 
-def test_bars_leave_stdout_to_who_reads_it(capsys: Output) -> None:
-    """A count moves the bar of the batch; a result goes to stdout and not to the terminal."""
+def test_bars_leave_stdout_to_the_results(capsys: Output) -> None:
+    """A count moves the batch's bar; a result goes to stdout and not to the terminal."""
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, color_system=None)
     with LiveDisplay(console) as display:

@@ -34,7 +34,7 @@ def finished(running: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 @pytest.fixture
 def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
-    """The sandbox, to which the environment points, and an empty working directory."""
+    """The sandbox, to which the environment points; the working directory is empty."""
     monkeypatch.chdir(tmp_path)
     point_to(running, monkeypatch)
     return running
@@ -43,7 +43,7 @@ def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 def test_list_prints_one_line_a_job_with_its_seed(
     sandbox: Sandbox, finished: Job, capsys: Output
 ) -> None:
-    """The seed is what a lost job is looked for by."""
+    """A lost job is looked for by its seed."""
     assert main(["jobs", "list"]) == 0
     rows = capsys.readouterr().out.splitlines()
     (row,) = [row for row in rows if row.startswith(finished.id)]
@@ -62,7 +62,7 @@ def test_list_stops_at_the_limit(sandbox: Sandbox, finished: Job, capsys: Output
 def test_show_prints_the_job_in_lines_or_as_json(
     sandbox: Sandbox, finished: Job, capsys: Output
 ) -> None:
-    """What the server says is not read as markup."""
+    """The server's text is not read as markup."""
     assert main(["jobs", "show", finished.id]) == 0
     told = capsys.readouterr().out
     assert "status      success" in told
@@ -79,7 +79,7 @@ def test_wait_ends_at_once_for_a_job_that_is_done(
     assert json.loads(capsys.readouterr().out)["status"] == "success"
 
 
-def test_wait_that_times_out_names_the_command_to_go_on(sandbox: Sandbox, capsys: Output) -> None:
+def test_wait_that_times_out_prints_the_command_to_go_on(sandbox: Sandbox, capsys: Output) -> None:
     """Exit code 5."""
     queued = {"job": {"jobId": "job_q", "status": "queued"}}
     sandbox.faults.add(answer(200, queued), r"/jobs/job_q", times=2)
@@ -90,17 +90,17 @@ def test_wait_that_times_out_names_the_command_to_go_on(sandbox: Sandbox, capsys
 def test_download_into_a_folder_names_the_file_by_its_asset(
     sandbox: Sandbox, finished: Job, capsys: Output
 ) -> None:
-    """The working directory is the default."""
+    """The default is the working directory."""
     (asset,) = finished.asset_ids
     assert main(["jobs", "download", finished.id]) == 0
     assert capsys.readouterr().out == f"{asset}.mp4\n"
     assert Path(f"{asset}.mp4").stat().st_size > 1000
 
 
-def test_download_refuses_a_target_that_is_there(
+def test_download_refuses_an_existing_target(
     sandbox: Sandbox, finished: Job, capsys: Output
 ) -> None:
-    """Before a single request."""
+    """Before any request."""
     Path("mine.mp4").touch()
     before = len(sandbox.requests)
     assert main(["jobs", "download", finished.id, "-o", "mine.mp4"]) == 2
@@ -108,8 +108,8 @@ def test_download_refuses_a_target_that_is_there(
 
 
 @pytest.mark.parametrize("verb", ["show", "wait", "download"])
-def test_a_job_that_is_not_there_exits_3(verb: str, sandbox: Sandbox, capsys: Output) -> None:
-    """The id is told, and no command to take it up."""
+def test_an_unknown_job_exits_3(verb: str, sandbox: Sandbox, capsys: Output) -> None:
+    """The id is printed, and no command to resume it."""
     assert main(["jobs", verb, "job_none"]) == 3
     told = capsys.readouterr().err
     assert "job_none" in told
@@ -119,7 +119,7 @@ def test_a_job_that_is_not_there_exits_3(verb: str, sandbox: Sandbox, capsys: Ou
 def test_a_signed_url_in_the_echo_is_shown_without_its_query(
     sandbox: Sandbox, capsys: Output
 ) -> None:
-    """Nor its user."""
+    """And without its user."""
     url = "https://me:pw@files.test/a.mp4?Signature=secret"
     job = {"jobId": "job_u", "status": "queued", "metadata": {"input": {"videoUrl": url}}}
     sandbox.faults.add(answer(200, {"job": job}), r"/jobs/job_u")

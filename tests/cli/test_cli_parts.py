@@ -43,7 +43,7 @@ def test_extra_values_are_json_if_they_parse() -> None:
 
 
 def test_an_extra_given_twice_is_refused() -> None:
-    """One of the two would be lost."""
+    """One of the two values would be lost."""
     with pytest.raises(InvalidSettingsError, match="a is given twice"):
         checked_settings({}, ["a=1", "a=2"])
 
@@ -82,7 +82,7 @@ def test_candidates_of_an_uncertain_submit_are_listed() -> None:
     ],
 )
 def test_every_error_has_its_exit_code(fault: Exception, code: int) -> None:
-    """Those that the sandbox does not bring about."""
+    """Errors that the sandbox does not cause."""
     assert failure_of(fault).code == code
 
 
@@ -95,7 +95,7 @@ def test_no_command_resumes_a_canceled_job() -> None:
         raise JobCanceledError("canceled")
 
 
-def test_an_unexpected_error_in_a_wait_still_says_how_to_go_on() -> None:
+def test_an_unexpected_error_in_a_wait_still_prints_how_to_go_on() -> None:
     """Even a bug must not lose a paid job."""
     with (
         pytest.raises(Exception, match="bug") as caught,

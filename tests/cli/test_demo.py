@@ -1,4 +1,4 @@
-"""`demo` and `scripts/demo`: the whole road without an account."""
+"""`demo` and `scripts/demo`: the whole pipeline without an account."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Credentials, project and proxies that must not be used, and an empty working directory."""
+    """Set credentials, a project and proxies that must not be used, in an empty directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SCENARIO_BASE_URL", "https://127.0.0.1:9/v1")
     monkeypatch.setenv("SCENARIO_API_KEY", "real-key")
@@ -27,7 +27,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_demo_without_a_video_makes_one_and_shows_before_and_after(capsys: Output) -> None:
-    """Two paths on stdout; older ones are replaced; the real account is not touched."""
+    """Two paths on stdout; older files are replaced; the real account is not used."""
     Path("demo-output").mkdir()
     Path("demo-output", "sample-9x16.mp4").write_text("older", "utf-8")
     Path("demo-output", "sample-9x16.png").write_text("older", "utf-8")
@@ -41,8 +41,8 @@ def test_demo_without_a_video_makes_one_and_shows_before_and_after(capsys: Outpu
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_script_takes_a_video_from_where_it_is_called(tmp_path: Path) -> None:
-    """A relative path is the caller's, and settings and folder can be chosen."""
+def test_the_script_finds_a_video_relative_to_the_callers_folder(tmp_path: Path) -> None:
+    """Settings and folder can be given too."""
     make_sample(tmp_path / "my clip.mp4", seconds=1, size="160x90", rate=10)
     done = subprocess.run(
         [ROOT / "scripts" / "demo", "my clip.mp4", "--aspect-ratio", "1:1", "-o", "out",

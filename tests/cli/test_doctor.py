@@ -1,4 +1,4 @@
-"""`doctor` against the sandbox: what it says of each thing that can be wrong."""
+"""`doctor` against the sandbox: its report on everything that can be wrong."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Sandbox]:
-    """One sandbox for the module, for nothing is ever made on it."""
+    """One sandbox for the module, since no job is ever made on it."""
     with Sandbox(stage_seconds=0) as sandbox:
         yield sandbox
         assert {seen.method for seen in sandbox.requests} <= {"GET"}
@@ -51,7 +51,7 @@ def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandb
 
 @pytest.fixture
 def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where the ledger is to be."""
+    """The path where the ledger will be."""
     place = tmp_path / "state" / "ledger.db"
     monkeypatch.setenv("SCENARIO_LEDGER", str(place))
     return place
@@ -78,12 +78,12 @@ def examined(capsys: Output) -> Doctor:
 
 
 def with_status(checks: Checks, status: str) -> list[str]:
-    """The names of the checks that ended so."""
+    """The names of the checks with this status."""
     return [name for name, check in checks.items() if check["status"] == status]
 
 
 def sql(path: Path, statement: str, *values: Any) -> None:
-    """Do something to the database behind the ledger's back."""
+    """Run a statement on the database over a connection of its own."""
     connection = sqlite3.connect(path)
     with connection:
         connection.execute(statement, values)
@@ -123,7 +123,7 @@ def test_missing_credentials_are_named_and_nothing_is_sent(
     examined: Doctor,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Exit code 3; the server is not asked, the rest is checked."""
+    """Exit code 3; the server gets no request, everything else is checked."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     before = len(running.requests)
@@ -135,27 +135,27 @@ def test_missing_credentials_are_named_and_nothing_is_sent(
     assert len(running.requests) == before
 
 
-def test_credentials_that_cannot_be_sent_are_told(
+def test_credentials_that_cannot_be_sent_fail(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line end, from a file perhaps."""
+    """A line end, perhaps from a file."""
     monkeypatch.setenv("SCENARIO_API_SECRET", "mine\n")
     code, checks = examined()
     assert code == 3
     assert "control characters" in checks["credentials"]["message"]
 
 
-def test_the_other_names_of_the_variables_are_told(
+def test_the_variables_that_are_used_are_named(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever looks for where a key comes from finds it."""
+    """So that a user can see where a key comes from."""
     monkeypatch.setenv("SCENARIO_SDK_API_KEY", sandbox.api_key)
     monkeypatch.delenv("SCENARIO_API_KEY")
     told = examined()[1]["credentials"]["message"]
     assert told == "SCENARIO_SDK_API_KEY and SCENARIO_API_SECRET are set"
 
 
-def test_wrong_credentials_are_told(
+def test_wrong_credentials_fail(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 3; the server was reached."""
@@ -183,7 +183,7 @@ def test_wrong_credentials_are_told(
         (answer(400, {"reason": "not for sandbox-secret"}), "400: not for ***", "base URL"),
     ],
 )
-def test_a_refusal_is_told_with_what_to_do(
+def test_a_refusal_is_shown_with_advice(
     fault: Fault, message: str, advice: str, sandbox: Sandbox, examined: Doctor
 ) -> None:
     """Exit code 3, in the first call's own words, without signatures and credentials."""
@@ -195,10 +195,10 @@ def test_a_refusal_is_told_with_what_to_do(
     assert advice in checks["accepted"]["advice"]
 
 
-def test_a_server_that_is_down_is_told(
+def test_a_server_that_is_down_fails(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 3; what needs it is skipped, what does not is checked."""
+    """Exit code 3; what needs the server is skipped, what does not is checked."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
@@ -209,7 +209,7 @@ def test_a_server_that_is_down_is_told(
     assert checks["extra-sandbox"]["status"] == "ok"
 
 
-def test_a_server_that_never_answers_is_told(
+def test_a_server_that_never_answers_fails(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It listens, and that is all."""
@@ -222,15 +222,15 @@ def test_a_server_that_never_answers_is_told(
     assert "no reply in time" in checks["server"]["message"]
 
 
-def test_a_server_without_tls_is_told(sandbox: Sandbox, examined: Doctor) -> None:
-    """Asked by https."""
+def test_a_server_without_tls_fails(sandbox: Sandbox, examined: Doctor) -> None:
+    """The request is https."""
     url = sandbox.base_url.replace("http://", "https://")
     code, checks = examined("--base-url", url)
     assert code == 3
     assert checks["server"]["message"] == f"{url}: no TLS connection can be made"
 
 
-def test_a_name_that_cannot_be_resolved_is_told(
+def test_a_host_name_that_cannot_be_resolved_fails(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As without a network."""
@@ -244,10 +244,8 @@ def test_a_name_that_cannot_be_resolved_is_told(
     assert "its name cannot be resolved" in checks["server"]["message"]
 
 
-def test_a_connection_that_breaks_is_told_at_either_call(
-    sandbox: Sandbox, examined: Doctor
-) -> None:
-    """At the second, the model's record is what is missing."""
+def test_a_connection_that_breaks_fails_either_call(sandbox: Sandbox, examined: Doctor) -> None:
+    """If the second breaks, the model's description is missing."""
     for pattern, name in ((r"/jobs", "server"), (r"/models/", "model")):
         sandbox.faults.add(drop(), pattern)
         code, checks = examined()
@@ -267,7 +265,7 @@ def test_a_connection_that_breaks_is_told_at_either_call(
     ids=repr,
 )
 def test_other_reasons_have_words_as_well(cause: Exception | None, words: str) -> None:
-    """However deep they lie; the error's own text is not shown."""
+    """However deep the cause is; the error's own text is not shown."""
     fault = httpx.ConnectError("outer")
     fault.__cause__ = cause
     told = unreachable("https://api.test/v1", fault).line()
@@ -276,8 +274,8 @@ def test_other_reasons_have_words_as_well(cause: Exception | None, words: str) -
 
 
 @pytest.mark.parametrize("url", ["http://api.test/v1", "https://me:pw@api.test/v1", "nonsense"])
-def test_a_wrong_base_url_is_told(url: str, sandbox: Sandbox, examined: Doctor) -> None:
-    """Exit code 3, and the credentials go nowhere."""
+def test_a_wrong_base_url_fails(url: str, sandbox: Sandbox, examined: Doctor) -> None:
+    """Exit code 3, and the credentials are sent nowhere."""
     before = len(sandbox.requests)
     code, checks = examined("--base-url", url)
     assert code == 3
@@ -286,10 +284,10 @@ def test_a_wrong_base_url_is_told(url: str, sandbox: Sandbox, examined: Doctor) 
     assert len(sandbox.requests) == before
 
 
-def test_a_wrong_proxy_is_told_without_its_password(
+def test_a_wrong_proxy_is_shown_without_its_password(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It cannot even be set up."""
+    """The client cannot even be made with it."""
     monkeypatch.setenv("ALL_PROXY", "nonsense://me:pw-of-proxy@proxy.test")
     code, checks = examined()
     assert code == 3
@@ -302,8 +300,8 @@ def test_a_wrong_proxy_is_told_without_its_password(
     ("hours", "words"),
     [(1, "3,600 s ahead of"), (-1, "3,600 s behind"), (0, "within 60 s")],
 )
-def test_a_clock_that_is_off_is_warned_of(hours: int, words: str) -> None:
-    """No failure: jobs are found by the server's clock."""
+def test_a_wrong_clock_is_a_warning(hours: int, words: str) -> None:
+    """Not a failure: jobs are found by the server's clock."""
     here = datetime(2026, 1, 1, 10, tzinfo=UTC) + timedelta(hours=hours)
     found = doctor_findings.clock("Thu, 01 Jan 2026 10:00:00 GMT", here)
     assert words in found.message
@@ -313,7 +311,7 @@ def test_a_clock_that_is_off_is_warned_of(hours: int, words: str) -> None:
 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_without_the_servers_clock_none_is_compared(date: str | None) -> None:
-    """A proxy may take the header out."""
+    """A proxy may remove the header."""
     assert doctor_findings.clock(date, datetime.now(UTC)).status == "skip"
 
 
@@ -328,7 +326,7 @@ def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
     assert exit_code(found) == 0
 
 
-def test_a_slow_server_is_warned_of() -> None:
+def test_a_slow_server_is_a_warning() -> None:
     """A quick one is not."""
     assert doctor_findings.latency(0.2) == Finding(
         "latency", "ok", "200 ms for one call, connecting included"
@@ -337,7 +335,7 @@ def test_a_slow_server_is_warned_of() -> None:
 
 
 def changed(change: Callable[[list[dict[str, Any]]], Any]) -> Fault:
-    """The model's record, of which the inputs are changed."""
+    """A fault that changes the inputs in the model's description."""
 
     def rewritten(payload: Any) -> Any:
         change(payload["model"]["inputs"])
@@ -364,10 +362,10 @@ def lower(inputs: list[dict[str, Any]]) -> None:
     ],
     ids=["added", "narrowed", "removed", "secretive", "many"],
 )  # fmt: skip
-def test_inputs_that_have_changed_are_told(
+def test_changed_inputs_are_reported(
     change: Any, status: str, code: int, words: str, sandbox: Sandbox, examined: Doctor
 ) -> None:
-    """What breaks callers fails, first; what does not is a warning."""
+    """Changes that break callers fail, and come first; others are a warning."""
     sandbox.faults.add(changed(change), r"/models/")
     found, checks = examined()
     assert found == code
@@ -386,10 +384,10 @@ def test_inputs_that_have_changed_are_told(
         (changed(list.clear), 1, "has no inputs"),
     ],
 )
-def test_a_model_whose_record_cannot_be_read_is_told(
+def test_a_model_that_cannot_be_read_is_reported(
     fault: Fault, code: int, words: str, sandbox: Sandbox, examined: Doctor
 ) -> None:
-    """Its inputs are then skipped."""
+    """The check of its inputs is then skipped."""
     sandbox.faults.add(fault, r"/models/")
     found, checks = examined()
     assert found == code
@@ -401,17 +399,17 @@ def test_a_model_whose_record_cannot_be_read_is_told(
 def test_no_ledger_yet_is_fine_and_none_is_made(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
-    """Looking at things leaves no traces."""
+    """The checks leave no traces."""
     code, checks = examined()
     assert code == 0
     assert checks["ledger"]["message"] == f"none yet; the first run makes {path}"
     assert not path.parent.exists()
 
 
-def test_a_ledger_that_cannot_be_made_is_told(
+def test_a_ledger_that_cannot_be_created_fails(
     sandbox: Sandbox, tmp_path: Path, examined: Doctor
 ) -> None:
-    """Where a file stands in the way of its folder."""
+    """Where a file is in the place of its folder."""
     (tmp_path / "file").touch()
     code, checks = examined("--ledger", str(tmp_path / "file" / "ledger.db"))
     assert code == 1
@@ -420,7 +418,7 @@ def test_a_ledger_that_cannot_be_made_is_told(
 
 
 def test_without_a_ledger_its_checks_are_skipped(sandbox: Sandbox, examined: Doctor) -> None:
-    """By wish."""
+    """The user wants none."""
     code, checks = examined("--ledger", "none")
     assert code == 0
     assert with_status(checks, "skip") == NAMES[8:13]
@@ -449,10 +447,10 @@ def test_unfinished_and_uncertain_entries_are_counted(
     assert checks["integrity"]["status"] == checks["writable"]["status"] == "ok"
 
 
-def test_a_ledger_that_others_can_read_is_warned_of(
+def test_a_ledger_that_others_can_read_is_a_warning(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
-    """With the command that mends it."""
+    """With the command that repairs it."""
     open_ledger(path).close()
     path.chmod(0o644)
     code, checks = examined()
@@ -461,10 +459,10 @@ def test_a_ledger_that_others_can_read_is_warned_of(
     assert checks["private"]["advice"] == f"chmod 600 {path}"
 
 
-def test_a_newer_ledger_is_told_and_left_alone(
+def test_a_newer_ledger_fails_and_is_left_alone(
     sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
-    """The package is what is too old."""
+    """It is the package that is too old."""
     open_ledger(path).close()
     sql(path, "INSERT INTO schema_version VALUES (99)")
     before = path.read_bytes()
@@ -476,20 +474,20 @@ def test_a_newer_ledger_is_told_and_left_alone(
 
 
 def break_the_head(whole: bytes) -> bytes:
-    """The first page is there, and the rest of it is not what it was."""
+    """Keep the first page, and damage the rest."""
     return whole[:100] + b"\xff" * (len(whole) - 100)
 
 
 def break_a_page(whole: bytes) -> bytes:
-    """Where the last table's rows and indexes are."""
+    """Damage the last table's rows and indexes."""
     return whole[:8192] + b"\xff" * (len(whole) - 8192)
 
 
 @pytest.mark.parametrize("damage", [lambda _: b"Dear diary, " * 999, break_the_head, break_a_page])
-def test_a_damaged_ledger_is_told(
+def test_a_damaged_ledger_fails(
     damage: Callable[[bytes], bytes], sandbox: Sandbox, path: Path, examined: Doctor
 ) -> None:
-    """Exit code 1; the file stays as it is."""
+    """Exit code 1; the file is not changed."""
     open_ledger(path).close()
     for number in range(20):
         content = f"{number:02}" * 1000
@@ -505,7 +503,7 @@ def test_a_damaged_ledger_is_told(
     assert path.read_bytes() == spoilt
 
 
-def test_a_ledger_that_another_program_locks_is_told(
+def test_a_ledger_that_another_program_locks_fails(
     sandbox: Sandbox, path: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some patience; it can be read all the same."""
@@ -526,17 +524,15 @@ def test_a_ledger_that_another_program_locks_is_told(
 @pytest.mark.parametrize(
     "place", ["postgresql+nodriver://a:pw-in-url@127.0.0.1:1/x", "://", ":memory:", "a\0b"]
 )
-def test_a_ledger_at_no_place_that_can_be_used_is_told(
-    place: str, sandbox: Sandbox, examined: Doctor
-) -> None:
-    """Without the password."""
+def test_an_invalid_ledger_fails(place: str, sandbox: Sandbox, examined: Doctor) -> None:
+    """The password is not shown."""
     code, checks = examined("--ledger", place)
     assert code == 1
     assert with_status(checks, "fail") == ["ledger"]
     assert "pw-in-url" not in str(checks)
 
 
-def test_a_missing_extra_is_told_with_its_command(
+def test_a_missing_extra_is_shown_with_its_command(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sandbox's is a warning, since real work does not need it."""
@@ -549,10 +545,10 @@ def test_a_missing_extra_is_told_with_its_command(
     assert checks["extra-sandbox"]["advice"] == "pip install 'scenario-reframe[sandbox]'"
 
 
-def test_a_fault_of_its_own_stops_no_other_check(
+def test_a_bug_in_one_check_stops_no_other(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told by its kind alone: its text may hold anything."""
+    """Only its type is shown: its text may hold anything."""
 
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("sandbox-secret")
@@ -566,7 +562,7 @@ def test_a_fault_of_its_own_stops_no_other_check(
 
 
 def test_the_exit_code_is_the_first_failures() -> None:
-    """A warning is none, nor is what was skipped for it."""
+    """A warning is not a failure, nor is a check that was skipped because of one."""
     warned = Finding("a", "warn", "odd")
     refused = Finding("b", "fail", "no", code=3)
     assert exit_code([warned]) == 0

@@ -1,4 +1,4 @@
-"""Settings that this version does not know: sent as they are, with one warning for each.
+"""Settings that this version does not know: sent unchanged, with one warning for each.
 
 By the library and by the command.
 """
@@ -42,8 +42,8 @@ def sandbox(running: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_warned_yet() -> Iterator[None]:
-    """Each test is a process of its own, as far as warnings go."""
+def _forget_warnings() -> Iterator[None]:
+    """Forget the warnings of earlier tests, as a new process would."""
     known = set(_WARNED)
     _WARNED.clear()
     yield
@@ -52,7 +52,7 @@ def _nothing_warned_yet() -> Iterator[None]:
 
 
 def warnings(caplog: Log) -> list[str]:
-    """What the library has warned of."""
+    """The library's warnings."""
     return [
         record.getMessage()
         for record in caplog.records
@@ -61,7 +61,7 @@ def warnings(caplog: Log) -> list[str]:
 
 
 def keys(sandbox: Sandbox) -> dict[str, str]:
-    """What a client of the sandbox is made with."""
+    """The arguments for a client of the sandbox."""
     return {
         "api_key": sandbox.api_key, "api_secret": sandbox.api_secret, "base_url": sandbox.base_url,
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_an_extra_is_sent_and_warned_of_once(
 def test_without_extra_nothing_is_warned_of(
     extra: dict[str, int] | None, call: Caller, sandbox: Sandbox, caplog: Log
 ) -> None:
-    """Nor for an empty one."""
+    """Nor for an empty `extra`."""
     call("estimate", extra=extra, seed=1, client=keys(sandbox))
     assert warnings(caplog) == []
 
@@ -90,7 +90,7 @@ def test_without_extra_nothing_is_warned_of(
 def test_an_invalid_extra_is_refused_whole(
     wrong: dict[str, object], call: Caller, sandbox: Sandbox, caplog: Log
 ) -> None:
-    """Nothing is sent, so nothing is warned of, be it beside one that would be."""
+    """Nothing is sent, so nothing is warned of, even for a valid one beside it."""
     before = len(sandbox.requests)
     for method in ("estimate", "submit"):
         with pytest.raises(InvalidSettingsError):
@@ -100,7 +100,7 @@ def test_an_invalid_extra_is_refused_whole(
 
 
 def test_a_batch_warns_once_for_each_name(caplog: Log, tmp_path: Path) -> None:
-    """Not once for each item."""
+    """And not once for each item."""
     items = [
         BatchItem("asset_1", f"{n}.mp4", extra={"one": n, f"two{n % 2}": n}) for n in range(200)
     ]
@@ -109,7 +109,7 @@ def test_a_batch_warns_once_for_each_name(caplog: Log, tmp_path: Path) -> None:
 
 
 def test_a_name_cannot_forge_the_log(caplog: Log) -> None:
-    """It stays one line, of a bounded length."""
+    """Its warning stays on one line, of limited length."""
     request_body({}, {"new\nline\x1b[31m": 1, "x" * 5000: 1})
     first, second = warnings(caplog)
     assert first == WARNING.format("new line")
@@ -123,7 +123,7 @@ def test_warnings_come_to_an_end(caplog: Log) -> None:
 
 
 def test_the_command_warns_on_stderr_in_one_line(sandbox: Sandbox, capsys: Output) -> None:
-    """In the words of the command line; stdout holds one JSON object."""
+    """Like the command's other messages; stdout holds one JSON object."""
     assert main(["estimate", "--extra", "newSetting=1", "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err == f"--{WARNING.format('newSetting')}\n"
@@ -131,7 +131,7 @@ def test_the_command_warns_on_stderr_in_one_line(sandbox: Sandbox, capsys: Outpu
 
 
 def test_the_command_without_extra_warns_of_nothing(sandbox: Sandbox, capsys: Output) -> None:
-    """Nor does one whose settings are refused."""
+    """Nor does a command whose settings are refused."""
     assert main(["estimate", "--seed", "1"]) == 0
     assert capsys.readouterr().err == ""
     assert main(["estimate", "--extra", "newSetting=1", "--extra", "dryRun=true"]) == 2

@@ -1,4 +1,4 @@
-"""What `--help` shows, what it costs, and what is said when an extra is missing."""
+"""What `--help` shows, what it costs, and the message when an extra is missing."""
 
 import io
 import re
@@ -33,7 +33,7 @@ def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module", params=["run", "estimate", "demo", "batch"])
 def helped(request: pytest.FixtureRequest) -> str:
-    """The help of a command in one line, without boxes."""
+    """The help of a command as one line, without boxes."""
     told = io.StringIO()
     app.help_print([request.param], console=Console(file=told, width=400))
     return " ".join(re.sub("[─│╭╮╰╯]", " ", told.getvalue()).split())
@@ -43,7 +43,7 @@ def helped(request: pytest.FixtureRequest) -> str:
 def test_every_setting_has_a_flag_with_its_bounds_choices_and_default(
     row: Setting, helped: str
 ) -> None:
-    """The table of the spec is all that the help needs."""
+    """The help needs nothing but the table of the spec."""
     flag = "--" + row.name.replace("_", "-")
     before, _, after = helped.partition(row.description)
     assert f" {flag} " in before
@@ -59,7 +59,7 @@ def test_every_setting_has_a_flag_with_its_bounds_choices_and_default(
 
 
 def test_a_setting_added_to_the_table_is_a_flag_with_no_other_edit(tmp_path: Path) -> None:
-    """Its help shows, and its value is checked."""
+    """The help shows it, and its value is checked."""
     api = tmp_path / "scenario_reframe_api"
     shutil.copytree(ROOT / "generated" / "scenario_reframe_api", api)
     table = (api / "settings.py").read_text("utf-8")
@@ -83,7 +83,7 @@ class"""
 def test_every_other_flag_is_reserved_so_that_no_setting_can_take_it(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The generator refuses a setting of such a name."""
+    """The generator refuses a setting with such a name."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from _generate.settings_table import RESERVED  # noqa: PLC0415
 
@@ -99,13 +99,13 @@ def test_every_other_flag_is_reserved_so_that_no_setting_can_take_it(
 
 
 def test_version_is_the_distributions(capsys: Output) -> None:
-    """One line on stdout."""
+    """On one line of stdout."""
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == version("scenario-reframe") + "\n"
 
 
 def test_help_loads_neither_httpx_nor_the_sandbox() -> None:
-    """So it stays quick."""
+    """So it is quick."""
     done = python(
         "import sys; from scenario_reframe.cli import main; main(['run', '--help'])\n"
         "print(sorted({'httpx', 'av', 'starlette', 'jsonschema'} & set(sys.modules)))"
@@ -142,8 +142,8 @@ def test_a_missing_sandbox_extra_is_named_in_one_line(
     assert "pip install 'scenario-reframe[sandbox]'" in done.stderr
 
 
-def test_a_bug_in_our_own_imports_is_not_taken_for_a_missing_extra() -> None:
-    """It says what is wrong."""
+def test_a_bug_in_our_own_imports_is_not_reported_as_a_missing_extra() -> None:
+    """The error itself is shown."""
     done = python(
         "import sys; sys.modules['scenario_reframe.cli.flags'] = None\n"
         "from scenario_reframe.cli import main; sys.exit(main([]))"
@@ -153,7 +153,7 @@ def test_a_bug_in_our_own_imports_is_not_taken_for_a_missing_extra() -> None:
 
 
 def test_bars_show_a_servers_text_as_it_is() -> None:
-    """Markup in a status is not obeyed, and an unknown status is shown."""
+    """Markup in a status has no effect, and an unknown status is shown."""
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=True, width=100, color_system=None)
     with LiveDisplay(console) as display:
@@ -167,7 +167,7 @@ def test_bars_show_a_servers_text_as_it_is() -> None:
         assert part in told
 
 
-def test_a_terminal_that_hangs_up_does_not_raise() -> None:
+def test_a_closed_terminal_does_not_raise() -> None:
     """A paid job goes on without it."""
 
     class Gone(io.StringIO):

@@ -1,4 +1,4 @@
-"""Ctrl-C, closed pipes and terminals: the real command, in a process of its own."""
+"""Ctrl-C, closed pipes and terminals, with the real command in a process of its own."""
 
 import json
 import os
@@ -24,7 +24,7 @@ QUICK = ("--resolution", "480p", "--num-interpolated-frames", "0")
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox that dwells on no status."""
+    """A sandbox whose statuses take no time."""
     with Sandbox(stage_seconds=0.0) as running:
         yield running
 
@@ -51,7 +51,7 @@ def read_until(process: Process, wanted: str) -> str:
 def test_ctrl_c_in_a_wait_prints_the_command_that_finishes_the_job(
     start: Commands, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Exit code 130; the command, pasted, waits and downloads; one job was paid for."""
+    """Exit code 130; the printed command waits and downloads; one job was paid for."""
     sandbox.hold_jobs = True
     process = start("run", "clip.mp4", "--aspect-ratio", "9:16", *QUICK)
     seen = read_until(process, ": queued")
@@ -69,7 +69,7 @@ def test_ctrl_c_in_a_wait_prints_the_command_that_finishes_the_job(
 
 
 def test_ctrl_c_in_a_wait_is_json_too(start: Commands, sandbox: Sandbox) -> None:
-    """A script finds the job and the command."""
+    """A script gets the job and the command."""
     sandbox.hold_jobs = True
     process = start("run", "clip.mp4", "--json", *QUICK)
     read_until(process, ": queued")
@@ -82,7 +82,7 @@ def test_ctrl_c_in_a_wait_is_json_too(start: Commands, sandbox: Sandbox) -> None
 def test_ctrl_c_in_the_post_says_that_a_job_may_have_been_made(
     start: Commands, sandbox: Sandbox
 ) -> None:
-    """Its seed is told, and how to look for it."""
+    """With its seed, and how to look for it."""
     sandbox.faults.add(hang(3600.0, after=True), r"/generate/", method="POST")
     process = start("run", "clip.mp4", "--seed", "424242", *QUICK)
     until(lambda: sandbox.jobs_made)
@@ -106,7 +106,7 @@ def test_ctrl_c_in_an_upload_says_that_nothing_was_paid(start: Commands, sandbox
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(start: Commands, sandbox: Sandbox) -> None:
-    """As `| head` does."""
+    """As with `| head`."""
     process = start("jobs", "list", "--json")
     assert process.stdout is not None
     process.stdout.close()
@@ -116,7 +116,7 @@ def test_a_reader_that_goes_away_gets_no_traceback(start: Commands, sandbox: San
 
 
 def test_a_closed_stderr_does_not_stop_a_paid_job(start: Commands, sandbox: Sandbox) -> None:
-    """Progress is lost, the result is not."""
+    """Its progress is lost, but not its result."""
     process = start("run", "clip.mp4", *QUICK)
     read_until(process, "Uploading")
     assert process.stderr is not None
@@ -127,7 +127,7 @@ def test_a_closed_stderr_does_not_stop_a_paid_job(start: Commands, sandbox: Sand
 
 
 def test_a_terminal_shows_bars_and_stdout_stays_clean(start: Commands, sandbox: Sandbox) -> None:
-    """Upload, job and download each have one; the path alone goes to the pipe."""
+    """One bar for upload, job and download each; only the path goes to the pipe."""
     ours, theirs = os.openpty()
     process = start("run", "clip.mp4", *QUICK, stderr=theirs)
     os.close(theirs)
@@ -140,7 +140,7 @@ def test_a_terminal_shows_bars_and_stdout_stays_clean(start: Commands, sandbox: 
 
 
 def test_sandbox_prints_what_to_export_and_ends_cleanly(start: Commands, watch: Watch) -> None:
-    """Its three lines are all that another command needs."""
+    """Another command needs nothing but these three lines."""
     watch.allowed = b"export SCENARIO_API_SECRET=sandbox-secret\n"
     process = start("sandbox", "--port", "0")
     read_until(process, "Ctrl-C")
@@ -157,7 +157,7 @@ def test_sandbox_prints_what_to_export_and_ends_cleanly(start: Commands, watch: 
     assert (code, err) == (0, "")
 
 
-def test_sandbox_says_so_when_its_port_is_taken(start: Commands, sandbox: Sandbox) -> None:
+def test_sandbox_reports_that_its_port_is_taken(start: Commands, sandbox: Sandbox) -> None:
     """Exit code 2."""
     port = sandbox.base_url.split(":")[2].split("/")[0]
     process = start("sandbox", "--port", port)
@@ -167,12 +167,12 @@ def test_sandbox_says_so_when_its_port_is_taken(start: Commands, sandbox: Sandbo
 
 
 def read_terminal(descriptor: int) -> str:
-    """All that is written to a terminal until its other end is closed."""
+    """Everything written to a terminal until its other end is closed."""
     seen = b""
     while select.select([descriptor], [], [], 120)[0]:
         try:
             chunk = os.read(descriptor, 65536)
-        except OSError:  # Linux's way to say that nobody writes any more
+        except OSError:  # Linux raises this when the other end is closed
             break
         if not chunk:
             break

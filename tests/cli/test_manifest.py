@@ -40,8 +40,8 @@ def test_a_csv_file_is_read_as_programs_write_it(content: bytes, tmp_path: Path)
     assert (list(read.lines), list(read.faults)) == ([2], [])
 
 
-def test_a_suffix_in_capitals_is_known(tmp_path: Path) -> None:
-    """As on systems that do not tell the two apart."""
+def test_a_suffix_in_capitals_is_recognised(tmp_path: Path) -> None:
+    """As on file systems that ignore case."""
     assert len(manifest(tmp_path, b"video\na.mp4\n", "LIST.CSV").items) == 1
     assert len(manifest(tmp_path, b'{"video": "a.mp4"}\n', "LIST.NDJSON").items) == 1
 
@@ -61,10 +61,10 @@ def test_a_suffix_in_capitals_is_known(tmp_path: Path) -> None:
         ("prompt|", {}),
     ],
 )
-def test_a_cell_is_what_its_setting_takes(
+def test_a_cell_is_converted_to_the_type_of_its_setting(
     cells: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Text that cannot be that stays text, for the library to name; an empty cell is not given."""
+    """Text that cannot be converted stays text, for the error; an empty cell is not given."""
     name, value = cells.split("|")
     (item,) = manifest(tmp_path, f"video,{name}\na.mp4,{value}\n".encode()).items
     assert item.settings == settings
@@ -72,7 +72,7 @@ def test_a_cell_is_what_its_setting_takes(
 
 
 def test_lines_are_counted_through_quoted_cells(tmp_path: Path) -> None:
-    """A row's line is its first; line ends within quotes belong to the cell."""
+    """A row has the number of its first line; line ends within quotes belong to the cell."""
     content = b'video,prompt\r\n"a.mp4","two\r\nlines"\r\n\r\nb.mp4,one\r\n"c.mp4,x\r\n'
     read = manifest(tmp_path, content)
     assert list(read.lines) == [2, 5]
@@ -81,7 +81,7 @@ def test_lines_are_counted_through_quoted_cells(tmp_path: Path) -> None:
 
 
 def test_json_lines_keep_their_types(tmp_path: Path) -> None:
-    """Null is not given, `extra` is passed on, and only LF ends a line."""
+    """Null counts as not given, `extra` is passed on, and only LF ends a line."""
     rows = (
         '{"video": "a.mp4", "numFrames": 90, "trim-borders": false, "prompt": null}\r\n\n'
         '{"video": "asset_1", "output": "x.mp4", "extra": {"new": {"a": [1]}}, "prompt": "\u2028"}'
@@ -105,7 +105,7 @@ def test_json_lines_keep_their_types(tmp_path: Path) -> None:
     ],
 )
 def test_paths_are_relative_to_the_manifest(video: str, found: str, tmp_path: Path) -> None:
-    """URLs and assets are no paths."""
+    """URLs and assets are not paths."""
     (item,) = manifest(tmp_path, f"video\n{video}\n".encode()).items
     assert item.video == found.replace("HERE", str(tmp_path))
 
@@ -155,12 +155,12 @@ def test_paths_are_relative_to_the_manifest(video: str, found: str, tmp_path: Pa
 def test_every_fault_of_a_csv_file_has_its_line(
     content: bytes, faults: list[tuple[int, str]], tmp_path: Path
 ) -> None:
-    """In the words of who wrote the file."""
+    """And the names that the file uses."""
     assert list(manifest(tmp_path, content).faults) == faults
 
 
 def test_every_fault_of_json_lines_has_its_line(tmp_path: Path) -> None:
-    """One broken line hides no other."""
+    """One broken line hides no other fault."""
     lines = [
         '{"video": "a.mp4"', "[1]", '{"seed": 1}', '{"video": "a.mp4", "sede": 1}',
         '{"video": "a.mp4", "numFrames": 90, "num_frames": 91}', '{"video": ""}', "[" * 99999,
@@ -184,7 +184,7 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_each_is_every_combination_under_its_own_name(tmp_path: Path) -> None:
-    """The default name tells the ratio; the other values follow, and stand before a suffix."""
+    """The default name has the ratio; other values follow, before the suffix."""
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"\0\0\0\x18ftypisom")
     both = parse_each(["aspect-ratio=9:16, 1:1", "trimBorders=true,false"], {})
@@ -203,8 +203,8 @@ def test_each_is_every_combination_under_its_own_name(tmp_path: Path) -> None:
     assert list(variants_of(named, parse_each([], {}))) == [named]
 
 
-def test_all_that_is_wrong_with_each_is_told_at_once() -> None:
-    """Before any file is looked at."""
+def test_all_faults_of_each_are_named_at_once() -> None:
+    """Before any file is read."""
     wrong = ["num-frames=81,80", "ratio", "shape=1", "seed=1,1", "seed=2", "resolution=480p"]
     with pytest.raises(InvalidSettingsError) as caught:
         parse_each(wrong, {"resolution": "720p"})

@@ -1,4 +1,4 @@
-"""`resume`, and what `jobs list` knows from the ledger, in this process."""
+"""`resume`, and what `jobs list` shows from the ledger, in this process."""
 
 import json
 import os
@@ -24,7 +24,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_clip: Path) -> Iterator[Sandbox]:
-    """A sandbox that the environment points to, a clip in the working directory, no pauses."""
+    """A sandbox that the environment points to; the working directory has a clip; no pauses."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(short_clip, tmp_path)
     with Sandbox(stage_seconds=0.0) as running:
@@ -32,15 +32,15 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, short_clip: Path) -
         yield running
 
 
-def lose_the_answer(sandbox: Sandbox, *, accepted: bool) -> None:
-    """Run, and have the answer to the POST lost and the list unreadable."""
+def lose_the_reply(sandbox: Sandbox, *, accepted: bool) -> None:
+    """Run the command; the reply to its POST is lost and the list cannot be read."""
     sandbox.faults.add(drop(after=accepted), r"/generate/", method="POST")
     sandbox.faults.add(answer(503), r"/v1/jobs$", times=99)
     assert main([*RUN]) == 6
     sandbox.faults.clear()
 
 
-def test_nothing_to_resume_is_said(sandbox: Sandbox, capsys: Output) -> None:
+def test_nothing_to_resume_is_reported(sandbox: Sandbox, capsys: Output) -> None:
     """Exit code 0, and nothing on stdout."""
     assert main(["resume"]) == 0
     captured = capsys.readouterr()
@@ -48,9 +48,9 @@ def test_nothing_to_resume_is_said(sandbox: Sandbox, capsys: Output) -> None:
     assert "Nothing is unfinished" in captured.err
 
 
-def test_resume_finds_a_job_whose_answer_was_lost(sandbox: Sandbox, capsys: Output) -> None:
-    """The uncertain run says how to go on; resume finds the job and brings its video."""
-    lose_the_answer(sandbox, accepted=True)
+def test_resume_finds_the_job_of_a_lost_reply(sandbox: Sandbox, capsys: Output) -> None:
+    """The uncertain run prints how to go on; resume finds the job and downloads its video."""
+    lose_the_reply(sandbox, accepted=True)
     assert "scenario-reframe resume" in capsys.readouterr().err
     assert main(["resume"]) == 0
     captured = capsys.readouterr()
@@ -60,9 +60,9 @@ def test_resume_finds_a_job_whose_answer_was_lost(sandbox: Sandbox, capsys: Outp
     assert sandbox.jobs_made == 1
 
 
-def test_the_same_command_takes_it_up_and_says_so(sandbox: Sandbox, capsys: Output) -> None:
+def test_the_same_command_continues_it_and_says_so(sandbox: Sandbox, capsys: Output) -> None:
     """`run` again buys nothing."""
-    lose_the_answer(sandbox, accepted=True)
+    lose_the_reply(sandbox, accepted=True)
     assert main([*RUN]) == 0
     assert "found by its settings" in capsys.readouterr().err
     assert sandbox.jobs_made == 1
@@ -70,7 +70,7 @@ def test_the_same_command_takes_it_up_and_says_so(sandbox: Sandbox, capsys: Outp
 
 def test_what_is_not_listed_stays_uncertain(sandbox: Sandbox, capsys: Output) -> None:
     """Exit code 6, nothing is sent, and the list shows it, with its seed."""
-    lose_the_answer(sandbox, accepted=False)
+    lose_the_reply(sandbox, accepted=False)
     assert main(["resume"]) == 6
     assert main(["resume", "--resubmit", "--after", "3600"]) == 6
     assert sandbox.jobs_made == 0
@@ -85,9 +85,9 @@ def test_what_is_not_listed_stays_uncertain(sandbox: Sandbox, capsys: Output) ->
     assert str(lost["seed"]) in told
 
 
-def test_resubmit_sends_it_again_on_a_person_s_word(sandbox: Sandbox, capsys: Output) -> None:
+def test_resubmit_sends_it_again_with_permission(sandbox: Sandbox, capsys: Output) -> None:
     """Once the time has passed since its POST ended, with the same seed."""
-    lose_the_answer(sandbox, accepted=False)
+    lose_the_reply(sandbox, accepted=False)
     main(["jobs", "list", "--json"])
     (lost,) = json.loads(capsys.readouterr().out)["without_job"]
     assert main(["resume", "--resubmit", "--after", "3600", "--json"]) == 6
@@ -103,8 +103,8 @@ def test_resubmit_sends_it_again_on_a_person_s_word(sandbox: Sandbox, capsys: Ou
 
 
 def test_resubmit_does_not_send_while_a_job_could_be_it(sandbox: Sandbox, capsys: Output) -> None:
-    """A job of which no input is shown, nor by its id, could be the lost one."""
-    lose_the_answer(sandbox, accepted=True)
+    """A job whose input is never shown could be the lost one."""
+    lose_the_reply(sandbox, accepted=True)
     sandbox.echo = lambda _body, _place: None
     assert main(["resume", "--resubmit", "--after", "0"]) == 6
     assert "candidate: job_" in capsys.readouterr().err.lower()
@@ -112,8 +112,8 @@ def test_resubmit_does_not_send_while_a_job_could_be_it(sandbox: Sandbox, capsys
 
 
 def test_one_failure_stops_nothing_else(sandbox: Sandbox, capsys: Output) -> None:
-    """The first stays uncertain, the second is finished; the exit code tells of the first."""
-    lose_the_answer(sandbox, accepted=False)
+    """The first stays uncertain, the second is finished; the exit code is the first one's."""
+    lose_the_reply(sandbox, accepted=False)
     sandbox.faults.add(drop(after=True), r"/generate/", method="POST")
     sandbox.faults.add(answer(503), r"/v1/jobs$", times=99)
     assert main(["run", "clip.mp4", "-o", "two.mp4", *QUICK]) == 6
@@ -126,16 +126,16 @@ def test_one_failure_stops_nothing_else(sandbox: Sandbox, capsys: Output) -> Non
     assert not Path("out.mp4").exists()
 
 
-def test_resume_without_a_ledger_is_told(sandbox: Sandbox, capsys: Output) -> None:
+def test_resume_without_a_ledger_is_an_error(sandbox: Sandbox, capsys: Output) -> None:
     """There is nothing to resume from."""
     assert main(["resume", "--ledger", "none"]) == 3
     assert "ledger" in capsys.readouterr().err
 
 
-def test_a_ledger_that_is_not_wanted_is_not_made(
+def test_a_ledger_is_made_only_where_it_is_wanted(
     sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`--ledger none` keeps nothing; `--ledger PLACE` keeps it there."""
+    """`--ledger none` makes none; `--ledger PATH` makes it there."""
     monkeypatch.setenv("SCENARIO_LEDGER", str(tmp_path / "unwanted.db"))
     assert main([*RUN, "--ledger", "none"]) == 0
     assert main([*RUN, "--ledger", "wanted.db", "--overwrite"]) == 0
@@ -146,9 +146,9 @@ def test_a_ledger_that_is_not_wanted_is_not_made(
     assert "clip.mp4 -> " in capsys.readouterr().out
 
 
-def test_a_program_has_the_place_of_the_command_line(sandbox: Sandbox, capsys: Output) -> None:
-    """What a command lost, a client with `ledger=True` finishes, and the other way round."""
-    lose_the_answer(sandbox, accepted=True)
+def test_a_program_finds_the_ledger_of_the_command_line(sandbox: Sandbox, capsys: Output) -> None:
+    """A client with `ledger=True` finishes what a command lost, and the other way round."""
+    lose_the_reply(sandbox, accepted=True)
     with ReframeClient(ledger=True, timing=SOON) as client:
         (entry,) = client.entries(unfinished=True)
         result = client.resume(entry)
@@ -163,10 +163,10 @@ def test_a_program_has_the_place_of_the_command_line(sandbox: Sandbox, capsys: O
 
 
 @pytest.mark.parametrize("again", [["resume"], [*RUN]])
-def test_a_file_that_was_whole_before_ctrl_c_is_taken_for_the_result(
+def test_a_file_that_was_whole_before_ctrl_c_is_accepted_as_the_result(
     sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch, again: list[str]
 ) -> None:
-    """It was cut off before that was on record: nobody is told to move it away or to overwrite."""
+    """The ledger did not know it yet: no message suggests to move or overwrite the file."""
 
     def ctrl_c(*_: object) -> None:
         raise KeyboardInterrupt

@@ -20,7 +20,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox]:
-    """A sandbox that the environment points to, and an empty working directory."""
+    """A sandbox that the environment points to; the working directory is empty."""
     monkeypatch.chdir(tmp_path)
     with Sandbox(stage_seconds=0.02) as running:
         point_to(running, monkeypatch)
@@ -29,14 +29,14 @@ def sandbox(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Sandbox
 
 @pytest.fixture
 def clip(short_clip: Path) -> str:
-    """A short clip of 16:9, as an argument."""
+    """The path of a short clip of 16:9."""
     return str(short_clip)
 
 
 def test_run_writes_a_tall_video_and_prints_only_its_path(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """On stdout is the path that the aspect ratio names; one job was paid for."""
+    """Stdout has the path, named by the aspect ratio; one job was paid for."""
     assert main(["run", clip, "--aspect-ratio", "9:16", *QUICK]) == 0
     assert capsys.readouterr().out == "clip-9x16.mp4\n"
     with av.open("clip-9x16.mp4") as container:
@@ -46,10 +46,10 @@ def test_run_writes_a_tall_video_and_prints_only_its_path(
     assert sandbox.credentials_leaked == 0
 
 
-def test_progress_is_plain_lines_when_stderr_is_no_terminal(
+def test_progress_is_plain_lines_when_stderr_is_not_a_terminal(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """Every status is told once, in order, and nothing moves the cursor."""
+    """Every status is printed once, in order, and nothing moves the cursor."""
     assert main(["run", clip, "-o", "deep/er/x.mp4", *QUICK]) == 0
     captured = capsys.readouterr()
     assert not CONTROL.search(captured.err + captured.out)
@@ -75,7 +75,7 @@ def test_only_the_given_settings_are_sent(sandbox: Sandbox, clip: str, capsys: O
 
 
 def test_json_is_one_object_with_the_files(sandbox: Sandbox, clip: str, capsys: Output) -> None:
-    """A script finds job, status, cost, seed and files, and no signed URL."""
+    """With job, status, cost, seed and files, and without a signed URL."""
     assert main(["run", clip, "--json", "--seed", "7", *QUICK]) == 0
     out = capsys.readouterr().out
     record = json.loads(out)
@@ -88,10 +88,10 @@ def test_json_is_one_object_with_the_files(sandbox: Sandbox, clip: str, capsys: 
     assert sandbox.api_secret not in out
 
 
-def test_all_wrong_settings_are_told_at_once_and_nothing_is_sent(
+def test_all_wrong_settings_are_named_at_once_and_nothing_is_sent(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """Each is named by its flag with what is allowed; exit code 2."""
+    """Each by its flag, with what is allowed; exit code 2."""
     wrong = ["--num-frames", "5.5", "--aspect-ratio", "9:17", "--zoom-factor", "nan"]
     assert main(["run", clip, *wrong, "--extra", "oops", "--extra", "numFrames=90"]) == 2
     told = capsys.readouterr().err
@@ -107,7 +107,7 @@ def test_all_wrong_settings_are_told_at_once_and_nothing_is_sent(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["run", "missing.mp4"], "VIDEO: missing.mp4 does not exist"),
         (["run", "taken.mp4"], "taken.mp4 does not begin like a video"),
@@ -123,13 +123,13 @@ def test_all_wrong_settings_are_told_at_once_and_nothing_is_sent(
     ],
 )
 def test_what_cannot_be_used_is_refused_before_anything_is_sent(
-    arguments: list[str], told: str, sandbox: Sandbox, clip: str, capsys: Output
+    arguments: list[str], message: str, sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
     """Exit code 2, one message on stderr, nothing on stdout, no request, no file changed."""
     Path("taken.mp4").write_text("mine", "utf-8")
     assert main([clip if word == "CLIP" else word for word in arguments]) == 2
     captured = capsys.readouterr()
-    assert told in captured.err
+    assert message in captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
     assert sandbox.requests == []
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_sent(
 def test_a_target_that_is_not_the_result_of_this_request_is_kept(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """Whose it is, the ledger knows, for which a free request names the project; nothing more."""
+    """The ledger decides; one free request names the project, and nothing else is sent."""
     Path("taken.mp4").write_text("mine", "utf-8")
     assert main(["run", clip, "-o", "taken.mp4", *QUICK]) == 2
     assert "pass --overwrite" in capsys.readouterr().err
@@ -147,15 +147,15 @@ def test_a_target_that_is_not_the_result_of_this_request_is_kept(
     assert {(seen.method, seen.path) for seen in sandbox.requests} <= {("GET", "/v1/jobs")}
 
 
-def test_overwrite_replaces_what_is_there(sandbox: Sandbox, clip: str, capsys: Output) -> None:
-    """The old file is gone only once the new one is whole."""
+def test_overwrite_replaces_an_existing_file(sandbox: Sandbox, clip: str, capsys: Output) -> None:
+    """The old file stays until the new one is whole."""
     Path("old.mp4").write_text("old", "utf-8")
     assert main(["run", clip, "-o", "old.mp4", "--overwrite", *QUICK]) == 0
     assert Path("old.mp4").stat().st_size > 1000
 
 
 def test_errors_are_json_too(sandbox: Sandbox, clip: str, capsys: Output) -> None:
-    """The same exit code, and every problem as data."""
+    """With the same exit code, and every problem as data."""
     assert main(["run", clip, "--num-frames", "5", "--seed", "x", "--json"]) == 2
     record = json.loads(capsys.readouterr().out)
     assert record["error"] == "InvalidSettingsError"
@@ -174,10 +174,10 @@ def test_missing_credentials_name_the_variables(
     assert sandbox.requests == []
 
 
-def test_wrong_credentials_are_a_refusal(
+def test_wrong_credentials_exit_3(
     sandbox: Sandbox, clip: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 3, the status as data, and the secret nowhere."""
+    """The status is in the JSON, and the secret nowhere."""
     monkeypatch.setenv("SCENARIO_API_SECRET", "not-the-secret")
     assert main(["estimate", clip, "--json"]) == 3
     captured = capsys.readouterr()
@@ -189,7 +189,7 @@ def test_wrong_credentials_are_a_refusal(
 def test_a_submit_that_the_server_refuses_exits_3(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """The server's own reason is told, made fit to show and not read as markup."""
+    """The server's own reason is printed, without control characters and not as markup."""
     reason = "[red]no[/red] \x1b[31mfunds\x1b[0m"
     sandbox.faults.add(answer(403, {"reason": reason}), r"/generate/")
     assert main(["run", clip]) == 3
@@ -201,7 +201,7 @@ def test_a_submit_that_the_server_refuses_exits_3(
 def test_a_failed_job_exits_4_with_the_servers_reason(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """There is nothing to take up again, so no command is offered."""
+    """There is nothing to resume, so no command is suggested."""
     failed = {"job": {"jobId": "job_x", "status": "failure", "metadata": {"error": "too dark"}}}
     sandbox.faults.add(answer(200, failed), r"/generate/")
     sandbox.faults.add(answer(200, failed), r"/jobs/job_x", times=9)
@@ -216,7 +216,7 @@ def test_a_failed_job_exits_4_with_the_servers_reason(
 def test_a_timeout_exits_5_and_the_printed_command_finishes_the_job(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """The command that is printed brings the video, and no second job is paid for."""
+    """The printed command downloads the video, and no second job is paid for."""
     assert main(["run", clip, "-o", "my out/x.mp4", "--timeout", "0", "--json", *QUICK]) == 5
     captured = capsys.readouterr()
     record = json.loads(captured.out)
@@ -228,19 +228,19 @@ def test_a_timeout_exits_5_and_the_printed_command_finishes_the_job(
     assert sandbox.jobs_made == 1
 
 
-def test_a_lost_answer_is_found_again_and_not_paid_twice(
+def test_the_job_of_a_lost_reply_is_found_and_not_paid_for_twice(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """The POST's reply is dropped after the job was made; the run goes on with that job."""
+    """The connection breaks after the job was made; the run goes on with that job."""
     sandbox.faults.add(drop(after=True), r"/generate/", method="POST")
     assert main(["run", clip, *QUICK]) == 0
     assert sandbox.jobs_made == 1
 
 
-def test_an_uncertain_submit_exits_6_and_says_what_is_known(
+def test_an_uncertain_submit_exits_6_and_prints_what_is_known(
     sandbox: Sandbox, clip: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seed and time are told, and how to look, with the connection of this command."""
+    """Seed, time, and the command that looks for it, with this command's connection."""
     sandbox.faults.add(drop(), r"/generate/", method="POST")
     base = ["--base-url", sandbox.base_url]
     assert main(["run", clip, "--seed", "77", "--json", *base]) == 6
@@ -264,10 +264,10 @@ def test_an_upload_that_the_server_refuses_exits_7(
     assert sandbox.jobs_made == 0
 
 
-def test_a_download_that_fails_exits_7_and_says_how_to_go_on(
+def test_a_download_that_fails_exits_7_and_prints_how_to_go_on(
     sandbox: Sandbox, clip: str, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The job is kept, and no half-written file has the final name."""
+    """The job is not lost, and no half-written file has the final name."""
     sandbox.faults.add(cut(0), r"^/(?!v1/)", method="GET", times=50)
     assert main(["run", clip, *QUICK]) == 7
     told = capsys.readouterr().err.splitlines()
@@ -275,10 +275,10 @@ def test_a_download_that_fails_exits_7_and_says_how_to_go_on(
     assert not Path("clip-reframed.mp4").exists()
 
 
-def test_a_server_that_is_not_there_exits_1(
+def test_an_unreachable_server_exits_1(
     sandbox: Sandbox, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No traceback, and what was tried."""
+    """No traceback, but the address."""
     assert main(["jobs", "list", "--base-url", "http://127.0.0.1:9/v1"]) == 1
     assert "could not connect" in capsys.readouterr().err
 
@@ -286,7 +286,7 @@ def test_a_server_that_is_not_there_exits_1(
 def test_estimate_prints_a_price_and_makes_no_job(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """With and without a video, as words and as JSON."""
+    """With and without a video, as text and as JSON."""
     assert main(["estimate", clip, "--num-frames", "100"]) == 0
     assert re.fullmatch(r"[\d.]+ creative units\n", capsys.readouterr().out)
     assert main(["estimate", "--json"]) == 0
@@ -294,10 +294,10 @@ def test_estimate_prints_a_price_and_makes_no_job(
     assert sandbox.jobs_made == 0
 
 
-def test_an_asset_that_is_there_already_is_not_uploaded_again(
+def test_an_existing_asset_is_not_uploaded_again(
     sandbox: Sandbox, clip: str, capsys: Output
 ) -> None:
-    """The id of a result serves as a video, and names the default output."""
+    """A result's id serves as a video, and names the default output."""
     assert main(["run", clip, "--json", *QUICK]) == 0
     (asset,) = json.loads(capsys.readouterr().out)["assets"]
     before = len([seen for seen in sandbox.requests if seen.path.endswith("/uploads")])
