@@ -1,4 +1,4 @@
-"""What comes back: every error of every operation, and replies that are nothing of the kind."""
+"""What the client makes of replies: every error of every operation, and senseless replies."""
 
 import gc
 import json
@@ -48,7 +48,7 @@ NO_JSON = "a gateway's own words"
 def test_refusal_is_raised_at_once(
     call: Caller, httpx_mock: HTTPXMock, name: str, status: int
 ) -> None:
-    """The vendor's reason, the status, the request's id; and one request, of every operation."""
+    """With the vendor's reason, the status and the request's id, after one request."""
     body = {"reason": '"numFrames" must be greater than or equal to 81', "trace_id": "trace-1"}
     httpx_mock.add_response(status_code=status, json=body)
     with pytest.raises(ApiError) as caught:
@@ -74,7 +74,7 @@ def test_refusal_is_raised_at_once(
     ],
 )
 @pytest.mark.parametrize("name", READS)
-def test_read_is_repeated_through_a_passing_fault(
+def test_read_is_repeated_after_a_temporary_fault(
     call: Caller, httpx_mock: HTTPXMock, pauses: list[float], name: str, status: int,
     content: bytes, kind: type[ApiError], off_spec: str | None,
 ) -> None:  # fmt: skip
@@ -95,7 +95,7 @@ def test_read_is_repeated_through_a_passing_fault(
 def test_action_is_sent_once(
     call: Caller, httpx_mock: HTTPXMock, pauses: list[float], name: str, status: int
 ) -> None:
-    """A dry run whose answer is lost might have been a paid job's, so it is not repeated."""
+    """A dry run whose reply is lost may have started a paid job, so it is not repeated."""
     httpx_mock.add_response(status_code=status, json={})
     with pytest.raises(ApiError):
         call(name, *ONCE[name])
@@ -103,8 +103,8 @@ def test_action_is_sent_once(
     assert pauses == []
 
 
-def test_read_is_survived_by_one_that_works(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """A fault that passes is not seen."""
+def test_a_successful_retry_hides_the_fault(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """A temporary fault is not seen by the caller."""
     httpx_mock.add_exception(httpx.ReadError("reset"))
     httpx_mock.add_response(status_code=502, text="<html>", off_spec=NO_JSON)
     httpx_mock.add_response(content=b'{"job": {"jobId": "job_1", "st', off_spec="cut off")
@@ -122,18 +122,18 @@ def test_read_is_survived_by_one_that_works(call: Caller, httpx_mock: HTTPXMock)
         ({"Retry-After": "3"}, {**VENDORS_429, "remainingSeconds": 12}, 3.0, 5),
     ],
 )
-def test_rate_limit_says_how_long_and_how_many(
+def test_rate_limit_has_the_pause_and_the_limit(
     call: Caller, httpx_mock: HTTPXMock, headers: dict[str, str], body: dict[str, Any],
     seconds: float | None, limit: int | None,
 ) -> None:  # fmt: skip
-    """`retry_after` in seconds, and the jobs allowed side by side."""
+    """`retry_after` in seconds, and the number of jobs allowed side by side."""
     httpx_mock.add_response(status_code=429, headers=headers, json=body)
     with pytest.raises(RateLimitedError) as caught:
         call("cancel", "job_1")
     assert (caught.value.retry_after, caught.value.limit) == (seconds, limit)
 
 
-def test_reply_that_is_too_large_is_no_reply(
+def test_reply_that_is_too_large_counts_as_none(
     call: Caller, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A flood of bytes does not fill the memory."""
@@ -143,10 +143,10 @@ def test_reply_that_is_too_large_is_no_reply(
         call("get_job", "job_1")
 
 
-def test_reply_that_trickles_past_its_time_is_no_reply(
+def test_reply_that_takes_too_long_counts_as_none(
     call: Caller, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each byte in time is not enough: the whole has to be."""
+    """The whole reply has a deadline, not only each byte."""
     now = iter(range(0, 10_000, 50))
     timing = Timing(clock=lambda: float(next(now)))
     httpx_mock.add_response(json={"job": job_record()}, is_reusable=True)
@@ -156,7 +156,7 @@ def test_reply_that_trickles_past_its_time_is_no_reply(
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    """No garbage is collected in the midst of deep JSON: to look at an error takes some stack."""
+    """No garbage collection while deep JSON is on the stack: it needs stack for errors."""
     gc.disable()
     yield
     gc.enable()
@@ -164,7 +164,7 @@ def uncollected() -> Iterator[None]:
 
 
 def deep(count: int) -> bytes:
-    """A record with a very deep place in it."""
+    """A JSON object with one very deep value."""
     nested = b'{"a":' * count + b"1" + b"}" * count
     return (
         b'{"job": {"jobId": "job_1", "status": "success", "metadata": {"input": ' + nested
@@ -233,7 +233,7 @@ HOSTILE = [
 
 
 def outcome(call: Caller, name: str, *arguments: Any) -> str:
-    """How a call ended: well, or with one of the package's own errors. All else is a fault."""
+    """How a call ended: well, or with an error of the package. Other errors pass through."""
     try:
         found = call(name, *arguments)
     except ReframeError as error:
@@ -255,8 +255,8 @@ CONCERNED = {
 }
 
 
-def strangeless(call: Caller, name: str, content: bytes) -> str:
-    """How a call ended. Fails, and shows the reply, if a strange error came through."""
+def outcome_or_failure(call: Caller, name: str, content: bytes) -> str:
+    """How a call ended. Fails and shows the reply if an error of another package came through."""
     try:
         return outcome(call, name, *ALL[name])
     except ReframeError:
@@ -270,7 +270,7 @@ def strangeless(call: Caller, name: str, content: bytes) -> str:
 def test_no_hostile_2xx_lets_a_strange_error_through(
     call: Caller, httpx_mock: HTTPXMock, name: str
 ) -> None:
-    """No KeyError, TypeError, ValueError, JSONDecodeError ... of the generated code, ever."""
+    """No KeyError, TypeError, ValueError or JSONDecodeError of the generated code."""
     ends = set()
     for content in HOSTILE:
         if not content.startswith(b'{"') or CONCERNED[name] in content:
@@ -279,7 +279,7 @@ def test_no_hostile_2xx_lets_a_strange_error_through(
                 status_code=269 if name == "estimate" else 200, content=content,
                 is_reusable=True, off_spec="hostile",
             )  # fmt: skip
-            ends.add(strangeless(call, name, content))
+            ends.add(outcome_or_failure(call, name, content))
     assert ends == {"well", "UnexpectedResponseError"}
 
 
@@ -289,7 +289,7 @@ def test_no_hostile_2xx_lets_a_strange_error_through(
 def test_no_hostile_error_lets_a_strange_one_through(
     call: Caller, httpx_mock: HTTPXMock, name: str, status: int
 ) -> None:
-    """Bodies and headers of errors are as free as those of successes."""
+    """Bodies and headers of errors are as arbitrary as those of successes."""
     keys = ("reason", "message", "error", "details", "trace_id", "remainingSeconds")
     bodies = [
         *HOSTILE[:19],
@@ -306,7 +306,7 @@ def test_no_hostile_error_lets_a_strange_one_through(
         httpx_mock.add_response(
             status_code=status, content=content, headers=wild, is_reusable=True, off_spec="hostile"
         )
-        assert strangeless(call, name, content) not in {"well", "UnexpectedResponseError"}
+        assert outcome_or_failure(call, name, content) not in {"well", "UnexpectedResponseError"}
 
 
 @pytest.mark.usefixtures("uncollected")
@@ -314,12 +314,12 @@ def test_no_hostile_error_lets_a_strange_one_through(
 def test_no_paid_job_is_lost_in_a_hostile_reply(
     call: Caller, httpx_mock: HTTPXMock, status: int
 ) -> None:
-    """If the reply can be read and names a job, the job comes back; else it is uncertain."""
+    """If the reply can be read and names a job, the job is returned; else it is uncertain."""
     found = []
     for number, hostile in enumerate(HOSTILE):
         if hostile.startswith(b'{"') and b'"job"' not in hostile:
             continue
-        job_id = f"job_{number}"  # no two submits are answered with one job
+        job_id = f"job_{number}"  # two submits never get one job
         content = hostile.replace(b"job_1", job_id.encode())
         httpx_mock.reset()
         httpx_mock.add_response(
@@ -337,7 +337,7 @@ def test_no_paid_job_is_lost_in_a_hostile_reply(
             assert call("submit").id == job_id
             found.append(job_id)
         elif named != "x":
-            assert strangeless(call, "submit", content) == "SubmissionUncertainError"
+            assert outcome_or_failure(call, "submit", content) == "SubmissionUncertainError"
     assert len(found) > 100
 
 
@@ -360,7 +360,7 @@ FORBIDDEN_UPLOADS: list[Any] = [
 def test_no_hostile_upload_lets_a_strange_error_through(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, payload: Any
 ) -> None:
-    """Announcements, plans and imports that make no sense are the package's own errors."""
+    """Senseless announcements, parts and imports raise the package's own errors."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypmp42")
     off_spec = "wrong types" if payload in FORBIDDEN_UPLOADS else None
@@ -377,7 +377,7 @@ def test_no_hostile_upload_lets_a_strange_error_through(
 def test_no_hostile_asset_url_lets_a_strange_error_through(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, url: str
 ) -> None:
-    """An address that cannot or may not be used is an error, and no file."""
+    """An invalid or forbidden address is an error, and makes no file."""
     httpx_mock.add_response(
         url=f"{BASE_URL}/assets/asset_1", json={"asset": asset_record(url=url)}, is_reusable=True
     )
@@ -400,10 +400,10 @@ def test_no_hostile_asset_url_lets_a_strange_error_through(
         (200, b"<html>hello %s", "HTML"),
     ],
 )
-def test_the_secret_that_a_server_echoes_is_blotted_out(
+def test_a_secret_that_the_server_echoes_is_redacted(
     call: Caller, httpx_mock: HTTPXMock, status: int, body: bytes, off_spec: str | None
 ) -> None:
-    """Neither the message nor the body shows it, nor the header made of it."""
+    """In the message and in the body, also in the form of the header."""
     encoded = httpx.BasicAuth("the-key", SECRET)._auth_header.removeprefix("Basic ")
     for part in (SECRET, encoded):
         httpx_mock.reset()
@@ -418,8 +418,8 @@ def test_the_secret_that_a_server_echoes_is_blotted_out(
         assert part not in str(getattr(caught.value, "reason", ""))
 
 
-def test_unexpected_reply_to_a_read_is_told_as_such(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """HTML under a 200 is named, not blamed on the caller."""
+def test_unexpected_reply_to_a_read_is_named_as_such(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """HTML under a 200 is not blamed on the caller."""
     httpx_mock.add_response(text="<html>hello", is_reusable=True, off_spec="HTML")
     with pytest.raises(UnexpectedResponseError, match="JSON"):
         call("get_job", "job_1")

@@ -1,4 +1,4 @@
-"""What goes over the wire: every call of the API as its pages describe it."""
+"""What the client sends: every call of the API as the vendor's pages describe it."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("pauses")
 
 SUBMIT_URL = f"{BASE_URL}{SUBMIT_PATH}"
 
-# The reply on the model's own page, as it stands there.
+# The reply on the model's page, unchanged.
 PAGE_REPLY = {
     "job": {
         "jobId": "job_abc123",
@@ -32,7 +32,7 @@ PAGE_REPLY = {
 
 
 def snake(wire: str) -> str:
-    """`numFrames` as `num_frames`, told without the package's own function."""
+    """`numFrames` as `num_frames`, computed without the package's own function."""
     return re.sub(r"[A-Z]", lambda match: "_" + match[0].lower(), wire)
 
 
@@ -45,7 +45,7 @@ def only_request(httpx_mock: HTTPXMock) -> httpx.Request:
 def test_submit_sends_the_page_s_example_value_for_value(
     call: Caller, httpx_mock: HTTPXMock
 ) -> None:
-    """All 17 settings as they stand there; the client adds a seed, and nothing else."""
+    """All 17 settings of the page; the client adds a seed, and nothing else."""
     httpx_mock.add_response(json={"job": job_record("job_abc123")})
     settings: dict[str, Any] = {snake(wire): value for wire, value in EXAMPLE.items()}
     job = call("submit", **settings)
@@ -60,14 +60,14 @@ def test_submit_sends_the_page_s_example_value_for_value(
 
 
 def test_submit_without_settings_sends_a_seed_alone(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """No default is repeated: the server's hold."""
+    """No default is sent: the server's apply."""
     httpx_mock.add_response(json={"job": job_record()})
     call("submit")
     assert list(json.loads(only_request(httpx_mock).content)) == ["seed"]
 
 
 def test_submit_fills_the_video_with_the_asset_s_id(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """Under the name that the server wants, with what the spec does not know beside it."""
+    """Under the name that the server wants, together with settings unknown to the spec."""
     httpx_mock.add_response(json={"job": job_record()})
     call("submit", "asset_in", extra={"newKey": [1]}, prompt="naïve 猫")
     body = json.loads(only_request(httpx_mock).content)
@@ -78,7 +78,7 @@ def test_submit_fills_the_video_with_the_asset_s_id(call: Caller, httpx_mock: HT
 def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first(
     call: Caller, httpx_mock: HTTPXMock
 ) -> None:
-    """A free GET: jobs of the same seed that are older are not its own."""
+    """With a free GET: older jobs with the same seed are not its own."""
     httpx_mock.add_response(method="GET", json={"jobs": []}, headers={"Date": DATE})
     httpx_mock.add_response(method="POST", json={"job": job_record()})
     call("submit", "asset_in", seed=5)
@@ -88,7 +88,7 @@ def test_submit_of_a_caller_s_seed_asks_for_the_server_s_time_first(
 
 
 def test_wait_understands_the_page_s_example_reply(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """Status and asset ids, though the page shows nothing else."""
+    """It has nothing but the status and asset ids."""
     httpx_mock.add_response(json=PAGE_REPLY)
     job = call("wait", "job_abc123")
     assert (job.id, job.status, job.asset_ids) == ("job_abc123", "success", ("asset_abc123",))
@@ -100,15 +100,15 @@ def test_wait_understands_the_page_s_example_reply(call: Caller, httpx_mock: HTT
 def test_every_request_carries_basic_credentials(
     call: Caller, httpx_mock: HTTPXMock, key: str, secret: str
 ) -> None:
-    """The pair in UTF-8, in one line, whatever its length."""
+    """Key and secret in UTF-8, in one line, whatever their length."""
     httpx_mock.add_response(json=PAGE_REPLY)
     call("get_job", "job_abc123", client={"api_key": key, "api_secret": secret})
     wanted = base64.b64encode(f"{key}:{secret}".encode()).decode()
     assert only_request(httpx_mock).headers["Authorization"] == f"Basic {wanted}"
 
 
-def test_every_request_says_who_asks(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """The package, Python and httpx, with their versions; and that JSON is wanted."""
+def test_every_request_has_a_user_agent(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """The package, Python and httpx, with versions; and JSON is requested."""
     httpx_mock.add_response(json={"job": job_record()})
     call("submit")
     headers = only_request(httpx_mock).headers
@@ -134,15 +134,15 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 def answer_to(name: str) -> dict[str, Any]:
-    """A reply that serves an operation: a job, unless it has one of its own."""
+    """A reply that suits an operation: a job, unless it has one of its own."""
     return ANSWERS.get(name, {"job": job_record("job_1", "success")})
 
 
 @pytest.mark.parametrize(("name", "arguments", "method", "path"), CALLS)
-def test_every_operation_goes_to_its_place_with_the_project(
+def test_every_operation_has_its_path_and_the_project(
     call: Caller, httpx_mock: HTTPXMock, name: str, arguments: Any, method: str, path: str
 ) -> None:
-    """`projectId` stands in the query of each, escaped."""
+    """`projectId` is in the query of each, escaped."""
     httpx_mock.add_response(json=answer_to(name))
     call(name, *arguments, client={"project_id": "proj a&b"})
     request = only_request(httpx_mock)
@@ -163,7 +163,7 @@ def test_no_project_is_named_if_none_is_given(
 def test_project_and_base_url_come_from_the_environment(
     call: Caller, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the credentials do."""
+    """Like the credentials."""
     monkeypatch.setenv("SCENARIO_API_KEY", "env-key")
     monkeypatch.setenv("SCENARIO_API_SECRET", "env-secret")
     monkeypatch.setenv("SCENARIO_BASE_URL", "https://env.test/v7/")
@@ -198,7 +198,7 @@ def test_estimate_asks_in_the_query_and_reads_269(call: Caller, httpx_mock: HTTP
 def test_estimate_that_is_answered_with_a_job_raises_with_it(
     call: Caller, httpx_mock: HTTPXMock, status: int, off_spec: str | None
 ) -> None:
-    """The dry run was paid for, so the job must not be lost."""
+    """The dry run was paid for, so the error carries the job."""
     paid = {"job": job_record("job_paid"), "creativeUnitsCost": 60}
     httpx_mock.add_response(status_code=status, json=paid, off_spec=off_spec)
     with pytest.raises(UnexpectedResponseError, match="job_paid") as caught:
@@ -208,8 +208,8 @@ def test_estimate_that_is_answered_with_a_job_raises_with_it(
     assert len(httpx_mock.get_requests()) == 1
 
 
-def test_cancel_says_so(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """The action is in the body; a Job serves as well as its id."""
+def test_cancel_sends_the_action(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """In the body; a Job serves as well as its id."""
     httpx_mock.add_response(json={"job": job_record("job_1", "canceled")})
     job = call("cancel", Job(id="job_1", status="queued"))
     assert json.loads(only_request(httpx_mock).content) == {"action": "cancel"}
@@ -217,7 +217,7 @@ def test_cancel_says_so(call: Caller, httpx_mock: HTTPXMock) -> None:
 
 
 def test_jobs_pages_to_the_end(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """An empty page is no end; a moment is asked for in UTC."""
+    """An empty page is not the end; `created_after` is sent in UTC."""
     pages: list[dict[str, Any]] = [
         {"jobs": [job_record("job_1")], "nextPaginationToken": "a b+c"},
         {"jobs": [], "nextPaginationToken": "t" * 2000},
@@ -241,21 +241,21 @@ def test_jobs_pages_to_the_end(call: Caller, httpx_mock: HTTPXMock) -> None:
 def test_jobs_does_not_go_round_in_circles(
     call: Caller, httpx_mock: HTTPXMock, tokens: str
 ) -> None:
-    """A token that comes again ends the list with an error."""
+    """A repeated token ends the list with an error."""
     for token in tokens:
         httpx_mock.add_response(json={"jobs": [], "nextPaginationToken": token}, is_optional=True)
     with pytest.raises(UnexpectedResponseError, match="repeats a page"):
         call("jobs")
 
 
-def test_jobs_refuses_what_is_no_moment(call: Caller) -> None:
+def test_jobs_refuses_what_is_not_a_datetime(call: Caller) -> None:
     """Before anything is sent."""
     with pytest.raises(ValueError, match="created_after"):
         call("jobs", "yesterday")
 
 
 def test_find_job_asks_in_the_submission_s_project(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """Whatever project the client itself has."""
+    """Whatever the client's own project is."""
     listed = job_record("job_1", metadata={"input": {"seed": 7}})
     httpx_mock.add_response(json={"jobs": [listed]}, is_reusable=True)
     submission = Submission(
@@ -271,10 +271,8 @@ def test_find_job_asks_in_the_submission_s_project(call: Caller, httpx_mock: HTT
     assert projects == {"proj_sub"}
 
 
-def test_get_asset_takes_the_record_and_gives_a_fresh_one(
-    call: Caller, httpx_mock: HTTPXMock
-) -> None:
-    """The old URL plays no part."""
+def test_get_asset_reads_an_asset_again(call: Caller, httpx_mock: HTTPXMock) -> None:
+    """The old URL is not used."""
     httpx_mock.add_response(json={"asset": asset_record("asset_1", url="https://cdn.test/new")})
     asset = call("get_asset", Asset(id="asset_1", url="https://cdn.test/old"))
     assert asset.url == "https://cdn.test/new"
@@ -288,7 +286,7 @@ def make_clip(folder: Path, size: int = 64) -> Path:
 
 
 def add_upload(httpx_mock: HTTPXMock, parts: int) -> None:
-    """A server that takes an upload."""
+    """Mock a server that accepts an upload."""
     pending = {
         "id": "upload_1", "status": "pending",
         "parts": [{"number": n, "url": f"https://s3.test/{n}?sig=x"} for n in range(1, parts + 1)],
@@ -307,15 +305,15 @@ def add_upload(httpx_mock: HTTPXMock, parts: int) -> None:
 def test_upload_sends_every_part_streamed_and_without_credentials(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path
 ) -> None:
-    """The parts put together are the file, and the asset comes back."""
+    """The parts joined are the file, and the asset is returned."""
     path = make_clip(tmp_path, 20 * 1024 * 1024)
     add_upload(httpx_mock, 3)
     httpx_mock.add_response(method="PUT", url=re.compile(r"https://s3\.test/.*"), is_reusable=True)
     httpx_mock.add_response(
         url=f"{BASE_URL}/assets/asset_in", json={"asset": asset_record("asset_in")}
     )
-    told: list[tuple[int, int]] = []
-    asset = call("upload", path, on_progress=lambda done, total: told.append((done, total)))
+    reports: list[tuple[int, int]] = []
+    asset = call("upload", path, on_progress=lambda done, total: reports.append((done, total)))
     assert asset.id == "asset_in"
     puts = sorted(httpx_mock.get_requests(method="PUT"), key=lambda request: request.url.path)
     assert b"".join(request.content for request in puts) == path.read_bytes()
@@ -324,13 +322,13 @@ def test_upload_sends_every_part_streamed_and_without_credentials(
     ]  # fmt: skip
     assert not [request for request in puts if "Authorization" in request.headers]
     assert not [request for request in puts if "Transfer-Encoding" in request.headers]
-    assert max(told) == (path.stat().st_size, path.stat().st_size)
+    assert max(reports) == (path.stat().st_size, path.stat().st_size)
 
 
 def test_upload_keeps_the_disk_off_the_event_loop(
     httpx_mock: HTTPXMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With asyncio even the first look at the file happens in another thread."""
+    """With asyncio even the first read of the file happens in another thread."""
     import threading  # noqa: PLC0415
 
     path = make_clip(tmp_path)
@@ -362,7 +360,7 @@ def test_upload_keeps_the_disk_off_the_event_loop(
 def test_reframe_is_the_whole_pipeline(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, pauses: list[float]
 ) -> None:
-    """From a local clip to a local file, over either client."""
+    """From a local clip to a local file, with either client."""
     add_upload(httpx_mock, 1)
     httpx_mock.add_response(method="PUT", url="https://s3.test/1?sig=x")
     httpx_mock.add_response(method="POST", url=SUBMIT_URL, json={"job": job_record()})
@@ -375,14 +373,14 @@ def test_reframe_is_the_whole_pipeline(
         is_reusable=True,
     )
     httpx_mock.add_response(url="https://cdn.test/asset_1?Signature=s", content=b"video")
-    told: list[str] = []
+    reports: list[str] = []
     result = call(
         "reframe", make_clip(tmp_path), tmp_path / "out.mp4",
-        aspect_ratio="9:16", on_update=lambda job: told.append(job.status),
+        aspect_ratio="9:16", on_update=lambda job: reports.append(job.status),
     )  # fmt: skip
     assert result.files == (tmp_path / "out.mp4",)
     assert result.files[0].read_bytes() == b"video"
-    assert told == ["queued", "success"]
+    assert reports == ["queued", "success"]
     (posted,) = httpx_mock.get_requests(url=SUBMIT_URL)
     assert json.loads(posted.content)["videoUrl"] == "asset_in"
     assert pauses
@@ -391,11 +389,11 @@ def test_reframe_is_the_whole_pipeline(
 def test_callbacks_of_the_async_client_may_be_coroutines(
     httpx_mock: HTTPXMock, tmp_path: Path
 ) -> None:
-    """Progress and updates are awaited, those of a resumed transfer too."""
-    told: list[Any] = []
+    """Progress and updates are awaited, also those of a resumed transfer."""
+    reports: list[Any] = []
 
     async def note(*arguments: Any) -> None:
-        told.append(arguments)
+        reports.append(arguments)
 
     (tmp_path / "o.mp4.part").write_bytes(b"vi")
     (tmp_path / "o.mp4.part.json").write_text(
@@ -411,13 +409,13 @@ def test_callbacks_of_the_async_client_may_be_coroutines(
     call = Caller(is_async=True)
     files = call("download", "asset_1", tmp_path / "o.mp4", on_progress=note)
     assert files[0].read_bytes() == b"video"
-    assert (2, 5) in told
-    assert told[-1] == (5, 5)
+    assert (2, 5) in reports
+    assert reports[-1] == (5, 5)
     httpx_mock.add_response(json={"job": job_record(status="success")})
     call("wait", "job_1", on_update=note)
-    assert told[-1][0].status == "success"
+    assert reports[-1][0].status == "success"
 
 
 def test_the_model_is_the_page_s() -> None:
-    """The id in the address."""
+    """In the path of the submit."""
     assert MODEL_ID == "model_wan-2-2-vace-fun-a14b-reframe"

@@ -1,4 +1,4 @@
-"""The judge itself: what the spec forbids in a contract test is found, and fails the test."""
+"""The contract check itself: what the spec forbids is found, and fails the test that has it."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -36,7 +36,7 @@ def api_request(method: str, path: str, **more: Any) -> httpx.Request:
 def test_request_that_the_spec_allows_has_no_fault(
     method: str, path: str, more: dict[str, Any]
 ) -> None:
-    """Numbers in a query are text; an escaped slash divides nothing; settings may be new."""
+    """Numbers in a query are text; an escaped slash is not a separator; settings may be new."""
     assert Contract(load_spec()).request_faults(api_request(method, path, **more)) == []
 
 
@@ -65,7 +65,7 @@ def test_request_that_the_spec_allows_has_no_fault(
 def test_request_that_the_spec_forbids_is_found(
     method: str, path: str, more: dict[str, Any], fault: str
 ) -> None:
-    """Operation, credentials, query and body: one fault each, named."""
+    """Operation, credentials, query and body: one fault each, by name."""
     headers = {**AUTHORIZATION, "Content-Type": "application/json"} if "json" in more else None
     changed = more if headers is None else {**more, "headers": headers}
     (found,) = Contract(load_spec()).request_faults(api_request(method, path, **changed))
@@ -73,7 +73,7 @@ def test_request_that_the_spec_forbids_is_found(
 
 
 def test_credentials_for_a_files_host_are_found() -> None:
-    """A part's or an asset's address gets none, even on a host that is named like the API's."""
+    """URLs of parts and assets get none, even on a host named like the API's."""
     contract = Contract(load_spec())
     for address in ("https://s3.test/1", "https://api.test.evil/v1/jobs", "https://api.test/v10"):
         assert contract.request_faults(httpx.Request("PUT", address)) == []
@@ -99,7 +99,7 @@ PRICE = {"creativeUnitsCost": 7.25, "costDetails": {"custom-generation": 7.25}}
 def test_reply_that_the_spec_allows_has_no_fault(
     method: str, path: str, reply: httpx.Response
 ) -> None:
-    """By operation and status; an error that has no status of its own, by the default."""
+    """By operation and status; other errors by the default."""
     assert Contract(load_spec()).reply_faults(api_request(method, path), reply) == []
 
 
@@ -125,13 +125,13 @@ def test_reply_that_the_spec_allows_has_no_fault(
 def test_reply_that_the_spec_forbids_is_found(
     method: str, path: str, reply: httpx.Response, fault: str
 ) -> None:
-    """Status, type of content, syntax, types and names: one fault each, named."""
+    """Status, content type, syntax, types and names: one fault each, by name."""
     (found,) = Contract(load_spec()).reply_faults(api_request(method, path), reply)
     assert fault in found
 
 
 def test_contract_follows_the_spec() -> None:
-    """A field that the spec makes required is missed from then on; a status taken out is, too."""
+    """A newly required field is reported as missing, and a removed status as unknown."""
     spec = deepcopy(load_spec())
     spec["components"]["schemas"]["JobResponse"]["required"] = ["job"]
     for status in ("404", "default"):
@@ -213,7 +213,7 @@ FOUND = {
 
 
 def test_breach_fails_the_test_that_has_it(pytester: pytest.Pytester) -> None:
-    """Through the fixture itself: each breach, and each mark of a breach that is none."""
+    """Through the fixture itself: every breach, and every `off_spec` that is not needed."""
     tests = Path(__file__).parents[1]
     pytester.syspathinsert(tests / "support")
     pytester.makeconftest((tests / "conftest.py").read_text("utf-8"))

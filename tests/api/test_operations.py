@@ -1,4 +1,4 @@
-"""Operations: what they ask, the records that come of the replies, and when one is repeated."""
+"""Operations: their requests, the objects made from replies, and when one is repeated."""
 
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -34,13 +34,13 @@ OPERATIONS = Operations()
      ("queued", False, False), ("cancelled", False, False), ("SUCCESS", False, False)],
 )  # fmt: skip
 def test_job_knows_whether_it_is_done(status: str, done: bool, success: bool) -> None:
-    """Only the vendor's own three words are final."""
+    """Only three statuses of the vendor's are final."""
     job = Job(id="job_1", status=status)
     assert (job.is_done, job.is_success) == (done, success)
 
 
-def test_job_holds_what_the_record_says() -> None:
-    """Every field, in the package's own types."""
+def test_job_has_every_field_of_the_reply() -> None:
+    """In the package's own types."""
     answer = reply(
         {"job": job_record(
             status="failure", progress=0.25, createdAt="2026-01-01T10:00:00Z",
@@ -63,14 +63,14 @@ def test_job_holds_what_the_record_says() -> None:
     [(0.5, 0.5), (1, 1.0), (7, 1.0), (-1, 0.0), ("x", 0.0), (None, 0.0)],
 )
 def test_job_s_progress_lies_between_0_and_1(given_progress: Any, found: float) -> None:
-    """Whatever the server counts in."""
+    """Whatever unit the server uses."""
     answer = reply({"job": job_record(progress=given_progress)})
     assert OPERATIONS.get_job("job_1").parse(answer).progress == found
 
 
 @pytest.mark.parametrize("ids", ["asset_1", {"asset_1": 1}, 5])
 def test_job_s_assets_are_a_list_or_none(ids: Any) -> None:
-    """A bare text is not taken for a list of letters."""
+    """A text is not read as a list of letters."""
     answer = reply({"job": job_record(status="success", metadata={"assetIds": ids})})
     try:
         found = OPERATIONS.get_job("job_1").parse(answer).asset_ids
@@ -79,8 +79,8 @@ def test_job_s_assets_are_a_list_or_none(ids: Any) -> None:
     assert found == ()
 
 
-def test_asset_holds_what_the_record_says() -> None:
-    """Every field, in the package's own types."""
+def test_asset_has_every_field_of_the_reply() -> None:
+    """In the package's own types."""
     known = {"size": 5.0, "width": 720, "height": 1280, "nbFrames": 81, "frameRate": 16,
              "duration": 5.06, "codecName": "h264"}  # fmt: skip
     answer = reply({"asset": asset_record(mimeType="video/mp4", properties=known, new=1)})
@@ -92,7 +92,7 @@ def test_asset_holds_what_the_record_says() -> None:
 
 @pytest.mark.parametrize("more", [{}, {"properties": None}, {"properties": {}}, {"mimeType": 5}])
 def test_asset_needs_no_more_than_its_url(more: dict[str, Any]) -> None:
-    """What the server does not say is None."""
+    """What the server does not send is None."""
     asset = OPERATIONS.get_asset("asset_1").parse(reply({"asset": asset_record(**more)}))
     assert (asset.size, asset.width, asset.frame_rate, asset.mime_type) == (None, None, None, "")
 
@@ -105,14 +105,14 @@ def test_asset_needs_no_more_than_its_url(more: dict[str, Any]) -> None:
     ids=repr,
 )  # fmt: skip
 def test_asset_without_a_url_or_of_another_id_is_unexpected(payload: Any) -> None:
-    """Another asset's file is never taken for this one's."""
+    """Another asset's file is never used instead."""
     with pytest.raises(UnexpectedResponseError):
         OPERATIONS.get_asset("asset_1").parse(reply(payload))
 
 
 @pytest.mark.parametrize("status", [200, 269])
 def test_estimate_reads_the_price(status: int) -> None:
-    """A fraction is kept, and what is no number is left out."""
+    """A fraction is kept, and what is not a number is left out."""
     answer = reply(
         {"creativeUnitsCost": 7.25, "creativeUnitsDiscount": 0.5,
          "costDetails": {"custom-generation": 7.25, "odd": "x"}}, status,
@@ -124,14 +124,14 @@ def test_estimate_reads_the_price(status: int) -> None:
 
 @pytest.mark.parametrize("more", [{}, {"costDetails": None, "creativeUnitsDiscount": None}])
 def test_estimate_needs_no_more_than_the_price(more: dict[str, Any]) -> None:
-    """And no usable job is looked for in it."""
+    """And no usable job."""
     answer = reply({"creativeUnitsCost": 0, "job": {"status": "x"}, **more}, 269)
     assert OPERATIONS.estimate({}).parse(answer) == Estimate(creative_units=0.0)
 
 
 @pytest.mark.parametrize("price", [None, "60", True, [], NAN])
 def test_estimate_without_a_price_is_unexpected(price: Any) -> None:
-    """A price is a number."""
+    """A price must be a number."""
     with pytest.raises(UnexpectedResponseError):
         OPERATIONS.estimate({}).parse(reply({"creativeUnitsCost": price}, 269))
 
@@ -141,7 +141,7 @@ def test_estimate_without_a_price_is_unexpected(price: Any) -> None:
 )
 @pytest.mark.parametrize("status", [200, 269])
 def test_estimate_that_started_a_job_raises_with_the_job(payload: Any, status: int) -> None:
-    """A dry run that was paid must not pass for a price."""
+    """A paid dry run must not pass as a price."""
     with pytest.raises(UnexpectedResponseError, match="job_9") as caught:
         OPERATIONS.estimate({}).parse(reply({"creativeUnitsCost": 60, **payload}, status))
     assert caught.value.job is not None
@@ -149,7 +149,7 @@ def test_estimate_that_started_a_job_raises_with_the_job(payload: Any, status: i
 
 
 @pytest.mark.parametrize("good", ["job_abc123", "a", "A-1.b:c_d", "j" * 200, "job_..x"])
-def test_checked_id_takes_what_ids_look_like(good: str) -> None:
+def test_checked_id_accepts_ids(good: str) -> None:
     """Letters, digits and a few signs."""
     assert checked_id(good, "job") == good
 
@@ -172,7 +172,7 @@ def test_back_off_doubles_up_to_eight_seconds(failed: int, seconds: float) -> No
 
 
 def fault(status: int, **headers: str) -> ApiError:
-    """An error by its status."""
+    """An error with this status."""
     return api_error(reply({}, status, **headers))
 
 
@@ -207,7 +207,7 @@ def test_is_passing_tells_faults_from_refusals(error: ReframeError, passing: boo
         (ConnectionFailedError("x", sent=True), 1, 0.5),
     ],
 )
-def test_pause_before_retry_weighs_fault_attempts_and_wish(
+def test_pause_before_retry_follows_fault_attempts_and_retry_after(
     error: ReframeError, failed: int, pause: float | None
 ) -> None:
     """None gives up."""
@@ -233,7 +233,7 @@ def test_send_says_whether_anything_may_have_arrived(sent: bool, words: str) -> 
 
 
 def test_within_limits_one_request() -> None:
-    """The operation itself is left as it was."""
+    """The operation itself is unchanged."""
     operation = OPERATIONS.get_job("job_1")
     assert within(operation, 3.0).request.timeout == 3.0
     assert operation.request.timeout is None
@@ -264,7 +264,7 @@ def test_no_project_means_no_parameter() -> None:
 
 
 def test_server_s_clock_is_that_of_its_last_reply() -> None:
-    """It ages by ours; a reply that names no time leaves it as it was."""
+    """It goes on with our clock; a reply without a Date does not change it."""
     stepper = Stepper(
         reply({"jobs": []}),
         reply({"jobs": []}, date="Thu, 01 Jan 2026 10:00:00 GMT"),

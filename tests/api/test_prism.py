@@ -1,4 +1,4 @@
-"""A public mock server that knows nothing but the spec: Prism answers the client's own calls."""
+"""Prism, a public mock server that knows only the spec, answers the client's own calls."""
 
 import re
 import shutil
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.any_python
 
 VERSION: Final = "5.14.2"  # the last that runs on Node 18, 20 and 22
 OLDEST_NODE: Final = (18, 20, 1)
-# What npm reports where there is no registry to be had. Any other failure fails the tests.
+# What npm reports when no registry can be reached. Any other failure fails the tests.
 UNREACHABLE: Final = re.compile(
     r"code (E40[137]|EAI_AGAIN|ECONN\w+|EHOSTUNREACH|EIDLETIMEOUT|ENETUNREACH|ENOTFOUND|"
     r"ERR_SOCKET_TIMEOUT|ETIMEDOUT)$",
@@ -37,36 +37,36 @@ INSTALLING = 300.0
 
 @dataclass(frozen=True)
 class Prism:
-    """A running server. `log` is what it has written."""
+    """A running server. `log` is what it has written so far."""
 
     process: subprocess.Popen[bytes]
     path: Path
 
     @property
     def log(self) -> str:
-        """All that it said until now."""
+        """Everything that it has printed so far."""
         return self.path.read_text("utf-8", "replace")
 
     def address(self) -> str | None:
-        """Where it listens, once it does."""
+        """Its address, once it listens."""
         found = re.search(r"Prism is listening on (http://\S+)", self.log)
         assert found or self.process.poll() is None, self.log
         return found and found[1]
 
 
 def installed() -> Path:
-    """Prism's program, installed beside this Python if it was not before; else skips."""
+    """Prism's program, installed beside this Python if needed; skips where that is impossible."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip("Node.js and npm are not installed")
-    told = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    if tuple(map(int, re.findall(r"\d+", told)[:3])) < OLDEST_NODE:
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(map(int, re.findall(r"\d+", version)[:3])) < OLDEST_NODE:
         pytest.skip(
-            f"Prism needs Node.js {'.'.join(map(str, OLDEST_NODE))}, this is {told.strip()}"
+            f"Prism needs Node.js {'.'.join(map(str, OLDEST_NODE))}, this is {version.strip()}"
         )
     home = Path(sys.prefix) / f"prism-{VERSION}"
     if not home.exists():
-        # Under another name until it is whole: others may look for it at the same time.
+        # Under another name until it is complete: other runs may look for it at the same time.
         staging = Path(tempfile.mkdtemp(prefix="prism-", dir=sys.prefix))
         try:
             install(npm, staging)
@@ -78,7 +78,7 @@ def installed() -> Path:
 
 
 def install(npm: str, folder: Path) -> None:
-    """Have npm install this very version, and run none of its packages' scripts."""
+    """Let npm install exactly this version, without running any package's scripts."""
     options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]
     options += ["--fetch-retries=1", "--loglevel=error", "--prefix", str(folder)]
     done = subprocess.run(
@@ -92,7 +92,7 @@ def install(npm: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def prism(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prism]:
-    """Prism on the spec, which answers a request that breaks it with an error."""
+    """Prism with the spec; it answers a request that breaks the spec with an error."""
     program = installed()
     path = tmp_path_factory.mktemp("prism") / "log"
     command = ["node", str(program), "mock", "--errors", "--host", "127.0.0.1", "--port", "0"]
@@ -113,7 +113,7 @@ Ask = Callable[..., Any]
 
 @pytest.fixture
 def ask(prism: Prism, call: Caller, pauses: list[float]) -> Iterator[Ask]:
-    """Calls a method of either client; nothing that it sends may break the spec."""
+    """Calls a method of either client; no request may break the spec."""
     before = len(prism.log)
     address = prism.address()
     yield lambda *args, **more: call(*args, client={"base_url": address}, http=http, **more)
@@ -126,7 +126,7 @@ def ask(prism: Prism, call: Caller, pauses: list[float]) -> Iterator[Ask]:
 
 
 def http(make: Any) -> Any:
-    """An httpx client that prefers a price where it asks for one; files' hosts are within it."""
+    """An httpx client that prefers a price for dry runs; file hosts are played within it."""
 
     def prefer(request: httpx.Request) -> None:
         if "dryRun" in request.url.params:
@@ -142,14 +142,14 @@ def http(make: Any) -> Any:
 
 
 def file_reply(request: httpx.Request) -> httpx.Response:
-    """Take a part; give as many bytes as the example's asset has."""
+    """Accept a part; send as many bytes as the example's asset has."""
     size = 0 if request.method == "PUT" else ASSET["properties"]["size"]
     headers = {"Content-Length": str(size)}
     return httpx.Response(200, headers=headers, stream=httpx.ByteStream(bytes(size)))
 
 
 def described(path: str, method: str, status: str = "200") -> Any:
-    """The spec's words on the JSON of a reply."""
+    """The spec's description of the JSON of a reply."""
     return load_spec()["paths"][path][method]["responses"][status]["content"]["application/json"]
 
 
@@ -158,7 +158,7 @@ ASSET: Final = described("/assets/{assetId}", "get")["example"]["asset"]
 
 
 def test_the_page_s_request_becomes_the_page_s_job(ask: Ask) -> None:
-    """Submit what the page submits, and poll until the job has what the page shows."""
+    """Submit the page's request, and poll until the job is as on the page."""
     names = {row.wire: row.name for row in SETTINGS}
     job = ask("submit", **{names[wire]: value for wire, value in SUBMIT["example"].items()})
     assert (job.id, job.status) == ("job_abc123", "queued")
@@ -170,7 +170,7 @@ def test_the_page_s_request_becomes_the_page_s_job(ask: Ask) -> None:
 
 
 def test_a_dry_run_is_priced(ask: Ask) -> None:
-    """By the reply of its own status."""
+    """With a reply of its own status."""
     price = described(GENERATE, "post", "269")["example"]
     assert ask("estimate", "asset_abc123", aspect_ratio="9:16") == Estimate(
         creative_units=price["creativeUnitsCost"],
@@ -194,7 +194,7 @@ def test_a_video_on_the_web_is_reframed(ask: Ask, tmp_path: Path) -> None:
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every operation, by its name."""
+    """Every operation with its name."""
     for path in load_spec()["paths"].values():
         for operation in path.values():
             yield operation["operationId"], operation
@@ -204,7 +204,7 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
     ("name", "operation"), [pytest.param(*one, id=one[0]) for one in operations()]
 )
 def test_an_operation_is_described_with_examples(name: str, operation: dict[str, Any]) -> None:
-    """Examples of what is sent and of every reply, which are what their schemas say."""
+    """Requests and replies have examples, which match their schemas."""
     judge = Contract(load_spec())
     assert operation["description"]
     bodies = [operation["requestBody"]] if "requestBody" in operation else []

@@ -1,4 +1,4 @@
-"""Reading what a server sends, which may be anything; and the pure decisions on it."""
+"""Reading what a server sends, which may be anything, and the decisions that follow."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def test_whole_drops_the_fraction(value: object, found: int | None) -> None:
      ("\x00", None)],
 )  # fmt: skip
 def test_text_or_none_is_fit_to_show(value: object, found: str | None) -> None:
-    """What is empty after cleaning is nothing."""
+    """Text that is empty after cleaning is None."""
     assert text_or_none(value) == found
 
 
@@ -97,12 +97,12 @@ def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None)
     ],
 )
 def test_http_date_reads_a_date_or_nothing(value: str | None, found: datetime | None) -> None:
-    """No date is wild enough to raise."""
+    """No date, however odd, raises."""
     assert http_date(value) == found
 
 
 def test_given_and_record_and_without_nulls() -> None:
-    """Absence has one form inside: UNSET, null and a wrong type are all none."""
+    """Absence has one form inside: UNSET, null and a wrong type all become none."""
     assert given(UNSET) is None
     assert given(0) == 0
     assert json_object({"job": {"a": 1}}, "job") == {"a": 1}
@@ -120,14 +120,14 @@ def test_given_and_record_and_without_nulls() -> None:
     ids=lambda content: repr(content)[:20],
 )  # fmt: skip
 def test_parse_reply_wants_a_json_object(content: bytes) -> None:
-    """Everything else under a 2xx is unexpected, and shown only in part."""
+    """Anything else under a 2xx is unexpected, and shown only in part."""
     with pytest.raises(UnexpectedResponseError) as caught:
         parse_reply(Reply(200, {}, content))
     assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize("status", [200, 201, 269, 299])
-def test_parse_reply_takes_any_2xx(status: int) -> None:
+def test_parse_reply_accepts_any_2xx(status: int) -> None:
     """Also those that Python's HTTPStatus does not know."""
     assert parse_reply(Reply(status, {}, b'{"a": 1}')) == {"a": 1}
 
@@ -142,7 +142,7 @@ def test_parse_reply_takes_any_2xx(status: int) -> None:
     ],
 )  # fmt: skip
 def test_api_error_has_the_kind_of_its_status(status: int, kind: type[ApiError]) -> None:
-    """And keeps the status."""
+    """It keeps the status."""
     error = api_error(reply({"reason": "why"}, status))
     assert type(error) is kind
     assert error.status_code == status
@@ -167,7 +167,7 @@ def test_api_error_has_the_kind_of_its_status(status: int, kind: type[ApiError])
         ([], "[]"),
     ],
 )
-def test_api_error_reads_the_reason_wherever_it_stands(content: Any, reason: str) -> None:
+def test_api_error_finds_the_reason(content: Any, reason: str) -> None:
     """In the order of the vendor's own plug-in; HTML is not quoted."""
     assert api_error(reply(content, 400)).reason == reason
 
@@ -194,7 +194,7 @@ def test_api_error_keeps_the_body() -> None:
 def test_api_error_names_the_request(
     headers: dict[str, str], body: dict[str, Any], found: str | None
 ) -> None:
-    """By whichever id comes; it is in the message too."""
+    """By whichever id is sent; it is in the message too."""
     error = api_error(Reply(500, headers, json.dumps(body).encode()))
     assert error.request_id == found
     assert (f"[request {found}]" in str(error)) is (found is not None)
@@ -230,7 +230,7 @@ def test_rate_limited_error_knows_the_limit(details: Any, limit: int | None) -> 
 def test_retry_after_reads_header_then_body(
     headers: dict[str, str], body: dict[str, Any], seconds: float | None
 ) -> None:
-    """What cannot be read counts as not said."""
+    """What cannot be read is ignored."""
     assert retry_after(headers, body) == seconds
 
 
@@ -239,7 +239,7 @@ def test_retry_after_reads_header_then_body(
     [("Thu, 01 Jan 2026 09:59:30 GMT", 30.0), ("Thu, 01 Jan 2026 11:00:00 GMT", 0.0)],
 )
 def test_retry_after_counts_a_date_from_the_servers_clock(date: str, seconds: float) -> None:
-    """Never less than nothing."""
+    """Never less than zero."""
     headers = {"retry-after": "Thu, 01 Jan 2026 10:00:00 GMT", "date": date}
     assert retry_after(headers, {}) == seconds
 
@@ -260,20 +260,20 @@ def test_retry_after_counts_a_date_from_the_servers_clock(date: str, seconds: fl
         ("\x1b", ""),
     ],
 )
-def test_printable_leaves_no_control_over_the_terminal(text: str, shown: str) -> None:
-    """Escapes, controls and turned text go; the rest stays."""
+def test_printable_removes_terminal_control(text: str, shown: str) -> None:
+    """Escapes, control characters and reversed text are removed; the rest stays."""
     assert printable(text) == shown
 
 
 def test_printable_cuts_at_its_limit() -> None:
-    """A cut is shown."""
+    """The cut is marked."""
     assert printable("x" * 500) == "x" * 500
     assert printable("x" * 501) == "x" * 499 + "…"
     assert printable("abcdef", 3) == "ab…"
 
 
 def policy(seconds: Any) -> str:
-    """A CloudFront policy as it stands in a URL."""
+    """A CloudFront policy as it is in a URL."""
     statement = {"Condition": {"DateLessThan": {"AWS:EpochTime": seconds}}}
     text = base64.b64encode(json.dumps({"Statement": [statement]}).encode()).decode()
     return text.translate(str.maketrans("+=/", "-_~"))
@@ -300,12 +300,12 @@ WHEN = datetime(2026, 1, 14, 23, 59, 59, tzinfo=UTC)
     ids=lambda value: repr(value)[:30],
 )
 def test_expiry_is_read_off_the_signature(url: str, found: datetime | None) -> None:
-    """Off the policy, or the older plain form; anything else says nothing."""
+    """From the policy, or the older plain form; other URLs have no expiry."""
     assert expiry_of(url) == found
     assert Asset(id="asset_1", url=url).url_expires_at == found
 
 
-def test_records_hide_signed_urls() -> None:
-    """Neither an asset's URL nor its raw record shows."""
+def test_assets_hide_signed_urls() -> None:
+    """In the URL and in the raw reply."""
     asset = Asset(id="asset_1", url="https://cdn.test?Signature=s", raw={"url": "Signature=s"})
     assert "Signature" not in repr(asset)

@@ -1,4 +1,4 @@
-"""Where the credentials go, what the logs show, and whose connections are closed."""
+"""Where credentials are sent, what the logs show, and which connections are closed."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ SIGNED = "https://cdn.test/asset_1?Policy=p&Signature=top-secret&Key-Pair-Id=k"
 
 
 def furnished(make: Any) -> Any:
-    """An httpx client with defaults of its own, none of which belong on any request."""
+    """An httpx client with defaults of its own, which must not appear in any request."""
     return make(
         headers={"Authorization": "Bearer mine", "X-Mine": "1", "User-Agent": "mine"},
         auth=("mine", "mine"),
@@ -43,13 +43,13 @@ def furnished(make: Any) -> Any:
 
 
 def bare(request: httpx.Request) -> bool:
-    """Whether a request carries nothing of any client's."""
+    """Whether a request has nothing of any client's."""
     names = {"authorization", "cookie", "x-mine"} & {name.lower() for name in request.headers}
     return not names and "mine" not in str(request.url) + request.headers["User-Agent"]
 
 
 def serve_asset(httpx_mock: HTTPXMock, url: str = SIGNED) -> None:
-    """The API knows the asset and its address."""
+    """Mock the API's reply with the asset and its URL."""
     httpx_mock.add_response(
         url=f"{BASE_URL}/assets/asset_1",
         json={"asset": asset_record(url=url, properties={"size": 5})},
@@ -75,7 +75,7 @@ def test_download_host_sees_no_credentials(
 def test_download_host_s_redirect_sees_no_credentials(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, http: Any
 ) -> None:
-    """A file's address may lead on; a given client's cookies do not."""
+    """A file's URL may redirect; a given client's cookies are not sent on."""
     serve_asset(httpx_mock)
     httpx_mock.add_response(url=SIGNED, status_code=302, headers={"Location": "https://far.test/"})
     httpx_mock.add_response(url="https://far.test/", content=b"video")
@@ -96,7 +96,7 @@ def test_download_host_s_redirect_sees_no_credentials(
 def test_download_follows_no_redirect_in_circles_or_without_encryption(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, location: str, hosts: set[str]
 ) -> None:
-    """It gives up with the package's own error, having asked nobody else."""
+    """It raises the package's own error, without any request to another host."""
     serve_asset(httpx_mock)
     httpx_mock.add_response(
         url=SIGNED, status_code=302, headers={"Location": location}, is_reusable=True
@@ -113,7 +113,7 @@ def test_download_follows_no_redirect_in_circles_or_without_encryption(
 def test_download_host_sees_no_cookie_that_the_api_set(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path
 ) -> None:
-    """What the API sets for all of its domain stays with the API."""
+    """Cookies that the API sets for its whole domain stay with the API."""
     httpx_mock.add_response(
         url=f"{BASE_URL}/assets/asset_1",
         json={"asset": asset_record(url="https://cdn.api.test/a")},
@@ -131,7 +131,7 @@ def test_download_host_sees_no_cookie_that_the_api_set(
 def test_upload_host_sees_no_credentials(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, http: Any
 ) -> None:
-    """The parts' host gets bytes, their type and their length."""
+    """It gets bytes, their type and their length."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypmp42")
     done = {"id": "upload_1", "status": "imported", "entityId": "asset_1",
@@ -152,7 +152,7 @@ def test_upload_host_sees_no_credentials(
 def test_api_sees_its_credentials_and_nothing_of_a_given_client(
     call: Caller, httpx_mock: HTTPXMock
 ) -> None:
-    """Headers, auth, cookies, query and base URL of a given client play no part."""
+    """Headers, auth, cookies, query and base URL of a given client have no effect."""
     httpx_mock.add_response(json={"job": job_record()})
     call("submit", "asset_in", http=furnished)
     (request,) = httpx_mock.get_requests()
@@ -168,7 +168,7 @@ def test_api_sees_its_credentials_and_nothing_of_a_given_client(
 def test_redirect_of_the_api_is_not_followed(
     call: Caller, httpx_mock: HTTPXMock, status: int, http: Any, name: str
 ) -> None:
-    """Credentials go nowhere else, not even with a client that follows redirects."""
+    """Credentials are sent nowhere else, even by a client that follows redirects."""
     httpx_mock.add_response(
         status_code=status, headers={"Location": "https://evil.test/"}, off_spec="a redirect"
     )
@@ -179,7 +179,7 @@ def test_redirect_of_the_api_is_not_followed(
 
 
 def test_redirected_submit_is_uncertain(call: Caller, httpx_mock: HTTPXMock) -> None:
-    """A 307 is followed neither, and proves nothing."""
+    """A 307 is not followed either, and proves nothing."""
     httpx_mock.add_response(
         method="POST", status_code=307, headers={"Location": "https://evil.test/"},
         off_spec="a redirect",
@@ -195,7 +195,7 @@ def test_no_log_shows_a_signed_query_or_a_credential(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     level: int,
 ) -> None:  # fmt: skip
-    """Httpx logs whole URLs; the query of a signed one is hidden, here and when it leads on."""
+    """Httpx logs whole URLs; signed queries are hidden, also after a redirect."""
     serve_asset(httpx_mock)
     httpx_mock.add_response(
         url=SIGNED, status_code=302, headers={"Location": "https://far.test/?Signature=top-secret"}
@@ -214,7 +214,7 @@ def test_no_log_shows_a_signed_query_or_a_credential(
 def test_log_of_other_requests_is_left_alone(
     httpx_mock: HTTPXMock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What a program does with httpx beside this package is logged as ever."""
+    """A program's other requests with httpx are logged as usual."""
     httpx_mock.add_response()
     with ReframeClient(KEY, SECRET), caplog.at_level(logging.INFO), httpx.Client() as other:
         other.get("https://other.test/?q=1")
@@ -222,7 +222,7 @@ def test_log_of_other_requests_is_left_alone(
 
 
 def test_no_error_shows_a_signed_query(call: Caller, httpx_mock: HTTPXMock, tmp_path: Path) -> None:
-    """Nor does what led to it."""
+    """Nor does its cause."""
     serve_asset(httpx_mock)
     httpx_mock.add_response(url=SIGNED, status_code=400)
     with pytest.raises(DownloadError) as caught:
@@ -233,8 +233,8 @@ def test_no_error_shows_a_signed_query(call: Caller, httpx_mock: HTTPXMock, tmp_
         fault = fault.__cause__
 
 
-def test_closed_client_says_so(httpx_mock: HTTPXMock) -> None:
-    """An error of this package, not of httpx."""
+def test_closed_client_raises(httpx_mock: HTTPXMock) -> None:
+    """An error of this package, not httpx's."""
     client = ReframeClient(KEY, SECRET, base_url=BASE_URL)
     client.close()
     client.close()
@@ -252,7 +252,7 @@ def test_closed_client_says_so(httpx_mock: HTTPXMock) -> None:
 
 
 def test_context_managers_close_what_they_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And give the client itself, and let errors through."""
+    """They return the client itself, and do not hide errors."""
     made: list[httpx.Client | httpx.AsyncClient] = []
 
     def kept(init: Any) -> Any:
@@ -281,7 +281,7 @@ def test_context_managers_close_what_they_made(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_given_client_is_not_closed() -> None:
-    """It belongs to whoever made it."""
+    """It belongs to the caller."""
     with httpx.Client() as given:
         ReframeClient(KEY, SECRET, http_client=given).close()
         assert not given.is_closed
@@ -308,7 +308,7 @@ def test_two_base_urls_each_get_their_own_credentials(httpx_mock: HTTPXMock) -> 
 def test_cancelled_submit_of_the_async_client_loses_nothing(
     httpx_mock: HTTPXMock, grace: float
 ) -> None:
-    """A reply that comes soon is waited for, and its job carried; else a note names the seed."""
+    """It waits for a reply for a while and carries its job; else a note names the seed."""
 
     async def later() -> asyncio.CancelledError:
         reached, cancelled = asyncio.Event(), asyncio.Event()
@@ -344,7 +344,7 @@ def test_cancelled_submit_of_the_async_client_loses_nothing(
 def test_part_that_fails_stops_its_siblings_and_leaves_no_file_open(
     call: Caller, httpx_mock: HTTPXMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A callback's error ends the upload as itself, whichever thread it came up in."""
+    """A callback's error ends the upload unchanged, in whichever thread it was raised."""
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(40 * 1024 * 1024))
     parts = [{"number": n, "url": f"https://s3.test/{n}"} for n in range(1, 7)]
@@ -364,7 +364,7 @@ def test_part_that_fails_stops_its_siblings_and_leaves_no_file_open(
             closed.append(offset)
 
     monkeypatch.setattr(VideoFile, "read", watched)
-    kept: list[BaseException] = []  # an error that is kept keeps the frames that it went through
+    kept: list[BaseException] = []  # a stored error keeps its frames alive
 
     def stop(*_: Any) -> None:
         raise ZeroDivisionError
