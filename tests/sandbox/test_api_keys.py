@@ -1,4 +1,4 @@
-"""Several keys and projects at one sandbox: who sees what, and what a revoked key may do."""
+"""Several keys and projects at one sandbox: which key sees what, and what a revoked key can do."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -31,7 +31,7 @@ def keys() -> Iterator[Keys]:
 
 
 def submitted(client: Client, **body: Any) -> str:
-    """Submit a job, without naming a project, and give its id."""
+    """Submit a job without naming a project; its id."""
     got = client.post(GENERATE, json=QUICK | body).raise_for_status()
     job_id: str = got.json()["job"]["jobId"]
     return job_id
@@ -44,7 +44,7 @@ def listed(client: Client, **query: str) -> list[str]:
 
 
 def test_a_key_acts_for_its_own_project(keys: Keys) -> None:
-    """What it makes is its project's, on the server's side and in the records."""
+    """What it makes belongs to its project, on the server and in the replies."""
     mine, theirs = submitted(keys.first), submitted(keys.other)
     owners = {job.id: job.project_id for job in keys.first.sandbox.made}
     assert owners == {mine: PROJECT_ID, theirs: "proj_b"}
@@ -53,8 +53,8 @@ def test_a_key_acts_for_its_own_project(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_what_one_project_made_another_does_not_see(keys: Keys, order: tuple[int, int]) -> None:
-    """Jobs, uploads and assets are 404 and not listed, whichever of the two asks."""
+def test_a_project_does_not_see_what_another_made(keys: Keys, order: tuple[int, int]) -> None:
+    """Jobs, uploads and assets are 404 and not listed, in both directions."""
     owner, stranger = (keys[number] for number in order)
     upload, job_id = owner.upload(MP4), submitted(owner)
     asset_id = upload["entityId"]
@@ -68,14 +68,14 @@ def test_what_one_project_made_another_does_not_see(keys: Keys, order: tuple[int
 
 
 def test_keys_of_one_project_see_the_same(keys: Keys) -> None:
-    """As after a rotation: the second key goes on with what the first one made."""
+    """As after a rotation: the second key continues what the first one began."""
     job_id = submitted(keys.other)
     assert keys.rotated.get(f"/jobs/{job_id}").status_code == 200
     assert listed(keys.rotated) == listed(keys.rotated, projectId="proj_b") == [job_id]
 
 
-def test_a_project_that_is_not_the_keys_is_refused(keys: Keys) -> None:
-    """403 in the API's words. The first key acts for projects that have no key of their own."""
+def test_another_keys_project_is_refused(keys: Keys) -> None:
+    """403 in the API's words. The first key acts for projects without a key of their own."""
     for client, project in ((keys.first, "proj_b"), (keys.other, PROJECT_ID), (keys.other, "x")):
         got = client.get("/jobs", params={"projectId": project})
         assert (got.status_code, bool(got.json()["reason"])) == (403, True)
@@ -85,8 +85,8 @@ def test_a_project_that_is_not_the_keys_is_refused(keys: Keys) -> None:
     assert keys.first.get("/jobs", params={"projectId": "x"}).status_code == 200
 
 
-def test_a_revoked_key_is_unknown_from_now_on(keys: Keys) -> None:
-    """401, while the project's other key works; of the first key too."""
+def test_a_revoked_key_is_unknown(keys: Keys) -> None:
+    """401, while the project's other key works; also for the first key."""
     sandbox = keys.first.sandbox
     sandbox.revoke_key("key-b")
     assert keys.other.get("/jobs").status_code == 401
@@ -104,13 +104,13 @@ def test_keys_that_cannot_be_are_errors(keys: Keys) -> None:
 
 
 def test_the_secret_must_be_the_keys_own(keys: Keys) -> None:
-    """Another key's secret opens nothing."""
+    """Another key's secret is refused."""
     keys.other.auth = ("key-b", "secret-b2")
     assert keys.other.get("/jobs").status_code == 401
 
 
 def test_parallel_jobs_are_counted_by_project() -> None:
-    """One project's jobs take no place of another's."""
+    """One project's jobs do not use another's slots."""
     with by_a_clock(parallel_jobs=1) as (client, _):
         client.sandbox.add_key("key-b", "secret-b", "proj_b")
         submitted(client)

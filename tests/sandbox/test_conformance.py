@@ -1,4 +1,4 @@
-"""The sandbox against the spec, by Schemathesis: every operation, then the spec's own links."""
+"""The sandbox against the spec, with Schemathesis: every operation, then the spec's own links."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from scenario_reframe_api.settings import MODEL_ID
 
 pytestmark = pytest.mark.any_python
 
-# Operations whose description forbids what the schema allows: that is answered with a 400.
+# Operations whose description forbids what the schema allows, with a 400.
 # Elsewhere a request that the schema allows is accepted, or an id is not known.
 _PARTLY_REFUSED: Final = ("listJobs", "cancelJob", "createUpload", "completeUpload")
 _CONFIG: Final[dict[str, Any]] = {
@@ -31,16 +31,16 @@ _CONFIG: Final[dict[str, Any]] = {
         }
     ],
     "request-timeout": 60,
-    # Credentials are the sandbox's own; the check `ignored_auth` takes them away by itself.
+    # The sandbox's own credentials; the check `ignored_auth` removes them itself.
     "generation": {"with-security-parameters": False},
     "phases": {
         "stateful": {
             "generation": {"mode": "positive"},
-            "inference": {"algorithms": []},  # only links that the spec gives
+            "inference": {"algorithms": []},  # only the spec's own links
         }
     },
 }
-# An upload that the sandbox takes: the schema leaves open which fields go together.
+# An upload that the sandbox accepts: the schema does not say which fields go together.
 _UPLOAD: Final[dict[str, Any]] = {
     "kind": "video", "fileName": "a.mp4", "contentType": "video/mp4", "fileSize": 9, "parts": 1,
 }  # fmt: skip
@@ -62,12 +62,12 @@ def server(shared: Client) -> Sandbox:
 @schema.parametrize()
 @_BOUNDED
 def test_operation_keeps_to_the_spec(case: Case[Any], server: Sandbox) -> None:
-    """Statuses, types and shapes of its replies; what is wrong is refused, what is right is not."""
+    """Statuses, types and shapes of replies; wrong requests are refused, right ones are not."""
     case.call_and_validate(base_url=server.base_url)
 
 
 def _make_sensible(case: Case[Any]) -> None:
-    """Put in what nobody can guess, so that jobs and uploads are made."""
+    """Insert values that cannot be guessed, so that jobs and uploads are made."""
     if case.path == GENERATE:
         assert isinstance(case.body, dict)
         case.body.pop("videoUrl", None)
@@ -77,7 +77,7 @@ def _make_sensible(case: Case[Any]) -> None:
 
 
 def test_links_of_the_spec_lead_on(server: Sandbox) -> None:
-    """Ids out of one reply lead to the next record: from a submission to its job to its asset."""
+    """Ids from one reply lead to the next: from a submission to its job to its asset."""
     wanted = {("generateReframe", 200), ("getJob", 200), ("getAsset", 200), ("cancelJob", 400)}
     wanted |= {("createUpload", 200), ("getUpload", 200), ("completeUpload", 400)}
     reached: set[tuple[str, int]] = set()
@@ -94,7 +94,7 @@ def test_links_of_the_spec_lead_on(server: Sandbox) -> None:
             super().after_call(response, case)
             reached.add((case.operation.definition.raw["operationId"], response.status_code))
 
-    # What is drawn changes with the spec, with Hypothesis and with the modules that are loaded.
+    # The generated cases change with the spec, Hypothesis and the loaded modules.
     for examples, steps in ((10, 10), (50, 24), (50, 48)):
         if not reached >= wanted:
             bounds = settings(_BOUNDED, max_examples=examples, stateful_step_count=steps)
@@ -103,7 +103,7 @@ def test_links_of_the_spec_lead_on(server: Sandbox) -> None:
 
 
 def _checked(sandbox: Sandbox, method: str, path: str, **parts: Any) -> Any:
-    """Call one operation, check its reply against the spec, and give its JSON."""
+    """Call one operation, check its reply against the spec, and return its JSON."""
     case = schema[path][method].Case(**parts)
     credentials = (sandbox.api_key, sandbox.api_secret)
     return case.call_and_validate(base_url=sandbox.base_url, auth=credentials).json()
@@ -111,7 +111,7 @@ def _checked(sandbox: Sandbox, method: str, path: str, **parts: Any) -> Any:
 
 @pytest.mark.parametrize(("content", "status"), [(MP4, "imported"), (b"no video", "failed")])
 def test_upload_keeps_to_the_spec_to_its_end(shared: Client, content: bytes, status: str) -> None:
-    """Its record and its job's, whatever came of it: no generator sends the parts of a file."""
+    """Upload and job, whatever their outcome: no generator sends the parts of a file."""
     upload = shared.upload(content)
     assert upload["status"] == status
     known = {"path_parameters": {"uploadId": upload["id"]}}
@@ -123,14 +123,14 @@ def test_upload_keeps_to_the_spec_to_its_end(shared: Client, content: bytes, sta
 
 
 def test_uploaded_asset_keeps_to_the_spec(shared: Client) -> None:
-    """Its record, and a job that it is the source of."""
+    """The asset, and a job that uses it."""
     asset, server = shared.upload(MP4)["entityId"], shared.sandbox
     _checked(server, "GET", "/assets/{assetId}", path_parameters={"assetId": asset})
     assert _checked(server, "POST", GENERATE, body={"videoUrl": asset})["job"]
 
 
 def test_price_and_model_keep_to_the_spec(server: Sandbox) -> None:
-    """Neither value is guessed: the one of `dryRun`, and the model's id."""
+    """The values of `dryRun` and of the model's id cannot be guessed."""
     assert _checked(server, "POST", GENERATE, query={"dryRun": "true"}, body={})[
         "creativeUnitsCost"
     ]
@@ -139,7 +139,7 @@ def test_price_and_model_keep_to_the_spec(server: Sandbox) -> None:
 
 
 def test_reply_that_breaks_the_spec_is_found(fast: Client) -> None:
-    """These tests can fail: a list that is a number does not pass."""
+    """These tests can fail: a list that is a number is a fault."""
     fast.sandbox.faults.add(rewrite(lambda _: {"jobs": 5}), "/v1/jobs")
     with pytest.raises(FailureGroup, match="5 is not of type"):
         _checked(fast.sandbox, "GET", "/jobs")

@@ -1,4 +1,4 @@
-"""How the sandbox shows a job's input: as it was sent, unless a test says otherwise."""
+"""How the sandbox shows a job's input: as it was sent, unless a test changes that."""
 
 from contextlib import closing
 from typing import Any
@@ -10,7 +10,7 @@ BODY = QUICK | {"prompt": "a hill", "seed": 7}
 
 
 def shown(client: Client) -> dict[str, Any]:
-    """What a new job's metadata is, by the place where it is shown."""
+    """A new job's metadata at each place where it is shown."""
     job = client.post(GENERATE, json=BODY).raise_for_status().json()["job"]
     job_id = job["jobId"]
     records = {
@@ -21,8 +21,8 @@ def shown(client: Client) -> dict[str, Any]:
     return {place: record["metadata"].get("input", "none") for place, record in records.items()}
 
 
-def test_an_input_is_shown_as_the_test_says_at_each_place() -> None:
-    """Rewritten, or not shown at all; what was made is told as it was sent."""
+def test_an_echo_changes_the_input_at_each_place() -> None:
+    """Rewritten, or not shown at all; `made` has it as it was sent."""
 
     def echo(given: dict[str, Any], place: str) -> dict[str, Any] | None:
         if place == "list":
@@ -33,17 +33,19 @@ def test_an_input_is_shown_as_the_test_says_at_each_place() -> None:
 
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as client:
         sandbox.echo = echo
-        told = {key: value for key, value in BODY.items() if key != "prompt"} | {"seed": "7"}
+        shown_settings = {key: value for key, value in BODY.items() if key != "prompt"} | {
+            "seed": "7"
+        }
         assert shown(client) == {
-            "submit": told | {"place": "submit"},
+            "submit": shown_settings | {"place": "submit"},
             "list": "none",
-            "job": told | {"place": "job"},
+            "job": shown_settings | {"place": "job"},
         }
         assert sandbox.made[0].input == BODY
 
 
 def test_an_echo_may_change_while_the_sandbox_runs() -> None:
-    """A job that is done is shown by the rule of the moment, and as it was sent at last."""
+    """The current rule applies to finished jobs too; without one, the input is as sent."""
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as client:
         assert set(map(str, shown(client).values())) == {str(BODY)}
         job_id = sandbox.made[0].id
@@ -53,7 +55,7 @@ def test_an_echo_may_change_while_the_sandbox_runs() -> None:
 
 
 def test_only_paid_jobs_are_rewritten() -> None:
-    """An upload's job has no input that a client could miss."""
+    """An upload's job has no input that a client could need."""
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as client:
         sandbox.echo = lambda _given, _place: {"rewritten": True}
         upload = client.upload(MP4)

@@ -1,4 +1,4 @@
-"""The sandbox for many jobs: small results at once, a list that lags, a limit side by side."""
+"""The sandbox for many jobs: small results at once, a list that lags, a limit of jobs."""
 
 import hashlib
 import socket
@@ -19,14 +19,14 @@ HISTORY = ["queued", "warming-up", "in-progress", "finalizing", "success"]
 
 
 def submitted(client: Client, **settings: object) -> str:
-    """Submit a job and give its id."""
+    """Submit a job; its id."""
     got = client.post(GENERATE, json=QUICK | settings).raise_for_status()
     job_id: str = got.json()["job"]["jobId"]
     return job_id
 
 
 def result(client: Client, job_id: str) -> tuple[dict[str, Any], bytes]:
-    """Wait for a job: the record of its asset, and the file's bytes."""
+    """Wait for a job: its asset as JSON, and the file's bytes."""
     job = client.settled(f"/jobs/{job_id}", "job")
     record = client.get(f"/assets/{job['metadata']['assetIds'][0]}").json()["asset"]
     return record, client.files.get(record["url"]).raise_for_status().content
@@ -45,7 +45,7 @@ def listed(client: Client) -> list[str]:
 
 
 def test_fast_job_walks_through_every_status_to_a_small_file(fast: Client) -> None:
-    """As with the real engine: a history, a record that says the file's true size, ranges."""
+    """As with the real engine: a history, the file's true size in the asset, ranges."""
     video = fast.upload(MP4, parts=2)["entityId"]
     job_id = submitted(fast, videoUrl=video, seed=5, framesPerSecond=10)
     record, content = result(fast, job_id)
@@ -59,7 +59,7 @@ def test_fast_job_walks_through_every_status_to_a_small_file(fast: Client) -> No
     assert (rest.status_code, rest.content) == (206, content[100:])
 
 
-def test_statuses_last_as_long_as_told() -> None:
+def test_statuses_last_as_long_as_configured() -> None:
     """A job is not done before its four stages are over, though its work is."""
     with by_a_clock() as (client, clock):
         new = client.post(GENERATE, json=QUICK).json()["job"]
@@ -76,7 +76,7 @@ def test_statuses_last_as_long_as_told() -> None:
 
 
 def test_result_follows_from_settings_and_source(fast: Client) -> None:
-    """The same seed and content repeat a run, under whatever id; another of either does not."""
+    """The same seed and content give the same bytes, under any id; others do not."""
     first, same, other = (fast.upload(file)["entityId"] for file in (MP4, MP4, WEBM))
     runs = [(first, 1), (same, 1), (first, 2), (other, 1), (None, 1)]
     made = [
@@ -88,7 +88,7 @@ def test_result_follows_from_settings_and_source(fast: Client) -> None:
 
 
 def test_sizes_of_results_vary_about_the_size_of_a_chunk() -> None:
-    """A few KB to 100 KiB, some over 64 KiB, whatever the seed."""
+    """A few KB to 100 KiB, some over 64 KiB, for any seed."""
     sizes = [len(fast_result({"seed": seed}, "0")) for seed in range(100)]
     assert 4096 <= min(sizes) < 16 * 1024
     assert 96 * 1024 < max(sizes) <= 100 * 1024
@@ -98,8 +98,8 @@ def test_sizes_of_results_vary_about_the_size_of_a_chunk() -> None:
 @pytest.mark.parametrize(
     ("content", "kind"), [(MP4, "video/mp4"), (WEBM, "video/webm")], ids=["mp4", "webm"]
 )
-def test_what_begins_like_a_video_is_taken(fast: Client, content: bytes, kind: str) -> None:
-    """Without a look at the rest; its record is whole."""
+def test_what_begins_like_a_video_is_accepted(fast: Client, content: bytes, kind: str) -> None:
+    """The rest is not checked; the asset has every field."""
     upload = fast.upload(content, contentType="application/octet-stream")
     record = fast.get(f"/assets/{upload['entityId']}").json()["asset"]
     assert (record["mimeType"], record["properties"]["size"]) == (kind, len(content))
@@ -108,7 +108,7 @@ def test_what_begins_like_a_video_is_taken(fast: Client, content: bytes, kind: s
 
 @pytest.mark.parametrize("content", [b"no video", b"ftyp", b"\x1a\x45\xdf"])
 def test_what_begins_otherwise_is_not(fast: Client, content: bytes) -> None:
-    """The import fails and says why."""
+    """The import fails with a reason."""
     upload = fast.upload(content)
     assert (upload["status"], upload["errorMessage"]) == (
         "failed",
@@ -117,7 +117,7 @@ def test_what_begins_otherwise_is_not(fast: Client, content: bytes) -> None:
 
 
 def test_many_jobs_run_side_by_side_without_a_thread_each() -> None:
-    """All are seen in the list once, all end, and none has cost a thread."""
+    """The list shows all at once, all end, and no job costs a thread."""
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as client:
         submitted(client)
         before = set(threading.enumerate())
@@ -130,8 +130,8 @@ def test_many_jobs_run_side_by_side_without_a_thread_each() -> None:
 
 
 @pytest.mark.parametrize("is_fast", [True, False])
-def test_made_jobs_are_told_with_the_digests_of_their_results(clip: bytes, is_fast: bool) -> None:
-    """What a test needs to check a client's files: none of a job under way, no upload's job."""
+def test_made_jobs_have_the_digests_of_their_results(clip: bytes, is_fast: bool) -> None:
+    """So that tests can check files: none of running jobs, no jobs of uploads."""
     with by_a_clock(fast=is_fast) as (client, _):
         video = client.upload(clip)["entityId"]
         body = {**QUICK, "videoUrl": video, "seed": 9, "new": [1]}
@@ -148,7 +148,7 @@ def test_made_jobs_are_told_with_the_digests_of_their_results(clip: bytes, is_fa
 
 
 def test_new_job_is_known_at_once_and_listed_later() -> None:
-    """As with a list that is kept up to date by somebody else; the lag may be changed."""
+    """Like a list from an index that lags; the lag can be changed."""
     with by_a_clock(list_lag=60) as (client, clock):
         first = submitted(client)
         assert client.get(f"/jobs/{first}").status_code == 200
@@ -163,7 +163,7 @@ def test_new_job_is_known_at_once_and_listed_later() -> None:
 
 
 def test_one_job_too_many_side_by_side_is_refused_in_the_vendors_words() -> None:
-    """Until one has ended or the limit is set higher. A price may be asked all the same."""
+    """Until one has ended or the limit is raised. A price can still be requested."""
     with by_a_clock(parallel_jobs=2) as (client, clock):
         submitted(client)
         clock.forward(1)
@@ -189,7 +189,7 @@ def test_one_job_too_many_side_by_side_is_refused_in_the_vendors_words() -> None
 
 
 def test_small_replies_are_sent_at_once(fast: Client) -> None:
-    """A reply's head and body do not wait for each other: Nagle's algorithm is off."""
+    """A reply's head and body are sent without delay: Nagle's algorithm is off."""
     transport: Any = None
 
     async def look(_app: Any, scope: Any, _receive: Any, send: Any) -> None:
@@ -204,8 +204,8 @@ def test_small_replies_are_sent_at_once(fast: Client) -> None:
     assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
-def test_a_number_that_became_a_text_is_made_as_if_left_out() -> None:
-    """The vendor may change a type: what the words would mean is the model's own affair."""
+def test_a_number_that_became_text_has_no_effect() -> None:
+    """The vendor may change a type: only the model knows what the words mean."""
     settings = with_defaults({"zoomFactor": "near", "numFrames": 100, "trimBorders": False})
     assert (settings["zoomFactor"], settings["numFrames"]) == (0, 100)
     assert settings["trimBorders"] is False

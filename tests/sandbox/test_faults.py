@@ -1,4 +1,4 @@
-"""Each fault that the sandbox can be told to have, seen from the client's side."""
+"""Each fault that the sandbox can play, from the client's side."""
 
 import asyncio
 from collections.abc import Iterator
@@ -36,8 +36,8 @@ def url(shared: Client) -> str:
     return found
 
 
-def test_fault_answers_as_often_as_told_and_only_there(fast: Client) -> None:
-    """Two 502 in HTML for one path, one after the other, and nothing for the rest."""
+def test_fault_answers_as_often_as_configured_and_only_there(fast: Client) -> None:
+    """Two 502 in HTML for one path, one after the other, and none for other paths."""
     faults = fast.sandbox.faults
     faults.add(answer(502, "<h1>Bad Gateway</h1>"), r"/jobs$", method="GET", times=2)
     assert fast.get(f"/models/{MODEL_ID}").status_code == 200
@@ -47,7 +47,7 @@ def test_fault_answers_as_often_as_told_and_only_there(fast: Client) -> None:
 
 
 def test_fault_answers_with_headers_and_json(fast: Client) -> None:
-    """A 429 with the vendor's body, and a forgotten fault never happens."""
+    """A 429 with the vendor's body; a removed fault never happens."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     body = {"reason": "Cooldown", "remainingSeconds": 3}
     sandbox.faults.add(answer(429, body, {"Retry-After": "3"}), times=2)
@@ -60,7 +60,7 @@ def test_fault_answers_with_headers_and_json(fast: Client) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_dropped_connection_before_or_after_the_work(fast: Client, *, after: bool) -> None:
-    """The client sees no reply either way; a job is made or not."""
+    """The client gets no reply either way; a job is made or not."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     sandbox.faults.add(drop(after=after), "/generate/", method="POST")
     with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
@@ -80,13 +80,13 @@ def test_dropped_connection_before_or_after_the_work(fast: Client, *, after: boo
     ],
     ids=["hang", "hang after", "late", "slow down", "trickle"],
 )
-def test_fault_that_takes_time_takes_it_where_it_says(fault: Fault, steps: list[str]) -> None:
-    """Before the work, before the reply, within it or after it, and for as long as told."""
+def test_slow_fault_pauses_where_it_should(fault: Fault, steps: list[str]) -> None:
+    """Before the work, before the reply, within it or after it, for the given time."""
     assert course(fault) == steps
 
 
 def test_hanging_request_outlasts_a_client(fast: Client) -> None:
-    """A reply that is held comes too late."""
+    """A held reply comes too late."""
     made = fast.sandbox.jobs_made
     fast.sandbox.faults.add(hang(3600), "/generate/")
     with pytest.raises(httpx.ReadTimeout):
@@ -103,13 +103,13 @@ def test_cut_body_ends_after_so_many_bytes(fast: Client, url: str, length: int) 
 
 
 def test_cut_may_come_after_a_share_of_the_reply(fast: Client, url: str) -> None:
-    """For a caller that does not know how long it will be."""
+    """For a caller that does not know how long the reply will be."""
     fast.sandbox.faults.add(cut(share=0.5), "/assets/", method="GET")
     assert received(fast, url) == (len(MP4), MP4[: len(MP4) // 2])
 
 
 def received(client: Client, url: str) -> tuple[int, bytes]:
-    """The length that a broken reply said it has, and the bytes that came."""
+    """The length that a broken reply announced, and the bytes that arrived."""
     got = b""
     with client.files.stream("GET", url) as reply, suppress(httpx.RemoteProtocolError):
         for chunk in reply.iter_raw():
@@ -119,13 +119,13 @@ def received(client: Client, url: str) -> tuple[int, bytes]:
 
 
 def test_slow_reply_is_whole(fast: Client, url: str) -> None:
-    """Its pieces add up to the bytes that it said it has."""
+    """Its pieces add up to the announced length."""
     fast.sandbox.faults.add(slow_down(0.01), "/assets/", method="GET")
     assert fast.files.get(url).content == MP4
 
 
 def test_ignored_range_gives_the_whole(fast: Client, url: str) -> None:
-    """A server may answer 200 to a request for a range."""
+    """A server may answer 200 to a range request."""
     fast.sandbox.faults.add(ignore_range(), "/assets/")
     got = fast.files.get(url, headers={"Range": "bytes=10-"})
     assert (got.status_code, got.content) == (200, MP4)
@@ -133,7 +133,7 @@ def test_ignored_range_gives_the_whole(fast: Client, url: str) -> None:
 
 @pytest.mark.parametrize("after", [False, True])
 def test_false_answer_before_or_after_the_work(fast: Client, *, after: bool) -> None:
-    """A 504 says nothing of whether the job was made."""
+    """A 504 does not show whether the job was made."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     sandbox.faults.add(answer(504, {"message": "timed out"}, after=after), "/generate/")
     assert fast.post(GENERATE, json=QUICK).status_code == 504
@@ -141,7 +141,7 @@ def test_false_answer_before_or_after_the_work(fast: Client, *, after: bool) -> 
 
 
 def test_rewritten_reply_is_whole(fast: Client) -> None:
-    """A reply may be changed on its way, and is as long as it says."""
+    """A reply can be changed on its way, and its length is correct."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     sandbox.faults.add(rewrite(lambda body: body | {"job": None}), "/generate/")
     got = fast.post(GENERATE, json=QUICK)
@@ -152,7 +152,7 @@ def test_rewritten_reply_is_whole(fast: Client) -> None:
 
 @pytest.mark.parametrize("fault", [answer(504), drop()], ids=["504", "drop"])
 def test_late_work_is_done_after_the_answer(fast: Client, fault: Fault) -> None:
-    """The client hears of a failure; the job is made afterwards, from the whole request."""
+    """The client gets a failure; afterwards the job is made, from the whole request."""
     sandbox, made, go_on = fast.sandbox, fast.sandbox.jobs_made, Event()
 
     async def held(app: Any, scope: Scope, receive: Receive, send: Send) -> None:
@@ -171,7 +171,7 @@ def test_late_work_is_done_after_the_answer(fast: Client, fault: Fault) -> None:
 
 
 def test_request_that_breaks_off_is_not_accepted_late(fast: Client) -> None:
-    """What never arrived whole makes no job, and stops nobody."""
+    """An incomplete request makes no job, and blocks nothing."""
     sandbox, made, seen = fast.sandbox, fast.sandbox.jobs_made, fast.sandbox.requests_made
 
     def halves() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The vendor's own SDK, in strict mode, uses the sandbox as if it were the vendor."""
+"""The vendor's own SDK, in strict mode, uses the sandbox like the vendor's server."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.any_python
 
 
 def official(sandbox: Sandbox) -> Scenario:
-    """The SDK, which checks every reply against the vendor's own document."""
+    """The SDK, which checks every reply against the vendor's own schema."""
     return Scenario(
         api_key=sandbox.api_key,
         api_secret=sandbox.api_secret,
@@ -34,7 +34,7 @@ def official(sandbox: Sandbox) -> Scenario:
 
 @pytest.fixture
 def sdk(fast: Client) -> Iterator[Scenario]:
-    """The SDK at the sandbox that many tests share."""
+    """The SDK with the shared sandbox."""
     with official(fast.sandbox) as made:
         yield made
 
@@ -51,7 +51,7 @@ def settled(sdk: Scenario, upload_id: str) -> Any:
 
 
 def uploaded(sdk: Scenario, content: bytes) -> str:
-    """Upload a video as the vendor's documentation says and give the asset's id."""
+    """Upload a video as the vendor's documentation says; the asset's id."""
     made = sdk.uploads.create(
         kind="video",
         file_name="clip.mp4",
@@ -96,7 +96,7 @@ def test_sdk_uploads_runs_and_downloads(clip: bytes, *, is_fast: bool) -> None:
 
 
 def test_sdk_reads_an_import_from_a_url(sdk: Scenario) -> None:
-    """The reply to an import, and its failure, are valid as well."""
+    """The reply to an import, and its failure, are valid too."""
     made = sdk.uploads.create(kind="video", url="http://192.0.2.1/clip.mp4").upload
     upload = settled(sdk, made.id)
     assert upload.status == "failed"
@@ -106,7 +106,7 @@ def test_sdk_reads_an_import_from_a_url(sdk: Scenario) -> None:
 
 
 def test_sdk_reads_the_price_of_a_dry_run(fast: Client, sdk: Scenario) -> None:
-    """269 is a success to the SDK, though its type wants a job that no dry run has."""
+    """For the SDK 269 is a success, though its type requires a job that no dry run has."""
     made = fast.sandbox.jobs_made
     got = sdk.generate.with_raw_response.run_model(MODEL_ID, body={}, dry_run="true")
     assert got.status_code == 269
@@ -115,14 +115,14 @@ def test_sdk_reads_the_price_of_a_dry_run(fast: Client, sdk: Scenario) -> None:
 
 
 def test_sdk_reads_the_models_inputs(sdk: Scenario) -> None:
-    """The model's record is valid and has every setting."""
+    """The model's description is valid and has every setting."""
     model = sdk.models.retrieve(MODEL_ID).model
     names = {one.name for one in model.inputs or []}
     assert names == {"videoUrl", *(setting.wire for setting in SETTINGS)}
 
 
 def test_sdk_maps_the_sandboxs_errors(sdk: Scenario) -> None:
-    """Each refusal is the error that the SDK has for it."""
+    """Each refusal raises the SDK's error for it."""
     with pytest.raises(BadRequestError, match="numFrames"):
         sdk.generate.run_model(MODEL_ID, body={"numFrames": 1})
     with pytest.raises(NotFoundError, match="Asset asset_none not found"):

@@ -1,4 +1,4 @@
-"""Faults that the sandbox draws: as many as told, the same again, and none that tells a lie."""
+"""Faults that the sandbox draws: at the given rate, reproducible, and none that lies."""
 
 import hashlib
 from collections import Counter
@@ -20,7 +20,7 @@ PAGES: Final = ("duplicated jobs", "reordered jobs", "moved jobs", "short page",
 FILES: Final = ("403", "ignored range")
 SHORT: Final[dict[str, Any]] = {"slow_seconds": 0.02, "late_seconds": 0.05}
 SUBMIT: Final[dict[str, Any]] = {"method": "POST", "path": "/v1/generate/x", "query_string": b""}
-# What says that a submit made nothing, or that something is not there, if the API words it.
+# Statuses that, in the API's words, mean that a submit made nothing or an id is unknown.
 LIES: Final = {400, 401, 403, 404, 405, 413, 415, 422}
 
 
@@ -32,7 +32,7 @@ def listed() -> Iterator[tuple[Client, list[str]]]:
 
 
 def attempt(client: httpx.Client, method: str, url: str, **options: Any) -> int | str:
-    """What a request came to: a status, or that its reply is lost. Never sent twice."""
+    """The outcome of a request: a status, or a lost reply. It is never sent twice."""
     try:
         return client.request(method, url, **options).status_code
     except (httpx.TransportError, httpx.InvalidURL):
@@ -47,7 +47,7 @@ def submitted(client: Client, count: int, first_seed: int) -> list[str]:
 
 
 def trace(seed: int) -> tuple[list[int | str], Counter[str]]:
-    """What 30 requests of three operations meet in a sandbox of their own."""
+    """What happens to 30 requests of three operations in a new sandbox."""
     with Sandbox(fast=True) as sandbox, closing(Client(sandbox)) as client:
         sandbox.faults.draw(seed, 0.5, **SHORT)
         got = [
@@ -63,14 +63,14 @@ def trace(seed: int) -> tuple[list[int | str], Counter[str]]:
 
 
 def test_the_same_seed_draws_the_same_faults() -> None:
-    """Request by request; another seed draws others."""
+    """Request by request; another seed draws other faults."""
     first, again, other = trace(1), trace(1), trace(2)
     assert first == again
     assert first[1] != other[1]
 
 
 def test_the_rate_is_kept_and_every_request_and_fault_is_counted(fast: Client) -> None:
-    """About one request in five, and what is drawn is what is counted and recorded."""
+    """About one request in five; every drawn fault is counted and recorded."""
     sandbox = fast.sandbox
     before, seen = sandbox.faults.drawn, len(sandbox.requests)
     sandbox.faults.draw(3, 0.2, kinds=["500", "drop"])
@@ -89,7 +89,7 @@ def test_the_rate_is_kept_and_every_request_and_fault_is_counted(fast: Client) -
 
 
 def test_a_mapping_gives_kinds_their_weights(fast: Client) -> None:
-    """Of two kinds, the heavier one comes more often, and one without weight never."""
+    """Of two kinds, the heavier one occurs more often; one without weight never."""
     before = fast.sandbox.faults.drawn
     fast.sandbox.faults.draw(3, 1, kinds={"500": 9, "503": 1, "504": 0})
     got = Counter(attempt(fast, "GET", "/jobs") for _ in range(100))
@@ -99,8 +99,8 @@ def test_a_mapping_gives_kinds_their_weights(fast: Client) -> None:
 
 
 @pytest.mark.parametrize("end", ["clear", "rate"])
-def test_drawing_ends_when_told(fast: Client, end: str) -> None:
-    """By forgetting all faults, or with a rate of nothing."""
+def test_drawing_can_be_ended(fast: Client, end: str) -> None:
+    """By removing all faults, or with a rate of zero."""
     faults = fast.sandbox.faults
     faults.draw(1, 1, kinds=["500"])
     assert attempt(fast, "GET", "/jobs") == 500
@@ -111,7 +111,7 @@ def test_drawing_ends_when_told(fast: Client, end: str) -> None:
 
 
 def test_rules_come_before_what_is_drawn(fast: Client) -> None:
-    """A fault that a test asked for is not replaced, and does not count as drawn."""
+    """A fault that a test added is played, and does not count as drawn."""
     faults = fast.sandbox.faults
     faults.draw(1, 1, kinds=["500"])
     faults.add(answer(418), "/jobs")
@@ -139,7 +139,7 @@ BROKEN: Final = ["hang", "cut", "trickle", "nonsense"]
 
 @pytest.mark.parametrize("kind", [*BEFORE, *AFTER, *BROKEN])
 def test_submit_makes_a_job_or_none_as_the_fault_says(fast: Client, kind: str) -> None:
-    """One, and before the client hears of it, unless the fault comes before the work."""
+    """One job, made before the answer, unless the fault comes before the work."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     sandbox.faults.draw(5, 1, kinds=[kind], **SHORT)
     got = attempt(fast, "POST", GENERATE, json=QUICK)
@@ -153,7 +153,7 @@ def test_submit_makes_a_job_or_none_as_the_fault_says(fast: Client, kind: str) -
 
 @pytest.mark.parametrize("kind", ["late 504", "late drop", "late 429"])
 def test_late_acceptance_makes_the_job_after_the_answer(fast: Client, kind: str) -> None:
-    """The client is told of a failure while there is no job yet; then there is one, whole."""
+    """The client gets a failure while there is no job yet; then there is one, complete."""
     sandbox, made = fast.sandbox, fast.sandbox.jobs_made
     body = {**QUICK, "seed": 77, "prompt": "p" * 200_000}
     for late_seconds in (36_000, 0):
@@ -169,7 +169,7 @@ def test_late_acceptance_makes_the_job_after_the_answer(fast: Client, kind: str)
 
 
 def test_429_for_a_made_job_has_the_words_of_the_application_or_of_a_gateway(fast: Client) -> None:
-    """Whichever it is, the job is there: at once, or a little later."""
+    """In either case the job exists: at once, or a little later."""
     faults = fast.sandbox.faults
     bodies: dict[str, list[Any]] = {}
     for kind in ("429 after", "429 limit after", "late 429"):
@@ -187,7 +187,7 @@ def test_429_for_a_made_job_has_the_words_of_the_application_or_of_a_gateway(fas
 
 
 def test_redirect_for_a_made_job_leads_nowhere(fast: Client) -> None:
-    """For such a `Location` httpx raises with redirects off, when the whole reply has come."""
+    """Httpx raises on such a `Location` even with redirects off, after the whole reply."""
     for kind in ("303 after", "307 after"):
         fast.sandbox.faults.draw(3, 1, kinds=[kind])
         with pytest.raises(httpx.InvalidURL):
@@ -195,7 +195,7 @@ def test_redirect_for_a_made_job_leads_nowhere(fast: Client) -> None:
 
 
 def test_no_submit_is_lied_to_and_none_makes_two_jobs(fast: Client) -> None:
-    """Whatever is drawn, a refusal is true, a job that a reply names is there, and is one."""
+    """Whatever is drawn, a refusal is true, and a job that a reply names exists, once."""
     sandbox, count = fast.sandbox, 150
     made, drawn = sandbox.jobs_made, sandbox.faults.drawn
     sandbox.faults.draw(11, 1, **SHORT)
@@ -219,7 +219,7 @@ def test_no_submit_is_lied_to_and_none_makes_two_jobs(fast: Client) -> None:
 
 
 def chain(client: Client) -> tuple[list[dict[str, Any]], list[str]]:
-    """Follow the list's tokens to the end: every record shown, and the tokens."""
+    """Follow the list's tokens to the end: every job shown, and the tokens."""
     query: dict[str, Any] = {"pageSize": 8, "createdAfter": "2020-01-01"}
     records: list[dict[str, Any]] = []
     tokens: list[str] = []
@@ -236,7 +236,7 @@ def chain(client: Client) -> tuple[list[dict[str, Any]], list[str]]:
 def test_odd_pages_hide_no_job_from_who_reads_them_all(
     listed: tuple[Client, list[str]], kind: str
 ) -> None:
-    """Every job is in the chain, as it is in truth, and no token comes twice."""
+    """Every job is on some page, unchanged, and no token is repeated."""
     client, ids = listed
     faults, orders = client.sandbox.faults, []
     before = faults.drawn
@@ -257,7 +257,7 @@ def test_odd_pages_hide_no_job_from_who_reads_them_all(
 
 @pytest.mark.parametrize("kind", ["short page", "empty page", "moved jobs"])
 def test_page_that_is_short_has_a_token(fast: Client, kind: str) -> None:
-    """Also when it is the last one, or the first and nothing is on it."""
+    """Also on the last page, or on an empty first one."""
     submitted(fast, 3, 1)
     fast.sandbox.faults.draw(1, 1, kinds=[kind])
     page = fast.get("/jobs", params={"pageSize": 4}).json()
@@ -266,7 +266,7 @@ def test_page_that_is_short_has_a_token(fast: Client, kind: str) -> None:
     assert kind != "empty page" or page["jobs"] == []
 
 
-def test_held_job_comes_though_nothing_else_is_left() -> None:
+def test_delayed_job_is_shown_though_nothing_else_is_left() -> None:
     """A job moved from the last page gets a page of its own."""
     with Sandbox(stage_seconds=0, fast=True) as sandbox, closing(Client(sandbox)) as client:
         (job_id,) = submitted(client, 1, 1)
@@ -279,8 +279,8 @@ def test_held_job_comes_though_nothing_else_is_left() -> None:
     assert "nextPaginationToken" not in last
 
 
-def test_status_that_nobody_knows_is_shown_and_passes(fast: Client) -> None:
-    """Of a job that is there; a 404 stays what it is."""
+def test_unknown_status_is_shown_for_a_while(fast: Client) -> None:
+    """For an existing job; a 404 stays a 404."""
     (job_id,) = submitted(fast, 1, 1)
     known = {"queued", "warming-up", "in-progress", "finalizing", "success"}
     fast.sandbox.faults.draw(1, 1, kinds=["unknown status"])
@@ -291,7 +291,7 @@ def test_status_that_nobody_knows_is_shown_and_passes(fast: Client) -> None:
 
 
 def resumed(files: httpx.Client, url: str, size: int) -> tuple[bytes, set[int]]:
-    """Fetch a file in as many tries as it takes, going on where the last one broke off."""
+    """Fetch a file in as many tries as it takes, resuming where the last one broke off."""
     got, statuses = bytearray(), set()
     while len(got) < size:
         headers = {"Range": f"bytes={len(got)}-"} if got else {}
@@ -309,7 +309,7 @@ def resumed(files: httpx.Client, url: str, size: int) -> tuple[bytes, set[int]]:
 
 
 def test_files_arrive_whole_through_every_fault_of_a_file(fast: Client) -> None:
-    """What is served is the truth, cut, held, refused or whole: who resumes gets it all."""
+    """What is served is true: cut, delayed, refused or whole. Resuming gets all of it."""
     sandbox = fast.sandbox
     jobs = [fast.settled(f"/jobs/{job}", "job") for job in submitted(fast, 30, 5000)]
     ids = [job["metadata"]["assetIds"][0] for job in jobs]
@@ -331,7 +331,7 @@ def test_files_arrive_whole_through_every_fault_of_a_file(fast: Client) -> None:
 
 
 def test_parts_arrive_or_not_as_the_fault_says(fast: Client) -> None:
-    """A part counts once its bytes were taken, whatever its sender was told."""
+    """A part counts once its bytes were received, whatever the answer was."""
     announced = {"kind": "video", "fileName": "a.mp4", "contentType": "video/mp4"}
     content = b"\x00\x00\x00\x18ftypisom" + bytes(100)
     faults = fast.sandbox.faults
@@ -346,8 +346,8 @@ def test_parts_arrive_or_not_as_the_fault_says(fast: Client) -> None:
         assert done.status_code == (200 if arrives else 400)
 
 
-def test_faults_of_the_api_do_not_befall_what_they_do_not_suit(fast: Client) -> None:
-    """A dry run has no late acceptance, a file no nonsense, a poll no conflict."""
+def test_faults_occur_only_where_they_make_sense(fast: Client) -> None:
+    """Dry runs have no late acceptance, files no nonsense, polls no conflict."""
     faults = fast.sandbox.faults
     (job_id,) = submitted(fast, 1, 1)
     job = fast.settled(f"/jobs/{job_id}", "job")
@@ -365,7 +365,7 @@ def test_faults_of_the_api_do_not_befall_what_they_do_not_suit(fast: Client) -> 
 
 @pytest.mark.parametrize("kind", ["drop", "500", "403", "hang", "cut"])
 def test_leaked_credentials_are_counted_whatever_is_drawn(fast: Client, kind: str) -> None:
-    """Once per request, also when the fault keeps it from the file host."""
+    """Once per request, even if the fault keeps it from the file host."""
     sandbox = fast.sandbox
     sandbox.faults.draw(1, 1, kinds=[kind], **SHORT)
     leaked, seen = sandbox.credentials_leaked, len(sandbox.requests)

@@ -1,4 +1,4 @@
-"""The sandbox's API over a real socket: who may, and what is refused in which words."""
+"""The sandbox's API over a real socket: credentials, refusals and their wording."""
 
 import base64
 import socket
@@ -24,7 +24,7 @@ from scenario_reframe_api.settings import MODEL_ID, SETTINGS
     ],
 )
 def test_api_without_right_credentials_is_401(quiet: Client, headers: dict[str, str]) -> None:
-    """Nothing of the API is open, and the answer is the vendor's JSON."""
+    """Every path needs them, and the answer is the vendor's JSON."""
     for path in ("/jobs", "/no/such/path"):
         got = quiet.files.get(quiet.sandbox.base_url + path, headers=headers)
         assert got.status_code == 401
@@ -34,7 +34,7 @@ def test_api_without_right_credentials_is_401(quiet: Client, headers: dict[str, 
 def test_credentials_sent_to_the_file_host_are_counted(
     quiet: Client, quiet_asset: dict[str, Any]
 ) -> None:
-    """A client that leaks its key to another host is found out."""
+    """A client that leaks its key to another host is detected."""
     leaked = quiet.sandbox.credentials_leaked
     quiet.files.get(quiet_asset["url"]).raise_for_status()
     assert quiet.sandbox.credentials_leaked == leaked
@@ -43,7 +43,7 @@ def test_credentials_sent_to_the_file_host_are_counted(
 
 
 def test_repr_shows_no_credentials(quiet: Client) -> None:
-    """A sandbox printed in a log gives nothing away, started or not."""
+    """A sandbox can be logged, whether started or not."""
     assert repr(Sandbox(api_key="KEY", api_secret="SECRET")) == "<Sandbox>"
     assert repr(quiet.sandbox) == f"<Sandbox at {quiet.sandbox.base_url}>"
 
@@ -74,7 +74,7 @@ def test_wrong_setting_is_400_in_the_vendors_words(
 
 
 def test_every_number_and_choice_of_the_spec_is_checked(quiet: Client) -> None:
-    """The checks come from the spec: a value just outside each limit is refused."""
+    """A value just outside each limit is refused."""
     outside: dict[str, object] = {}
     for setting in SETTINGS:
         if setting.choices:
@@ -101,7 +101,7 @@ def test_every_number_and_choice_of_the_spec_is_checked(quiet: Client) -> None:
     ],
 )
 def test_body_that_cannot_be_read_is_refused(quiet: Client, content: bytes, status: int) -> None:
-    """No body whatever makes the server fail."""
+    """No body makes the server fail."""
     got = quiet.post(GENERATE, content=content, headers={"Content-Type": "application/json"})
     assert got.status_code == status
     assert got.json()["reason"]
@@ -109,7 +109,7 @@ def test_body_that_cannot_be_read_is_refused(quiet: Client, content: bytes, stat
 
 
 def test_body_of_another_type_is_415(quiet: Client) -> None:
-    """A form is no JSON."""
+    """A form is not JSON."""
     got = quiet.post(GENERATE, data={"prompt": "x"})
     assert (got.status_code, got.json()["reason"]) == (
         415,
@@ -143,7 +143,7 @@ def test_unknown_path_or_method_is_answered_in_json(
 
 
 def test_unknown_video_is_404_and_makes_no_job(quiet: Client) -> None:
-    """A video is named by an asset that exists."""
+    """The asset must exist."""
     got = quiet.post(GENERATE, json={"videoUrl": "asset_none"})
     assert (got.status_code, got.json()["reason"]) == (404, "Asset asset_none not found")
     assert quiet.sandbox.jobs_made == 0
@@ -151,7 +151,7 @@ def test_unknown_video_is_404_and_makes_no_job(quiet: Client) -> None:
 
 @pytest.mark.parametrize("dry_run", ["true", "api"])
 def test_dry_run_in_the_query_is_269_and_makes_no_job(quiet: Client, dry_run: str) -> None:
-    """The price comes alone, and grows with the size and the number of frames."""
+    """Only the price is returned; it grows with the size and the number of frames."""
     costs = []
     frames = {"numFrames": 81, "matchInputNumFrames": False}
     for body in (
@@ -180,8 +180,8 @@ def test_price_follows_the_sources_frames_when_matched(
     assert costs[0]["creativeUnitsCost"] > costs[1]["creativeUnitsCost"] > 0
 
 
-def test_model_record_says_what_the_spec_says(quiet: Client) -> None:
-    """Each setting is an input, with its limits, choices and default in the vendor's form."""
+def test_model_description_agrees_with_the_spec(quiet: Client) -> None:
+    """Each setting is an input, with limits, choices and default in the vendor's form."""
     model = quiet.get(f"/models/{MODEL_ID}").json()["model"]
     inputs = {one["name"]: one for one in model["inputs"]}
     assert set(inputs) == {"videoUrl", *(setting.wire for setting in SETTINGS)}
@@ -196,7 +196,7 @@ def test_model_record_says_what_the_spec_says(quiet: Client) -> None:
 
 
 def test_unknown_kind_of_dry_run_is_400(quiet: Client) -> None:
-    """A slip in `dryRun` must not start a paid job."""
+    """A typo in `dryRun` must not start a paid job."""
     got = quiet.post(GENERATE, params={"dryRun": "yes"}, json={})
     assert (got.status_code, got.json()["reason"]) == (
         400,
@@ -206,7 +206,7 @@ def test_unknown_kind_of_dry_run_is_400(quiet: Client) -> None:
 
 
 def test_request_that_breaks_off_makes_no_job(quiet: Client) -> None:
-    """Half a body, and then nothing: whatever it would have asked for is not done."""
+    """Half a body, then nothing: the request has no effect."""
     key = base64.b64encode(b"sandbox-key:sandbox-secret")
     head = f"POST /v1{GENERATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n".encode()
     with socket.create_connection((quiet.base_url.host, quiet.base_url.port or 0)) as sock:
@@ -230,6 +230,6 @@ def test_request_that_breaks_off_makes_no_job(quiet: Client) -> None:
 def test_limits_that_the_spec_may_get_have_their_wording(
     schema: dict[str, Any], value: str, reason: str
 ) -> None:
-    """No setting has a limit of length yet; the spec's rules allow one."""
+    """No setting has a limit of length yet, but the spec may get one."""
     (error,) = Draft202012Validator(schema).iter_errors(value)
     assert reason_of(error) == reason

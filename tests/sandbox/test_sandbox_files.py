@@ -1,4 +1,4 @@
-"""The sandbox's file host over a real socket: signed URLs, ranges, records of assets."""
+"""The sandbox's file host over a real socket: signed URLs, ranges, assets."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from sandbox_clips import MP4, Client, by_a_clock
 
 
 def test_file_is_served_in_ranges(quiet: Client, quiet_asset: dict[str, Any], clip: bytes) -> None:
-    """206 with the bytes asked for, 416 past the end, the whole for another ETag."""
+    """206 with the requested bytes, 416 past the end, the whole for another ETag."""
     whole = quiet.files.get(quiet_asset["url"])
     assert whole.content == clip
     assert whole.headers["accept-ranges"] == "bytes"
@@ -34,7 +34,7 @@ def test_file_is_served_in_ranges(quiet: Client, quiet_asset: dict[str, Any], cl
 
 
 def test_url_expires_when_it_says_as_cloudfront_does() -> None:
-    """The policy in the URL can be read with CloudFront's replacements, and is kept."""
+    """The policy in the URL is encoded like CloudFront's, and is enforced."""
     with by_a_clock(url_lifetime=60) as (client, clock):
         asset = uploaded(client)
         query = dict(parse_qsl(urlsplit(asset["url"]).query))
@@ -50,7 +50,7 @@ def test_url_expires_when_it_says_as_cloudfront_does() -> None:
 
 
 def uploaded(client: Client) -> dict[str, Any]:
-    """Upload a file: its asset's record."""
+    """Upload a file: its asset as JSON."""
     entity = client.upload(MP4)["entityId"]
     record: dict[str, Any] = client.get(f"/assets/{entity}").json()["asset"]
     return record
@@ -85,14 +85,14 @@ def test_changed_url_is_denied(
 
 
 def test_url_of_one_asset_does_not_open_another(fast: Client) -> None:
-    """The resource in the policy must be the one that is asked for."""
+    """The resource in the policy must be the requested one."""
     one, two = uploaded(fast), uploaded(fast)
     mixed = two["url"].split("?")[0] + "?" + one["url"].split("?")[1]
     assert fast.files.get(mixed).status_code == 403
 
 
 def test_url_that_a_test_expired_is_denied_and_a_fresh_one_is_not() -> None:
-    """A test may expire every URL; reading the asset again gives one that works."""
+    """A test can expire every URL; reading the asset again returns a valid one."""
     with by_a_clock() as (client, _):
         asset = uploaded(client)
         assert client.files.get(asset["url"]).status_code == 200

@@ -17,14 +17,14 @@ from scenario_reframe_api.settings import MODEL_ID
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    """A client of a sandbox that really makes the module's jobs."""
+    """A client of a sandbox that makes real videos."""
     with Sandbox(stage_seconds=0) as sandbox, closing(Client(sandbox)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def asset(client: Client, clip: bytes) -> dict[str, Any]:
-    """An uploaded asset's record."""
+    """An uploaded asset as JSON."""
     entity = client.upload(clip)["entityId"]
     record: dict[str, Any] = client.get(f"/assets/{entity}").json()["asset"]
     return record
@@ -40,7 +40,7 @@ def test_dry_run_in_the_body_is_ignored_and_paid(fast: Client) -> None:
 
 
 def test_job_runs_to_success_and_gives_an_asset(client: Client, asset: dict[str, Any]) -> None:
-    """The body is echoed, and the result is what was asked for."""
+    """The body is echoed, and the result is as requested."""
     jobs_made = client.sandbox.jobs_made
     body = {**QUICK, "videoUrl": asset["id"], "seed": 7, "prompt": "a \ud800 hill", "new": [1]}
     content = json.dumps(body).encode()
@@ -74,8 +74,8 @@ def test_job_runs_to_success_and_gives_an_asset(client: Client, asset: dict[str,
     assert client.sandbox.jobs_made - jobs_made == 1
 
 
-def test_job_without_a_video_takes_the_sandboxs_own(client: Client) -> None:
-    """So the model page's example works as it stands."""
+def test_job_without_a_video_uses_the_sandboxs_own(client: Client) -> None:
+    """So the model page's example works unchanged."""
     own = {"aspectRatio": "auto", "matchInputFramesPerSecond": True}
     got = client.post(GENERATE, json=QUICK | own)
     job = client.settled(f"/jobs/{got.json()['job']['jobId']}", "job")
@@ -87,10 +87,10 @@ def test_job_without_a_video_takes_the_sandboxs_own(client: Client) -> None:
 def test_video_that_cannot_be_decoded_fails_the_job(
     client: Client, asset: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The failure says why and what to do, and keeps its price; the next job runs."""
+    """The error says why and what to do; the job still costs. The next job runs."""
     make_sample(tmp_path / "sample.mp4", 2, "320x180")
     broken = bytearray((tmp_path / "sample.mp4").read_bytes())
-    # The index is at the front and the first frames stay whole, so that the upload passes.
+    # The index is at the front and the first frames are intact, so that the upload succeeds.
     broken[len(broken) // 2 :] = b"\xa5" * (len(broken) - len(broken) // 2)
     uploaded = client.upload(bytes(broken))
     assert uploaded["status"] == "imported"
@@ -117,14 +117,14 @@ def test_cancel_is_refused_in_the_vendors_words(fast: Client) -> None:
 
 
 def submit(client: Client, count: int, project: str = "proj_sandbox") -> list[str]:
-    """Submit so many jobs and give their ids."""
+    """Submit so many jobs; their ids."""
     query = {"projectId": project}
     got = [client.post(GENERATE, params=query, json=QUICK) for _ in range(count)]
     return [one.json()["job"]["jobId"] for one in got]
 
 
 def test_jobs_are_listed_newest_first_in_pages(fast: Client) -> None:
-    """Every job comes once, though new ones are made between two pages."""
+    """Every job is listed once, though new ones are made between two pages."""
     project = "proj_pages"
     ids = submit(fast, 5, project)
     pages: list[list[str]] = []
@@ -140,7 +140,7 @@ def test_jobs_are_listed_newest_first_in_pages(fast: Client) -> None:
 
 
 def test_created_after_leaves_out_what_is_older() -> None:
-    """The moment itself is left out, and any offset and precision is read."""
+    """The moment itself is left out; any offset and precision is accepted."""
     with by_a_clock() as (client, clock):
         (old,) = submit(client, 1)
         clock.forward(0.01)
@@ -190,14 +190,14 @@ def test_jobs_are_filtered_by_status_type_and_project() -> None:
     ],
 )
 def test_wrong_list_query_is_400(quiet: Client, query: dict[str, str]) -> None:
-    """Filters that exclude each other and values that mean nothing are refused."""
+    """Filters that exclude each other and meaningless values are refused."""
     got = quiet.get("/jobs", params=query)
     assert got.status_code == 400
     assert got.json()["reason"]
 
 
 def test_each_status_is_shown_for_its_time() -> None:
-    """However fast the work, whoever looks often enough sees every status."""
+    """However fast the work, a client that polls often enough sees every status."""
     now = 100.0
     timeline = Timeline("queued", 0.25, lambda: now)
     timeline.reach("in-progress")
@@ -210,7 +210,7 @@ def test_each_status_is_shown_for_its_time() -> None:
 
 
 def test_late_status_is_shown_at_once() -> None:
-    """A status is dated when it was reached, if those before had their time."""
+    """A status has the time when it was reached, if those before had their time."""
     now = 100.0
     timeline = Timeline("queued", 0.25, lambda: now)
     now = 107.0
@@ -224,7 +224,7 @@ def test_fault_of_the_sandbox_fails_one_job_and_is_logged(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The worker lives on, the job says whose fault it was."""
+    """The worker goes on, and the job's error says that it is the sandbox's fault."""
 
     def broken(*_given: object) -> None:
         raise ValueError("of ours")

@@ -1,4 +1,4 @@
-"""Each setting's effect, or its documented absence, read from the sandbox's result."""
+"""Each setting's effect on the sandbox's result, or its documented absence."""
 
 import ctypes
 from collections.abc import Callable, Iterator
@@ -60,22 +60,22 @@ def textured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_setting_of_the_model_alone_leaves_the_bytes_alone(
     clip: Path, tmp_path: Path, setting: str, value: object
 ) -> None:
-    """What only the model could use is documented to do nothing, and does nothing."""
+    """Settings that only the model could use have no effect, as documented."""
     without = reframed(clip, tmp_path, "without", numFrames=3)
     given = reframed(clip, tmp_path, "given", **{"numFrames": 3, setting: value})
     assert given.path.read_bytes() == without.path.read_bytes()
 
 
 def test_num_frames_is_the_number_of_frames(clip: Path, tmp_path: Path) -> None:
-    """`numFrames` frames come out, and the last of a shorter source is held."""
+    """A shorter source's last frame is held."""
     result = reframed(clip, tmp_path, numFrames=46, framesPerSecond=25)
     assert len(result.frames) == 46
     assert result.numbers[:40] == [near(number) for number in range(40)]
     assert result.numbers[40:] == [near(39)] * 6
 
 
-def test_match_input_num_frames_takes_the_sources_count(clip: Path, tmp_path: Path) -> None:
-    """The source's 40 frames win over `numFrames`."""
+def test_match_input_num_frames_uses_the_sources_count(clip: Path, tmp_path: Path) -> None:
+    """The source's 40 frames override `numFrames`."""
     assert len(reframed(clip, tmp_path, matchInputNumFrames=True).frames) == 40
 
 
@@ -99,7 +99,7 @@ def test_frames_per_second_samples_the_source_at_that_rate(clip: Path, tmp_path:
 
 
 def test_match_input_frames_per_second_keeps_an_odd_rate_exactly(tmp_path: Path) -> None:
-    """The source's 30000/1001 wins over `framesPerSecond`, and no frame is lost or doubled."""
+    """The source's 30000/1001 overrides `framesPerSecond`; no frame is lost or doubled."""
     ntsc = ClipOptions(rate=Fraction(30000, 1001))
     source = bar_clip(tmp_path / "ntsc.mp4", 30, ntsc)
     result = reframed(source, tmp_path, numFrames=30, matchInputFramesPerSecond=True)
@@ -127,7 +127,7 @@ def test_resolution_and_aspect_ratio_give_the_size(
 
 
 def test_aspect_ratio_fits_the_source_whole_and_fills_the_rest(tmp_path: Path) -> None:
-    """In 9:16 all of a 16:9 source is in the middle, and its own colours above and below."""
+    """In 9:16 a whole 16:9 source is in the middle, its own colours above and below."""
     picture = np.full((HEIGHT, WIDTH, 3), (40, 90, 200), np.uint8)
     picture[:, :8] = picture[:, -8:] = (250, 250, 250)
     source = write_clip(tmp_path / "edges.mp4", [picture] * 3)
@@ -140,7 +140,7 @@ def test_aspect_ratio_fits_the_source_whole_and_fills_the_rest(tmp_path: Path) -
 
 
 def test_video_quality_spends_more_bytes_on_more_quality(textured: Path, tmp_path: Path) -> None:
-    """From `low` to `maximum` the file grows."""
+    """The file grows from `low` to `maximum`."""
     sizes = [
         reframed(textured, tmp_path, quality, videoQuality=quality).path.stat().st_size
         for quality in ("low", "medium", "high", "maximum")
@@ -149,7 +149,7 @@ def test_video_quality_spends_more_bytes_on_more_quality(textured: Path, tmp_pat
 
 
 def test_video_write_mode_sets_how_hard_x264_tries(textured: Path, tmp_path: Path) -> None:
-    """The three modes encode differently: references per frame, as x264's own note says."""
+    """The modes use different numbers of reference frames, as x264's own note says."""
     notes = {
         mode: reframed(textured, tmp_path, mode, videoWriteMode=mode).path.read_bytes()
         for mode in ("fast", "balanced", "small")
@@ -163,7 +163,7 @@ def test_video_write_mode_sets_how_hard_x264_tries(textured: Path, tmp_path: Pat
 def test_interpolated_and_skipped_frames_space_the_taken_ones(
     clip: Path, tmp_path: Path, k: int, d: int, spacing: int
 ) -> None:
-    """Frame i is the source's when (k+1)(d+1) divides i; else it lies between two of those."""
+    """Frame i is the source's if (k+1)(d+1) divides i; else it is between two such frames."""
     result = reframed(
         clip,
         tmp_path,
@@ -185,7 +185,7 @@ def test_frames_after_the_last_taken_one_hold_it(clip: Path, tmp_path: Path) -> 
 
 
 def test_interpolator_film_moves_and_rife_blends(tmp_path: Path) -> None:
-    """Between two places of a bar `film` shows one bar in the middle, `rife` two pale ones."""
+    """Between two bars `film` shows one bar in the middle, `rife` two pale ones."""
     far = [bar_picture(number) for number in range(0, 40, 8)]
     source = write_clip(tmp_path / "far.mp4", far, ClipOptions(rate=Fraction(5)))
     options = {"framesPerSecond": 10, "numFrames": 5, "numInterpolatedFrames": 1}
@@ -216,7 +216,7 @@ def letterboxed(number: int) -> Picture:
 
 
 def test_trim_borders_cuts_black_borders(tmp_path: Path) -> None:
-    """With `true` borders are cut and the picture fills the height; with `false` they stay."""
+    """With `true` the picture fills the height; with `false` the borders stay."""
     source = write_clip(tmp_path / "boxed.mp4", [letterboxed(number) for number in range(8)])
     cut = reframed(source, tmp_path, "cut", aspectRatio="9:16", numFrames=2, trimBorders=True)
     kept = reframed(source, tmp_path, "kept", aspectRatio="9:16", numFrames=2, trimBorders=False)
@@ -226,7 +226,7 @@ def test_trim_borders_cuts_black_borders(tmp_path: Path) -> None:
 
 
 def test_trim_borders_leaves_an_all_black_clip_alone(tmp_path: Path) -> None:
-    """There is nothing to tell a border by, so nothing is cut and the job succeeds."""
+    """No border can be recognised, so nothing is cut and the job succeeds."""
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     source = write_clip(tmp_path / "black.mp4", [black] * 3)
     assert reframed(source, tmp_path, numFrames=2).size == (854, 480)
@@ -234,7 +234,7 @@ def test_trim_borders_leaves_an_all_black_clip_alone(tmp_path: Path) -> None:
 
 @pytest.fixture
 def dirty_memory() -> Iterator[Callable[[int], object]]:
-    """Fills new memory with the complement of a byte until the test ends (glibc alone can)."""
+    """Fill new memory with the complement of a byte until the test ends (only with glibc)."""
     mallopt = getattr(ctypes.pythonapi, "mallopt", lambda _option, _byte: 0)
     m_perturb = -6
     yield lambda byte: mallopt(m_perturb, byte)
@@ -244,7 +244,7 @@ def dirty_memory() -> Iterator[Callable[[int], object]]:
 def test_same_request_gives_the_same_bytes(
     textured: Path, tmp_path: Path, dirty_memory: Callable[[int], object]
 ) -> None:
-    """Nothing random, no time of day and nothing that lay in memory before is in the result."""
+    """Nothing random, no time of day and no uninitialised memory is in the result."""
     settings = {"numFrames": 9, "numInterpolatedFrames": 1, "aspectRatio": "9:16", "seed": 3}
     for byte in (0, 85, 170):
         dirty_memory(byte)
@@ -253,8 +253,8 @@ def test_same_request_gives_the_same_bytes(
     assert others == [one, one]
 
 
-def test_work_ends_when_its_caller_says_so(clip: Path, tmp_path: Path) -> None:
-    """What `on_frame` raises comes out after that frame, and nothing more is made."""
+def test_work_ends_when_on_frame_raises(clip: Path, tmp_path: Path) -> None:
+    """The error is raised after that frame, and nothing more is made."""
     seen: list[tuple[int, int]] = []
 
     def stop(done: int, frames: int) -> None:
@@ -268,7 +268,7 @@ def test_work_ends_when_its_caller_says_so(clip: Path, tmp_path: Path) -> None:
 
 
 def test_result_has_no_sound_and_starts_at_once(textured: Path, tmp_path: Path) -> None:
-    """The source has sound, the result is H.264 alone with its index before its data."""
+    """From a source with sound: H.264 alone, its index before its data."""
     assert read(textured).streams == ["video", "audio"]
     result = reframed(textured, tmp_path)
     assert result.streams == ["video"]

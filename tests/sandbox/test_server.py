@@ -21,7 +21,7 @@ from waiting import until
 
 
 def test_requests_are_recorded(quiet: Client) -> None:
-    """Tests can count what a client really asked."""
+    """Tests can count what a client really sent."""
     quiet.get("/jobs", params={"pageSize": 1})
     record = quiet.sandbox.requests[-1]
     assert (record.method, record.path, record.query, record.status) == (
@@ -39,7 +39,7 @@ def test_replies_carry_the_date(quiet: Client) -> None:
 
 
 def test_the_date_goes_by_the_sandboxs_clock() -> None:
-    """So it agrees with `createdAt`, in whole seconds; it lies as much as a test says."""
+    """It agrees with `createdAt`, in whole seconds; a test can offset it."""
     with by_a_clock() as (client, clock):
         for offset in (0, -3600, 90):
             clock.forward(7200)
@@ -51,7 +51,7 @@ def test_the_date_goes_by_the_sandboxs_clock() -> None:
 
 
 def test_there_is_one_date_in_every_reply(fast: Client) -> None:
-    """Of the API, of the file host, of a refusal and of a fault, unless the fault has its own."""
+    """Of the API, of the file host, of refusals and of faults, unless a fault sets its own."""
     root = fast.sandbox.base_url.removesuffix("/v1")
     fast.sandbox.faults.add(answer(502), "/jobs$")
     fast.sandbox.faults.add(answer(502, headers={"Date": "today"}), "/jobs$")
@@ -70,7 +70,7 @@ def test_there_is_one_date_in_every_reply(fast: Client) -> None:
 def test_closing_gives_up_the_work_and_deletes_the_files(
     monkeypatch: pytest.MonkeyPatch, clip: bytes
 ) -> None:
-    """Jobs under way and behind it do not delay the end, and the port is free again."""
+    """Running and waiting jobs do not delay it, and the port is free again."""
     threads, begun = set(threading.enumerate()), threading.Event()
 
     def endless(
@@ -92,11 +92,11 @@ def test_closing_gives_up_the_work_and_deletes_the_files(
     assert not folder.exists()
     with socket.socket() as sock, pytest.raises(ConnectionRefusedError):
         sock.connect(("127.0.0.1", port))
-    until(lambda: set(threading.enumerate()) <= threads)  # AnyIO's threads are joined by nobody
+    until(lambda: set(threading.enumerate()) <= threads)  # AnyIO's threads are never joined
 
 
 def test_files_may_be_kept_in_a_folder_of_ones_own(tmp_path: Path, clip: bytes) -> None:
-    """What was uploaded stays in `media_dir`."""
+    """Uploaded files stay in `media_dir`."""
     with (
         Sandbox(stage_seconds=0, media_dir=tmp_path) as sandbox,
         closing(Client(sandbox)) as client,
@@ -113,7 +113,7 @@ def test_taken_port_is_an_error_at_once(quiet: Client) -> None:
 
 
 def test_waiting_ends_when_the_sandbox_is_closed() -> None:
-    """What blocks a command's main thread lets go."""
+    """A command's main thread is no longer blocked."""
     with Sandbox() as sandbox:
         thread = threading.Thread(target=sandbox.wait)
         thread.start()
@@ -122,7 +122,7 @@ def test_waiting_ends_when_the_sandbox_is_closed() -> None:
 
 
 def test_program_that_never_closes_ends_and_leaves_nothing(tmp_path: Path) -> None:
-    """A script that forgets `with` exits all the same, with a job under way."""
+    """A script that forgets `with` still exits, even with a job under way."""
     program = f"""
 import httpx
 from scenario_reframe.sandbox import Sandbox
@@ -143,7 +143,7 @@ httpx.post(url, json={{}}, auth=auth, timeout=60).raise_for_status()
 
 
 def test_missing_extra_is_named() -> None:
-    """Without one of the extra's packages the import says what to install."""
+    """Without one of the extra's packages the import error says what to install."""
     program = """
 import sys
 for package in ("av", "jsonschema", "starlette", "uvicorn"):
@@ -166,7 +166,7 @@ for package in ("av", "jsonschema", "starlette", "uvicorn"):
 def test_fault_of_the_sandbox_is_500_in_json_and_logged(
     quiet: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Should there be one after all, the client gets the shape it knows."""
+    """If there is one, the client gets the usual shape of an error."""
     monkeypatch.setattr(quiet.sandbox._state, "jobs", None)
     with closing(Client(quiet.sandbox)) as client:  # the server closes its connection
         got = client.get("/jobs")
@@ -175,7 +175,7 @@ def test_fault_of_the_sandbox_is_500_in_json_and_logged(
 
 
 def test_interrupt_ends_the_waiting(quiet: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C is how a server in a shell is ended: `wait` returns, and `with` cleans up."""
+    """Ctrl-C ends a server in a shell: `wait` returns, and `with` cleans up."""
 
     def interrupted() -> None:
         raise KeyboardInterrupt

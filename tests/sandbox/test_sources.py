@@ -1,4 +1,4 @@
-"""The sandbox takes the videos that people have, and says what is wrong with the rest."""
+"""The sandbox accepts the videos that people have, and says what is wrong with other files."""
 
 from fractions import Fraction
 from itertools import pairwise
@@ -61,7 +61,7 @@ def quarters(frame: Picture) -> list[str]:
 def test_rotation_of_a_phone_clip_is_honoured(
     tmp_path: Path, rotation: float, size: tuple[int, int], seen: list[str]
 ) -> None:
-    """A clip that says how to turn it (counter-clockwise) comes out upright, in its own shape."""
+    """A clip with a rotation (counter-clockwise) becomes upright, in its own shape."""
     options = ClipOptions(rotation=rotation)
     source = write_clip(tmp_path / "turned.mp4", [corners()] * 3, options)
     result = reframed(source, tmp_path, numFrames=1)
@@ -92,10 +92,8 @@ def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:
         ("alpha.mov", ClipOptions(codec="qtrle", pixel_format="argb")),
     ],
 )
-def test_formats_that_people_have_are_taken(
-    tmp_path: Path, name: str, options: ClipOptions
-) -> None:
-    """Each plays at its own speed, with its own light."""
+def test_common_formats_are_accepted(tmp_path: Path, name: str, options: ClipOptions) -> None:
+    """Each plays at its own speed, with its own brightness."""
     source = bar_clip(tmp_path / name, 20, options)
     result = reframed(source, tmp_path, matchInputFramesPerSecond=True, numFrames=20)
     assert result.numbers == [pytest.approx(number, abs=0.15) for number in range(20)]
@@ -103,7 +101,7 @@ def test_formats_that_people_have_are_taken(
 
 
 @pytest.mark.parametrize("size", [(161, 91), (159, 90), (33, 7)])
-def test_odd_sizes_are_taken(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_odd_sizes_are_accepted(tmp_path: Path, size: tuple[int, int]) -> None:
     """4:4:4 allows odd widths and heights; the result is even all the same."""
     width, height = size
     options = ClipOptions(pixel_format="yuv444p")
@@ -114,14 +112,14 @@ def test_odd_sizes_are_taken(tmp_path: Path, size: tuple[int, int]) -> None:
 
 
 def test_clip_of_one_frame_is_held(tmp_path: Path) -> None:
-    """One frame makes a still video of as many frames as were asked for."""
+    """One frame makes a still video with the requested number of frames."""
     source = bar_clip(tmp_path / "one.mp4", 1)
     result = reframed(source, tmp_path, numFrames=5, numInterpolatedFrames=1)
     assert result.numbers == [pytest.approx(0, abs=0.1)] * 5
 
 
 def test_variable_frame_rate_is_sampled_by_time(tmp_path: Path) -> None:
-    """Each result frame shows what a player would nearly show at its time."""
+    """Each result frame shows nearly what a player would show at its time."""
     times = [Fraction(ms, 1000) for ms in (0, 40, 80, 400, 440, 480, 900, 1000)]
     source = bar_clip(tmp_path / "vfr.mp4", len(times), ClipOptions(times=times))
     result = reframed(source, tmp_path, framesPerSecond=10, numFrames=11)
@@ -133,21 +131,21 @@ def test_variable_frame_rate_is_sampled_by_time(tmp_path: Path) -> None:
 
 
 def test_borders_on_all_sides_are_found_on_even_pixels(tmp_path: Path) -> None:
-    """The box never holds a line of border, and loses at most a line of picture."""
+    """The crop has no border line, and loses at most one line of picture."""
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     picture[11:80, 21:140] = corners(119, 69)
     source = write_clip(tmp_path / "framed.mp4", [picture] * 3, ClipOptions(pixel_format="yuv444p"))
     assert picture_box(source, probe(source)) == Box(22, 12, 118, 68)
 
 
-def test_borders_are_not_taken_from_a_dark_beginning(tmp_path: Path) -> None:
-    """A clip that fades in from black keeps what lights up later."""
+def test_a_dark_beginning_does_not_count_as_a_border(tmp_path: Path) -> None:
+    """A clip that fades in from black keeps its whole picture."""
     black = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     source = write_clip(tmp_path / "fade.mp4", [black] * 20 + [bar_picture(0)] * 20)
     assert picture_box(source, probe(source)) == Box(0, 0, WIDTH, HEIGHT)
 
 
-def test_extreme_shape_is_held_in_bounds(tmp_path: Path) -> None:
+def test_extreme_shape_is_limited(tmp_path: Path) -> None:
     """`auto` follows a source up to 4:1, so that no result is absurdly wide."""
     source = write_clip(tmp_path / "wide.mp4", [corners(640, 32)] * 2)
     assert reframed(source, tmp_path, numFrames=1).size == (1920, 480)
@@ -166,22 +164,22 @@ def sound_alone(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", b"no video", b"\0\0\0\x18ftypisom" + b"\0" * 100])
-def test_file_that_is_no_video_is_named_so(tmp_path: Path, content: bytes) -> None:
-    """Empty files, text and broken boxes are refused with a reason."""
+def test_file_that_is_not_a_video_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Empty files, text and broken boxes, each with a reason."""
     path = tmp_path / "file.mp4"
     path.write_bytes(content)
     with pytest.raises(NotAVideoError, match="cannot be read as a video"):
         probe(path)
 
 
-def test_sound_without_picture_is_named_so(tmp_path: Path) -> None:
+def test_sound_without_picture_is_refused(tmp_path: Path) -> None:
     """A file with sound only has no video stream."""
     with pytest.raises(NotAVideoError, match="no video stream"):
         probe(sound_alone(tmp_path / "sound.mp4"))
 
 
 def test_video_that_breaks_off_fails_with_a_reason(tmp_path: Path) -> None:
-    """What cannot be decoded any further ends the job, instead of holding a frame in silence."""
+    """A decoding error ends the job, instead of silently repeating a frame."""
     whole = tmp_path / "whole.mp4"
     make_sample(whole, 2, "320x180")
     content = bytearray(whole.read_bytes())
@@ -194,7 +192,7 @@ def test_video_that_breaks_off_fails_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_contact_sheet_shows_source_above_result(tmp_path: Path) -> None:
-    """Three moments of a 16:9 source over three of its 9:16 result, 1200 pixels wide."""
+    """Three moments of a 16:9 source above three of its 9:16 result, 1200 pixels wide."""
     source = write_clip(tmp_path / "corners.mp4", [corners()] * 20)
     result = reframed(source, tmp_path, aspectRatio="9:16", numFrames=12).path
     before_after(source, result, tmp_path / "sheet.png")
@@ -223,15 +221,15 @@ def test_sample_clip_moves_and_sounds(tmp_path: Path) -> None:
 
 
 def test_slow_show_of_slides_keeps_its_rate(tmp_path: Path) -> None:
-    """A frame every two seconds is a rate like any other."""
+    """A frame every two seconds is a valid rate."""
     source = bar_clip(tmp_path / "slides.mp4", 4, ClipOptions(rate=Fraction(1, 2)))
     result = reframed(source, tmp_path, matchInputFramesPerSecond=True, matchInputNumFrames=True)
     assert result.rate == Fraction(1, 2)
     assert result.numbers == [pytest.approx(number, abs=0.1) for number in range(4)]
 
 
-def test_single_lit_line_is_no_picture(tmp_path: Path) -> None:
-    """What is left between the borders must be something that can be encoded."""
+def test_single_lit_line_is_not_a_picture(tmp_path: Path) -> None:
+    """What is left between the borders must be large enough to encode."""
     picture = np.zeros((7, 40, 3), np.uint8)
     picture[3] = 255
     source = write_clip(tmp_path / "line.mp4", [picture] * 3, ClipOptions(pixel_format="yuv444p"))

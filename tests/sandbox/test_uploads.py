@@ -53,7 +53,7 @@ def test_upload_shows_every_status_for_its_time() -> None:
         (b"this is no video", 20, "16 bytes, but 20 were announced"),
     ],
 )
-def test_upload_that_is_no_video_fails(
+def test_upload_that_is_not_a_video_fails(
     quiet: Client, content: bytes, size: int, message: str
 ) -> None:
     """Its error says what is wrong with the file."""
@@ -100,14 +100,14 @@ def test_part_may_be_sent_again_and_its_etag_is_its_hash(quiet: Client) -> None:
 
 
 def test_part_is_refused_without_a_length_or_over_the_announced_size(quiet: Client) -> None:
-    """S3 wants to know the length before, and the disk is not filled."""
+    """S3 wants the length first, and the disk cannot be filled."""
     url = announce(quiet)["parts"][0]["url"]
     assert quiet.files.put(url, content=iter([b"12345"])).status_code == 411
     assert quiet.files.put(url, content=b"x" * 11).status_code == 400
 
 
 def test_expired_part_url_is_denied_and_reading_again_gives_a_fresh_one() -> None:
-    """While the upload is pending its parts' URLs can be had again."""
+    """While the upload is pending, reading it returns fresh part URLs."""
     with by_a_clock(url_lifetime=60) as (client, clock):
         upload = announce(client)
         url = upload["parts"][0]["url"]
@@ -130,18 +130,18 @@ def test_expired_part_url_is_denied_and_reading_again_gives_a_fresh_one() -> Non
         ({"parts": 10_001}, '"parts" must be less than or equal to 10000'),
         ({"fileSize": "10"}, '"fileSize" must be a number'),
         ({"url": 5}, '"url" must be a string'),
-        ({"url": "https://clips.test/a"}, '"value" is invalid'),  # of which kind is it?
+        ({"url": "https://clips.test/a"}, '"value" is invalid'),  # an unknown kind
     ],
 )
 def test_wrong_announcement_is_400(quiet: Client, change: dict[str, Any], reason: str) -> None:
-    """An upload is announced with numbers that make sense."""
+    """An upload must be announced with sensible numbers."""
     body = {"kind": "video", "fileName": "a", "contentType": "video/mp4", "fileSize": 9, "parts": 1}
     got = quiet.post("/uploads", json=body | change)
     assert (got.status_code, got.json()["reason"]) == (400, reason)
 
 
 def test_announcement_with_a_field_missing_is_400(quiet: Client) -> None:
-    """All five fields are wanted for a file."""
+    """A file needs all five fields."""
     body = {"kind": "video", "fileName": "a", "contentType": "video/mp4", "fileSize": 9, "parts": 1}
     for missing in body:
         rest = {name: value for name, value in body.items() if name != missing}
@@ -151,7 +151,7 @@ def test_announcement_with_a_field_missing_is_400(quiet: Client) -> None:
 
 class _Redirects(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Send whoever asks to another host."""
+        """Redirect every request to another host."""
         self.send_response(302)
         self.send_header("Location", "http://example.com/clip.mp4")
         self.end_headers()
@@ -200,7 +200,7 @@ def test_url_is_imported(quiet: Client, quiet_asset: dict[str, Any], clip: bytes
 def test_url_that_cannot_be_fetched_fails(
     quiet: Client, elsewhere: str, quiet_asset: dict[str, Any], url: str, message: str
 ) -> None:
-    """Only this machine is in reach, and no redirect is followed."""
+    """Only this machine can be reached, and no redirect is followed."""
     if url == "cut":
         quiet.sandbox.faults.add(cut(10), "/assets/", method="GET")
     given = {
@@ -215,7 +215,7 @@ def test_url_that_cannot_be_fetched_fails(
 
 
 def test_part_that_breaks_off_has_not_arrived(quiet: Client) -> None:
-    """Half a part counts for nothing, and leaves nothing on the disk."""
+    """Half a part does not count, and leaves nothing on the disk."""
     upload, seen = announce(quiet, parts=1), len(quiet.sandbox.requests)
     url = urlsplit(upload["parts"][0]["url"])
     head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
