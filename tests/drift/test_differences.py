@@ -1,4 +1,4 @@
-"""The pure comparison of known settings with stated ones, and the reading of a model's record."""
+"""The comparison of known settings with a source's, and the reading of the model's description."""
 
 from typing import Any
 
@@ -28,12 +28,12 @@ SIZES = ["big", "small"]
 
 
 def read(*inputs: dict[str, Any]) -> VendorSource:
-    """The inputs as read from a record."""
+    """The inputs as read from the model's description."""
     return read_model(record(*inputs), MODEL_ID)
 
 
-def told(name: str, **stated: Any) -> list[tuple[str, str]]:
-    """Which changes of one setting are found, and whether they break callers."""
+def changes_of(name: str, **stated: Any) -> list[tuple[str, str]]:
+    """The changes found in one setting, and whether they break callers."""
     source = read({"name": name, **stated})
     return [(change.kind, change.breaks) for change in compare([KNOWN[name]], source)]
 
@@ -58,9 +58,9 @@ AGREED: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "stated"), AGREED, ids=lambda value: str(value)[:60])
-def test_what_says_the_same_is_no_drift(name: str, stated: dict[str, Any]) -> None:
-    """In other words, order, number formats, and with the vendor's lack of an integer type."""
-    assert told(name, **stated) == []
+def test_equal_statements_are_not_drift(name: str, stated: dict[str, Any]) -> None:
+    """Other words, order and number formats, and the vendor's lack of an integer type."""
+    assert changes_of(name, **stated) == []
 
 
 COUNT = {"type": "number", "min": 1, "max": 9, "default": 3}
@@ -95,15 +95,15 @@ DIFFERENT: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
 @pytest.mark.parametrize(
     ("name", "stated", "expected"), DIFFERENT, ids=lambda value: str(value)[:60]
 )
-def test_every_difference_is_told_with_what_it_breaks(
+def test_every_difference_is_reported_with_what_it_breaks(
     name: str, stated: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
-    """The kind of change, and whether callers break: no more and no less."""
-    assert told(name, **stated) == expected
+    """The kind of change, and whether callers break."""
+    assert changes_of(name, **stated) == expected
 
 
-def test_added_and_removed_settings_are_told() -> None:
-    """A removal breaks callers, an addition only if the server insists on it."""
+def test_added_and_removed_settings_are_reported() -> None:
+    """A removal breaks callers, an addition only if the server requires it."""
     new = {"name": "new", "type": "string"}
     strict = {"name": "strict", "type": "file", "required": {"always": True}}
     changes = compare([KNOWN["text"], KNOWN["picture"]], read(new, strict))
@@ -115,16 +115,16 @@ def test_added_and_removed_settings_are_told() -> None:
     ]
 
 
-def test_a_source_is_held_only_to_what_it_proves() -> None:
-    """One that speaks of nothing but types, and may leave out files, proves nothing else."""
+def test_a_source_proves_only_what_it_states() -> None:
+    """A source may have nothing but types, and may omit files."""
     stated = read({"name": "size", "type": "string", "required": {"always": True}}).settings
     source = VendorSource(settings=stated, proves=frozenset(), complete=False)
     assert compare([KNOWN["size"], KNOWN["picture"]], source) == []
     assert source.silent_on == ASPECTS
 
 
-def test_the_mark_of_the_spec_outranks_a_page() -> None:
-    """What the server is known to want, a page may leave out, or not call required."""
+def test_the_spec_s_mark_takes_precedence_over_a_page() -> None:
+    """A page may omit what the server requires, or not call it required."""
     wanted = KnownSetting(name="text", kind="string", required=True)
     (row,) = read({"name": "text", "type": "string"}).settings
     for settings in ((), (row,)):
@@ -132,8 +132,8 @@ def test_the_mark_of_the_spec_outranks_a_page() -> None:
         assert compare([wanted], source) == []
 
 
-def test_a_change_is_told_in_words_fit_to_show() -> None:
-    """Both sides stand in the record, and no control character does."""
+def test_a_change_is_shown_without_control_characters() -> None:
+    """It has both sides."""
     source = read({"name": "size", "type": "string", "default": "\x1b[31mbig\x07ger"})
     default, choices = compare([KNOWN["size"]], source)
     assert default.as_json() == {
@@ -148,7 +148,7 @@ def test_a_change_is_told_in_words_fit_to_show() -> None:
 
 
 def test_conditions_of_being_required_are_notes() -> None:
-    """The spec cannot say them, so a person is told."""
+    """The spec cannot express them, so a person gets a note."""
     source = read(
         {"name": "a", "type": "string", "required": {"ifDefined": {"b": {"message": "x"}}}},
         {"name": "b", "type": "string", "required": {"ifNotDefined": {"a": {"message": "x"}}}},
@@ -163,7 +163,7 @@ def test_conditions_of_being_required_are_notes() -> None:
 
 
 def test_the_generated_table_agrees_with_the_sandbox_s_model() -> None:
-    """The video's field and all settings are known, and the record says the same."""
+    """The video's field and all settings are known, and the sandbox's description agrees."""
     known = known_settings()
     assert [row.name for row in known] == [VIDEO_FIELD, *(row.wire for row in SETTINGS)]
     assert compare(known, read_model({"model": model_json()}, MODEL_ID)) == []
@@ -190,14 +190,14 @@ def test_the_generated_table_agrees_with_the_sandbox_s_model() -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_record_that_is_none_is_refused(payload: Any, words: str) -> None:
-    """Nothing is concluded from an answer that is not the model's record."""
+def test_an_invalid_model_description_is_refused(payload: Any, words: str) -> None:
+    """Nothing is concluded from another answer."""
     with pytest.raises(UnexpectedResponseError, match=words):
         read_model(payload, MODEL_ID)
 
 
-def test_a_bare_record_serves_too() -> None:
-    """With or without its wrapping; if no model is named, that is noted."""
+def test_a_bare_model_description_is_accepted() -> None:
+    """With or without its wrapper; a note says if it names no model."""
     bare = {"inputs": [{"name": "a", "type": "string", "label": "Its label"}]}
     source = read_model(bare, MODEL_ID)
     assert source.settings[0].description == "Its label"

@@ -1,4 +1,4 @@
-"""scripts/drift as a command: what it prints, its exit code, and what --apply leaves behind."""
+"""scripts/drift as a command: its output, its exit code, and the changes of --apply."""
 
 import difflib
 import json
@@ -57,8 +57,8 @@ def drift(tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
             code = main()
         except SystemExit as stop:
             code = int(str(stop.code))
-        said = capsys.readouterr()
-        return code, said.out, said.err
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
 
     return run
 
@@ -80,7 +80,7 @@ def write(folder: Path, source: str | dict[str, Any]) -> Path:
 
 
 def diff(before: bytes, after: bytes) -> list[str]:
-    """Lines that are gone or new, each with its sign."""
+    """Removed and new lines, each with its sign."""
     old, new = before.decode().splitlines(), after.decode().splitlines()
     lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
     return [f"{line[0]} {line[1:].strip()}" for line in lines if not line.startswith("@@")]
@@ -100,15 +100,15 @@ def five_changes() -> Rows:
     return rows
 
 
-def test_agreement_is_told_in_a_line(drift: Drift, tmp_path: Path) -> None:
-    """Exit 0; what a page cannot prove is said."""
+def test_agreement_is_reported_in_one_line(drift: Drift, tmp_path: Path) -> None:
+    """Exit 0; the line says what a page cannot prove."""
     code, out, err = drift(write(tmp_path, page(rows_of_spec())))
     assert (code, err) == (0, "")
     assert "in agreement" in out
     assert "It does not state bounds and choices." in out
 
 
-def test_drift_is_told_in_a_table_and_touches_nothing(
+def test_drift_is_shown_in_a_table_and_nothing_is_changed(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
     """Exit 1; setting, both sides, kind of change, and whether callers break."""
@@ -127,7 +127,7 @@ def test_drift_is_told_in_a_table_and_touches_nothing(
 
 
 def test_json_holds_all_of_it(drift: Drift, tmp_path: Path) -> None:
-    """One object, also with several sources; each has its own changes."""
+    """One object, also for several sources, each with its own changes."""
     reply = tmp_path / "reply.json"
     reply.write_text(json.dumps({"model": model_json()}))
     code, out, _ = drift(write(tmp_path, page(five_changes())), reply, "--json")
@@ -153,15 +153,15 @@ def test_one_unreadable_source_does_not_hide_the_others(drift: Drift, tmp_path: 
 
 
 def test_json_says_why_a_source_cannot_be_read(drift: Drift, tmp_path: Path) -> None:
-    """In its place among the sources; on stderr too."""
+    """At its place among the sources, and on stderr."""
     code, out, err = drift(write(tmp_path, ""), "--json")
     assert code == 2
     assert json.loads(out)["sources"][0]["error"] == "it is empty"
     assert "it is empty" in err
 
 
-def test_notes_of_a_source_are_told(drift: Drift, tmp_path: Path) -> None:
-    """Such as that it may be any model's."""
+def test_notes_of_a_source_are_shown(drift: Drift, tmp_path: Path) -> None:
+    """For example, that it may be any model's."""
     code, out, _ = drift(write(tmp_path, page(rows_of_spec(), model=None)))
     assert code == 0
     assert "Note: it does not name its model.\n" in out
@@ -171,7 +171,7 @@ def test_notes_of_a_source_are_told(drift: Drift, tmp_path: Path) -> None:
     "options", [(), ("--apply",), ("a", "b", "--apply"), ("a", "--live", "--apply")]
 )
 def test_wrong_use_is_refused(drift: Drift, options: tuple[str, ...]) -> None:
-    """No source at all, or several to be followed at once."""
+    """No source, or several sources to apply at once."""
     code, out, err = drift(*options)
     assert (code, out) == (2, "")
     assert "SOURCE" in err or "one source" in err
@@ -179,7 +179,7 @@ def test_wrong_use_is_refused(drift: Drift, options: tuple[str, ...]) -> None:
 
 @pytest.fixture
 def as_caller(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
-    """Sets the environment in which the server is asked."""
+    """Sets the environment for requests to the server."""
 
     def be(base_url: str, key: str, secret: str) -> None:
         monkeypatch.setenv("SCENARIO_BASE_URL", base_url)
@@ -190,7 +190,7 @@ def as_caller(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None
 
 
 def test_the_live_server_is_a_source(drift: Drift, as_caller: Callable[..., None]) -> None:
-    """The sandbox speaks the spec, and so agrees with it in everything."""
+    """The sandbox follows the spec, and so agrees with it in everything."""
     with Sandbox() as sandbox:
         as_caller(sandbox.base_url, sandbox.api_key, sandbox.api_secret)
         code, out, err = drift("--live")
@@ -200,7 +200,7 @@ def test_the_live_server_is_a_source(drift: Drift, as_caller: Callable[..., None
 def test_a_live_server_that_refuses_is_an_unreadable_source(
     drift: Drift, as_caller: Callable[..., None]
 ) -> None:
-    """Exit 2 with what to look at, and without the credentials."""
+    """Exit 2 with advice, and without the credentials."""
     with Sandbox() as sandbox:
         as_caller(sandbox.base_url, sandbox.api_key, "wrong-secret-1234")
         code, out, err = drift("--live")
@@ -210,10 +210,10 @@ def test_a_live_server_that_refuses_is_an_unreadable_source(
     assert "wrong-secret" not in err
 
 
-def test_a_live_server_that_is_not_there_is_an_unreadable_source(
+def test_an_unreachable_live_server_is_an_unreadable_source(
     drift: Drift, as_caller: Callable[..., None]
 ) -> None:
-    """Exit 2: nobody listens on a port that was just given back."""
+    """Exit 2: nothing listens on a port that was just released."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         as_caller(f"http://127.0.0.1:{taken.getsockname()[1]}/v1", "key-1234", "secret-1234")
@@ -245,7 +245,7 @@ def test_without_credentials_the_server_is_not_asked(drift: Drift) -> None:
 def test_five_changes_are_followed_with_one_command(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """Only the spec, what is generated and the README's table change, and the spec by few lines."""
+    """Only the spec (in few lines), what is generated and the README's table change."""
     before = contents(tree)
     source = write(tmp_path, page(five_changes(), EIGHT))
     code, out, err = drift(source, "--apply")
@@ -306,7 +306,7 @@ print(json.dumps(found))
 def test_what_was_followed_is_in_the_client_and_the_sandbox(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """A program on the edited tree has all five; its flags and the README's table have them too."""
+    """A program on the edited tree has all five; so have its flags and the README's table."""
     assert drift(write(tmp_path, page(five_changes(), EIGHT)), "--apply")[0] == 0
     path = f"{tree / 'wrapper'}{os.pathsep}{tree / 'generated'}{os.pathsep}{ROOT / 'scripts'}"
 
@@ -366,7 +366,7 @@ def test_every_kind_of_change_in_a_reply_is_followed(
 def test_what_only_a_person_can_decide_is_listed_and_left_alone(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """Renames, types and names that no setting can have, defaults out of unknown bounds."""
+    """Renames, types and invalid names, and defaults outside unknown bounds."""
     rows = rows_of_spec()
     rows["videoWriteMode"]["Parameter"] = "`videoWritingMode`"
     rows["numFrames"]["Default"] = "300"
@@ -394,7 +394,7 @@ def test_what_only_a_person_can_decide_is_listed_and_left_alone(
 def test_a_removal_and_an_addition_that_are_not_alike_are_followed(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """No rename is suspected between unlike settings of one type."""
+    """Unlike settings of one type are not taken for a rename."""
     rows = rows_of_spec()
     del rows["acceleration"]
     rows["testMotion"] = new_row("testMotion", "string", Default="still")
@@ -429,7 +429,7 @@ run("--video-write-mode=fast", {"videoWriteMode": "fast"})
 def test_lines_that_name_a_removed_or_renamed_setting_are_listed(
     drift: Drift, tree: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    """By any of its names as a whole word: in code, tests and prose, but in no generated row."""
+    """By any of its names as a whole word: code, tests and prose, but no generated row."""
     for name in ("scripts/run", "tests/test_it.py"):
         (tree / name).parent.mkdir()
         (tree / name).write_text(NAMING)
@@ -458,7 +458,7 @@ def test_lines_that_name_a_removed_or_renamed_setting_are_listed(
         assert not [number for number in prose if lines[number - 1].startswith("| ")]
 
 
-def test_what_names_a_removed_setting_is_told_to_a_person(drift: Drift, tmp_path: Path) -> None:
+def test_lines_that_name_a_removed_setting_are_always_listed(drift: Drift, tmp_path: Path) -> None:
     """One line each, also when nothing is applied."""
     rows = rows_of_spec()
     del rows["acceleration"]
@@ -470,17 +470,17 @@ def test_what_names_a_removed_setting_is_told_to_a_person(drift: Drift, tmp_path
 
 
 def break_readme(tree: Path) -> None:
-    """The table's marks are gone."""
+    """Remove the table's marks."""
     (tree / "README.md").write_text("no table\n")
 
 
 def break_template(tree: Path) -> None:
-    """The generator of the typed client cannot run."""
+    """Make the client generator fail."""
     (tree / "spec" / "config.yaml").write_text("- no configuration\n")
 
 
 def write_as_json(tree: Path) -> None:
-    """The spec's settings are no block."""
+    """Write the spec's settings not as a block."""
     from ruamel.yaml import YAML  # noqa: PLC0415
 
     path = tree / SPEC
@@ -498,7 +498,7 @@ def write_as_json(tree: Path) -> None:
 def test_what_cannot_be_generated_leaves_the_tree_as_it_was(
     drift: Drift, tree: Path, tmp_path: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
-    """Exit 2 and why; not one byte is touched."""
+    """Exit 2 with the reason; no byte is changed."""
     spoil(tree)
     before = contents(tree)
     code, _, err = drift(write(tmp_path, page(five_changes(), EIGHT)), "--apply")
@@ -510,7 +510,7 @@ def test_what_cannot_be_generated_leaves_the_tree_as_it_was(
 def test_a_failure_while_replacing_puts_the_spec_back(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """Here a file stands where generated/ should be."""
+    """Here a file is in the place of generated/."""
     shutil.rmtree(tree / "generated")
     (tree / "generated").write_text("in the way")
     before = contents(tree)
@@ -521,7 +521,7 @@ def test_a_failure_while_replacing_puts_the_spec_back(
 
 
 def test_an_unreadable_source_is_not_followed(drift: Drift, tree: Path, tmp_path: Path) -> None:
-    """Exit 2, and not one byte is touched."""
+    """Exit 2, and no byte is changed."""
     before = contents(tree)
     code, _, err = drift(write(tmp_path, "<html>502</html>"), "--apply")
     assert code == 2
@@ -530,7 +530,7 @@ def test_an_unreadable_source_is_not_followed(drift: Drift, tree: Path, tmp_path
 
 
 @pytest.mark.parametrize("text", ["openapi: [", "5", "openapi: 3.1.0"])
-def test_a_spec_that_cannot_be_read_is_told(
+def test_a_spec_that_cannot_be_read_is_an_error(
     drift: Drift, tree: Path, tmp_path: Path, text: str
 ) -> None:
     """Exit 2 and one message, no traceback."""
@@ -541,7 +541,7 @@ def test_a_spec_that_cannot_be_read_is_told(
 
 
 def test_the_script_itself_runs_from_anywhere(tmp_path: Path) -> None:
-    """A relative SOURCE is the caller's."""
+    """A relative SOURCE is relative to the caller's folder."""
     write(tmp_path, page(rows_of_spec()))
     done = subprocess.run(
         [ROOT / "scripts" / "drift", "source"],

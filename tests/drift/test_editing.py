@@ -1,4 +1,4 @@
-"""The edit of the YAML's text: what is not concerned stays, byte for byte."""
+"""The edit of the YAML's text: everything else stays, byte for byte."""
 
 import pytest
 from ruamel.yaml import YAML
@@ -51,7 +51,7 @@ LONG = "In " + "very " * 60 + "many words"
 
 
 def test_a_revised_setting_keeps_its_comments_and_everything_else() -> None:
-    """One value changes, one keyword is added, one goes."""
+    """One value changes, one keyword is added, one is removed."""
     wanted = {
         "first": {
             "type": "number",
@@ -89,7 +89,7 @@ def test_removed_settings_leave_the_lines_of_their_neighbours() -> None:
     ],
 )
 def test_a_value_is_quoted_where_some_yaml_would_misread_it(value: object, written: str) -> None:
-    """By YAML 1.1 as well, in which 16:9 is a number and `on` is true."""
+    """Also by YAML 1.1, where 16:9 is a number and `on` is true."""
     schema = {"type": "string", "default": value, "description": "D."}
     made = edited(TEXT, {"third": {**schema}})
     assert f"          default: {written}\n" in made
@@ -97,7 +97,7 @@ def test_a_value_is_quoted_where_some_yaml_would_misread_it(value: object, writt
 
 
 def test_added_settings_come_last_in_their_order() -> None:
-    """Behind the last one and before what trails it; a long description is one line."""
+    """After the last one, before what follows it; a long description is one line."""
     wanted = {
         "fourth": {"type": "string", "enum": ["b", "4:3"], "description": LONG},
         "third": None,
@@ -111,8 +111,8 @@ def test_added_settings_come_last_in_their_order() -> None:
     assert edited(TEXT, wanted) == HEAD + FIRST + SECOND + "\n" + added + TAIL
 
 
-def test_a_file_with_windows_line_ends_still_says_what_is_wanted() -> None:
-    """Untouched lines keep theirs."""
+def test_a_file_with_windows_line_ends_is_edited_correctly() -> None:
+    """Unchanged lines keep theirs."""
     text = TEXT.replace("\n", "\r\n")
     made = edited(text, {"second": None})
     assert made == (HEAD + FIRST + "        # about the second\n" + THIRD + TAIL).replace(
@@ -152,7 +152,7 @@ def test_the_example_of_a_request_has_the_defaults() -> None:
 
 
 def test_settings_in_braces_are_left_to_a_person() -> None:
-    """No edit is made that does not say exactly what is wanted."""
+    """No edit is made unless its result is exactly right."""
     spec = YAML(typ="safe").load(TEXT)["components"]["schemas"][REQUEST_SCHEMA]["properties"]
     text = f"components: {{schemas: {{{REQUEST_SCHEMA}: {{properties: {spec!r}}}}}}}"
     with pytest.raises(SpecError, match="by hand"):

@@ -34,7 +34,7 @@ def changes(known: list[KnownSetting], text: str) -> list[tuple[str, str, str]]:
 
 
 def video(required: str = "yes", kind: str = "assetId") -> Rows:
-    """The row of the video, which older pages leave out."""
+    """The row of the video, which older pages omit."""
     return {"videoUrl": new_row("videoUrl", kind, Required=required)}
 
 
@@ -62,20 +62,20 @@ def video(required: str = "yes", kind: str = "assetId") -> Rows:
 def test_a_page_that_says_what_the_spec_says_is_in_agreement(
     known: list[KnownSetting], text: str
 ) -> None:
-    """In either form; the video's row may be there or not."""
+    """In either format, with or without the video's row."""
     assert changes(known, text) == []
 
 
 def test_a_page_of_five_columns_proves_no_bounds_and_no_choices(known: list[KnownSetting]) -> None:
-    """What it has no column for is said to be unproven."""
+    """What it has no column for is reported as unproven."""
     assert read_page(page(rows_of_spec()), MODEL_ID).silent_on == ("bounds", "choices")
     assert read_page(page(rows_of_spec(), EIGHT), MODEL_ID).silent_on == ()
 
 
-def test_drift_from_the_reference_page_is_all_that_the_spec_says_otherwise(
+def test_the_spec_differs_from_the_reference_page_only_by_applied_changes(
     known: list[KnownSetting],
 ) -> None:
-    """None, unless a later page was followed: then what that one changed or added, and no more."""
+    """None, unless a later page was applied: then its changes, and no more."""
     rows = {
         name: new_row(name, kind, Default="-" if default is None else json.dumps(default))
         for name, kind, default in PAGE
@@ -85,7 +85,7 @@ def test_drift_from_the_reference_page_is_all_that_the_spec_says_otherwise(
     spec = {
         (wire, kinds.get(one["type"], one["type"]), json.dumps(one.get("default")))
         for wire, one in schemas_of(YAML(typ="safe").load(SPEC)).items()
-        if wire in rows or not {"x-input", REQUIRED_MARK} & one.keys()  # a page may leave it out
+        if wire in rows or not {"x-input", REQUIRED_MARK} & one.keys()  # a page may omit it
     }
     found = changes(known, page(rows))
     assert {setting for setting, *_ in found} == {name for name, *_ in reference ^ spec}
@@ -131,8 +131,8 @@ def test_added_and_removed_rows_are_changes(known: list[KnownSetting]) -> None:
     ]
 
 
-def test_cells_are_read_as_what_they_stand_for() -> None:
-    """Numbers, texts with pipes and commas, and what a person must be told."""
+def test_cells_are_parsed() -> None:
+    """Numbers, texts with pipes and commas, and notes for a person."""
     rows = {
         "shift": new_row("shift", "number", Default="1.0", Min="-0.5", Max="`1e2`"),
         "mode": new_row(
@@ -161,8 +161,8 @@ def test_cells_are_read_as_what_they_stand_for() -> None:
     assert source.notes == ("mode is required: 'if shift is given'",)
 
 
-def test_the_model_s_own_table_is_taken_among_several() -> None:
-    """By the model that was last named before a table."""
+def test_the_model_s_own_table_is_chosen_among_several() -> None:
+    """The one after the last mention of the model."""
     other = page({"other": new_row("other", "string")}, model="model_other")
     source = read_page(f"{other}\n\n{page(rows_of_spec())}\n\n{other}", MODEL_ID)
     assert [row.name for row in source.settings] == list(rows_of_spec())
@@ -190,7 +190,7 @@ UNREADABLE = [
 
 @pytest.mark.parametrize(("text", "words"), UNREADABLE, ids=lambda value: value[-40:])
 def test_a_page_that_cannot_be_read_is_refused(text: str, words: str) -> None:
-    """Nothing is concluded from a page that is none, or another model's."""
+    """Nothing is concluded from another document, or another model's page."""
     with pytest.raises(SourceError, match=words):
         read_page(text, MODEL_ID)
 
@@ -208,15 +208,15 @@ def test_a_page_that_cannot_be_read_is_refused(text: str, words: str) -> None:
     ids=lambda value: str(value)[:30],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
-    """Whatever is in it."""
+    """Whatever it contains."""
     path = tmp_path / "source"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=words):
         read_file(path, MODEL_ID)
 
 
-def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A folder, and what is not there."""
+def test_a_path_that_is_not_a_file_is_refused(tmp_path: Path) -> None:
+    """A folder, and a missing file."""
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(SourceError):
             read_file(path, MODEL_ID)

@@ -1,4 +1,4 @@
-"""Which removed and added settings look like a rename, and so are left to a person."""
+"""Which removed and added settings look like a rename, and are left to a person."""
 
 import pytest
 
@@ -26,7 +26,7 @@ WORDS = KnownSetting(name="prompt", kind="string")
     ],
 )
 def test_a_rename_is_suspected(old: KnownSetting, new: StatedSetting) -> None:
-    """The same choices, default and bounds, or a like name, of one type."""
+    """Equal choices, default and bounds, or a similar name, of one type."""
     assert likeness(old, new) > 0
 
 
@@ -42,5 +42,5 @@ def test_a_rename_is_suspected(old: KnownSetting, new: StatedSetting) -> None:
     ],
 )
 def test_no_rename_is_suspected(old: KnownSetting, new: StatedSetting) -> None:
-    """Another type, or nothing in common but a default that many have."""
+    """Another type, or nothing in common but a frequent default."""
     assert likeness(old, new) == 0

@@ -1,4 +1,4 @@
-"""Chaos: batches whose clients are killed while the sandbox misbehaves; and that it sees bugs."""
+"""Chaos runs: batches are killed while the sandbox misbehaves; and deliberate bugs are detected."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
-    """60 jobs, 6 kills and 20 % faults, as a person would run it."""
+    """60 jobs, 6 kills and 20 % faults, run as a person would."""
     command = [str(ROOT / "scripts" / "chaos"), "--jobs", "60", "--kills", "6", "--faults", "20"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     figures = json.loads(run.stdout.splitlines()[-1])
@@ -49,7 +49,7 @@ def test_a_killed_batch_buys_everything_once_and_loses_nothing() -> None:
     ],
 )
 def test_a_deliberate_bug_makes_the_run_fail(bug: str, kind: str, seen: str) -> None:
-    """What the run looks for, it finds."""
+    """The run detects what it looks for."""
     client = (sys.executable, str(ROOT / "tests" / "support" / "chaos_bugs.py"), bug)
     figures = chaos(jobs=16, kills=0, faults=0.4, seed=1, client=client, rounds=1, kinds=[kind])
     assert figures[seen] > 0, figures
@@ -86,7 +86,7 @@ def save(row: ManifestRow, job: MadeJob, out: Path) -> None:
 def test_a_job_and_a_file_for_each_row_are_as_they_should_be(
     rows: Sequence[ManifestRow], tmp_path: Path
 ) -> None:
-    """Also where rows ask for the same, with the caller's seed or with seeds that were drawn."""
+    """Also for rows with equal requests, with a seed of the caller's or drawn seeds."""
     jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
     for row, job in zip(rows, jobs, strict=True):
         save(row, job, tmp_path)
@@ -135,7 +135,7 @@ def test_an_echo_stays_the_same_for_a_job(rows: Sequence[ManifestRow]) -> None:
 
 
 def test_the_clients_clock_can_be_wrong() -> None:
-    """For all that it imports from then on, by `time` and by `datetime`."""
+    """For all modules that it imports from then on, in `time` and in `datetime`."""
     program = """
 import time
 from _chaos_client import shift_clock

@@ -1,4 +1,4 @@
-"""The vendor changes the model: one edit of the YAML, one command, and everything follows."""
+"""The vendor changes the model: after one edit of the YAML and one command, everything follows."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from drills import PACKAGE, Spec, Tree, names_of, right, rounds, sent, settings_
 
 pytestmark = pytest.mark.any_python
 
-# Names that the vendor would not give.
+# Names that the vendor would not use.
 NEW = {
     "testMotion": {
         "type": "string",
@@ -73,7 +73,7 @@ def changed(spec: Spec) -> None:
 
 
 def removed(spec: Spec) -> None:
-    """Every setting that there was; one is new, for none at all is no model."""
+    """Every old setting is removed; a new one is added, since a model needs at least one."""
     settings = settings_of(spec)
     for wire in names_of(spec):
         del settings[wire]
@@ -81,7 +81,7 @@ def removed(spec: Spec) -> None:
 
 
 def puzzling(spec: Spec) -> None:
-    """Choices of which the sandbox cannot tell what they mean."""
+    """Choices whose meaning the sandbox cannot know."""
     settings_of(spec)["resolution"]["enum"] += ["native", "4k"]
     settings_of(spec)["aspectRatio"]["enum"] += ["source", "2.39:1"]
 
@@ -144,7 +144,7 @@ after_each = pytest.mark.parametrize("edit", DRILLS, ids=lambda edit: edit.__nam
 def test_one_command_does_it_all_and_touches_nothing_else(
     drilled: Drill, edit: Callable[[Spec], None]
 ) -> None:
-    """`--check` is content, and only the spec, what is generated and the README are changed."""
+    """`--check` agrees; only the spec, generated files and the README have changed."""
     tree = drilled(edit)
     done = tree.generate("--check")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -158,7 +158,7 @@ def test_one_command_does_it_all_and_touches_nothing_else(
 def test_types_follow_for_callers_and_the_project_itself_is_still_sound(
     drilled: Drill, edit: Callable[[Spec], None]
 ) -> None:
-    """Mypy, strict: a caller's errors are where they should be; the wrapper has none."""
+    """Strict mypy finds a caller's errors where they should be, and none in the wrapper."""
     caller = DRILLS[edit]
     marked = {number for number, line in enumerate(caller.splitlines(), 1) if "# wrong" in line}
     assert drilled(edit).type_errors(caller) == (marked, "")
@@ -168,7 +168,7 @@ def test_types_follow_for_callers_and_the_project_itself_is_still_sound(
 def test_validation_flags_sandbox_and_table_follow(
     drilled: Drill, edit: Callable[[Spec], None]
 ) -> None:
-    """Every value that the YAML allows goes through all of them, and none that it does not."""
+    """All of them accept every value that the YAML allows, and no other."""
     tree = drilled(edit)
     schemas, names = settings_of(tree.spec()), names_of(tree.spec())
     good = rounds({wire: right(schemas[wire]) for wire in names})
@@ -204,7 +204,7 @@ def test_validation_flags_sandbox_and_table_follow(
         (changed, "aspect_ratio", "str | `1:1` | `auto`, `16:9`, `1:1`, `9:16`, `4:3` |"),
     ],
 )
-def test_table_and_help_say_what_the_yaml_says(
+def test_table_and_help_agree_with_the_yaml(
     drilled: Drill, edit: Callable[[Spec], None], name: str, row: str
 ) -> None:
     """Type, default, what is allowed, and what it does."""
@@ -220,8 +220,8 @@ def test_table_and_help_say_what_the_yaml_says(
     assert not default or f"Default: {default}." in mine
 
 
-def test_new_settings_are_in_the_model_s_record(drilled: Drill) -> None:
-    """In the vendor's types: none for whole numbers, and one for assets."""
+def test_new_settings_are_in_the_model_s_description(drilled: Drill) -> None:
+    """In the vendor's types, of which there is none for integers and one for assets."""
     types = drilled(added).run_part("model")
     assert [types[wire] for wire in NEW] == ["string", "number", "boolean", "file"]
 
@@ -236,15 +236,15 @@ def test_new_settings_are_in_the_model_s_record(drilled: Drill) -> None:
 def test_a_new_default_and_a_new_choice_show_in_the_result(
     drilled: Drill, given: dict[str, Any], wanted: list[int]
 ) -> None:
-    """Width, height, frames and rate are what the spec now says."""
+    """Width, height, frames and rate follow the new spec."""
     settings = {
         "seed": 1, "match_input_num_frames": False, "match_input_frames_per_second": False, **given
     }  # fmt: skip
     assert drilled(changed).run_part("result", settings=settings) == wanted
 
 
-def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
-    """The old name of a setting, and one that there is no more."""
+def test_removed_names_are_refused_with_a_hint(drilled: Drill) -> None:
+    """A setting's old name, and the name of a removed setting."""
     gone = {"named": {"num_inference_steps": 5}, "wire": {}, "typed": {}}
     (answer,) = drilled(changed).run_part("settings", right=[], wrong=[gone])["refused"]
     assert answer["library"][0].startswith("num_inference_steps: no such setting")
@@ -257,7 +257,7 @@ def test_names_that_are_gone_are_refused_with_a_hint(drilled: Drill) -> None:
 
 
 def test_newer_replies_reach_the_caller(drilled: Drill) -> None:
-    """A new status is not the end, a new field is in `raw`; what is not served answers 404."""
+    """A new status is not final, a new field is in `raw`; an operation not served is 404."""
     newer = {"status": "paused", "queuePlace": 3}
     told = drilled(added).run_part("replies", job=newer, path="/jobs/job_1/logs")
     assert [(job["status"], job["done"]) for job in told["seen"]] == [
@@ -271,12 +271,12 @@ def test_newer_replies_reach_the_caller(drilled: Drill) -> None:
 
 
 def test_a_seed_is_drawn_within_its_bounds(drilled: Drill) -> None:
-    """The client's own draw is one that the server takes."""
+    """The server accepts the client's own seeds."""
     assert drilled(changed).run_part("seeds")["refused"] == []
 
 
 def test_choices_that_mean_nothing_to_the_sandbox_do_not_break_it(drilled: Drill) -> None:
-    """It cannot know what they do; it makes a video all the same."""
+    """It cannot know what they do, but still makes a video."""
     tree = drilled(puzzling)
     for given in ({"resolution": "native"}, {"resolution": "4k"}, {"aspect_ratio": "source"}):
         assert tree.run_part("price", settings=given)[0] == 269
@@ -284,7 +284,7 @@ def test_choices_that_mean_nothing_to_the_sandbox_do_not_break_it(drilled: Drill
 
 
 def test_the_demo_makes_its_video_without_the_settings_that_it_would_give(drilled: Drill) -> None:
-    """On the engine that really makes videos: the sample, and a result of 81 frames."""
+    """On the engine that makes real videos: the sample, and a result of 81 frames."""
     told = drilled(removed).run_part("demo")
     assert told["code"] == 0, told["output"]
     assert [1280, 720, 81] in told["sizes"]

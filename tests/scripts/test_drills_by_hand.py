@@ -1,4 +1,4 @@
-"""Whoever edits by hand what is generated is told so: files of every kind, rows of the table."""
+"""Every edit of generated files by hand is detected: files of every kind, rows of the table."""
 
 import shutil
 import sys
@@ -14,7 +14,7 @@ from scenario_reframe_api.settings import SETTINGS
 pytestmark = pytest.mark.any_python
 
 FILES = list(contents(ROOT / PACKAGE))
-# One of each kind, a kind being a folder and an ending; the longest, so that none is empty.
+# One of each kind (folder and suffix): the longest, so that it is not empty.
 KINDS = {
     (Path(name).parent, Path(name).suffix): name
     for name in sorted(FILES, key=lambda name: (ROOT / PACKAGE / name).stat().st_size)
@@ -31,7 +31,7 @@ Check = Callable[[], tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is checked, to be mended by each test that spoils it."""
+    """What is checked; each test that changes it restores it."""
     root = tmp_path_factory.mktemp("tree")
     shutil.copytree(ROOT / "generated", root / "generated")
     shutil.copy(ROOT / "README.md", root)
@@ -40,7 +40,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What the spec makes, made once: the package and the table."""
+    """What the spec generates, made once: the package and the table."""
     folder = tmp_path_factory.mktemp("made") / "package"
     return folder, generator.build(ROOT, folder)
 
@@ -52,7 +52,7 @@ def check(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Check:
-    """`scripts/generate --check` without making it all again: exit code and what it says."""
+    """`scripts/generate --check` without generating again: exit code and output."""
 
     def build(_root: Path, folder: Path) -> str:
         shutil.copytree(made[0], folder)
@@ -64,8 +64,8 @@ def check(
 
 
 @pytest.mark.parametrize("name", EDITED)
-def test_a_file_that_is_edited_or_gone_is_named(tree: Path, check: Check, name: str) -> None:
-    """One byte flipped, added or taken away, in a file of each kind; that file and no other."""
+def test_a_file_that_is_edited_or_missing_is_named(tree: Path, check: Check, name: str) -> None:
+    """One byte changed, added or removed, in a file of each kind; only that file is named."""
     path = tree / PACKAGE / name
     kept = path.read_bytes()
     middle = len(kept) // 2
@@ -82,7 +82,7 @@ def test_a_file_that_is_edited_or_gone_is_named(tree: Path, check: Check, name: 
 
 
 @pytest.mark.parametrize("folder", sorted({str(Path(name).parent) for name in FILES}))
-def test_a_file_that_nobody_made_is_named(tree: Path, check: Check, folder: str) -> None:
+def test_a_stray_file_is_named(tree: Path, check: Check, folder: str) -> None:
     """In each folder of the package."""
     path = tree / PACKAGE / folder / "stray.py"
     path.write_bytes(b"")
@@ -93,10 +93,10 @@ def test_a_file_that_nobody_made_is_named(tree: Path, check: Check, folder: str)
 
 
 @pytest.mark.parametrize("row", [ROWS[0], ROWS[-1]])
-def test_a_row_of_the_table_that_is_edited_or_gone_is_told(
+def test_a_row_of_the_table_that_is_edited_or_missing_is_detected(
     tree: Path, check: Check, row: int
 ) -> None:
-    """The first and the last; the prose around the table is free."""
+    """The first and the last row; the text around the table is free."""
     path = tree / "README.md"
     kept = path.read_text("utf-8")
     lines = kept.splitlines(keepends=True)

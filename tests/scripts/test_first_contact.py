@@ -1,4 +1,4 @@
-"""scripts/first-contact against the sandbox, asking what is free, and what stops it."""
+"""scripts/first-contact against the sandbox: the free questions, and what stops the run."""
 
 import fcntl
 import os
@@ -40,10 +40,10 @@ def run(folder: Path, tmp_path: Path) -> Run:
     return runs_of(folder, tmp_path / "clip.mp4")
 
 
-def test_what_is_free_is_asked_and_nothing_is_bought(
+def test_free_questions_are_asked_and_nothing_is_bought(
     sandbox: Sandbox, run: Run, folder: Path
 ) -> None:
-    """Statuses and shapes are written down; nothing but GETs and dry runs goes out."""
+    """Statuses and shapes are recorded; only GETs and dry runs are sent."""
     assert run() == 0
     assert sandbox.jobs_made == 0
     posts = [seen for seen in sandbox.requests if seen.method != "GET"]
@@ -84,7 +84,7 @@ def test_odd_replies_are_findings(odd: str, sandbox: Sandbox, run: Run, folder: 
 
 
 def test_no_reply_is_a_failure_and_stops_nothing(sandbox: Sandbox, run: Run, folder: Path) -> None:
-    """The one probe is marked, the others are asked, and the exit code says it."""
+    """That probe is marked, the others are asked, and the exit code shows it."""
     sandbox.faults.add(drop(), r"/models/", times=1000)
     assert run() == 1
     outcomes = {name: row["outcome"] for name, row in findings(folder).items()}
@@ -95,7 +95,7 @@ def test_no_reply_is_a_failure_and_stops_nothing(sandbox: Sandbox, run: Run, fol
 def test_a_dry_run_that_makes_a_job_ends_everything(
     sandbox: Sandbox, run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Nothing more is sent, and the job is named in full."""
+    """Nothing more is sent, and the job's whole id is printed."""
 
     async def deaf(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         await app(dict(scope) | {"query_string": b""}, receive, send)
@@ -109,7 +109,7 @@ def test_a_dry_run_that_makes_a_job_ends_everything(
     assert job_id in (folder / "report.md").read_text("utf-8")
 
 
-def test_wrong_usage_is_told(
+def test_wrong_usage_is_an_error(
     run: Run, folder: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 2, and nothing is sent."""
@@ -128,7 +128,7 @@ def test_wrong_usage_is_told(
 
 
 def test_the_launcher_explains_itself() -> None:
-    """The script that a person calls."""
+    """The script that a person runs."""
     environment = os.environ | {"VENV": os.environ.get("VENV", str(Path(sys.prefix)))}
     command = [str(ROOT / "scripts" / "first-contact"), "--help"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

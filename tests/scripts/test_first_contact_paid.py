@@ -1,4 +1,4 @@
-"""scripts/first-contact with --pay against the sandbox: one job, whatever happens on the way."""
+"""scripts/first-contact with --pay against the sandbox: one job, whatever happens."""
 
 import os
 import subprocess
@@ -49,7 +49,7 @@ def run(folder: Path, tmp_path: Path) -> Run:
 def test_one_job_is_bought_followed_and_never_bought_again(
     monkeypatch: pytest.MonkeyPatch, folder: Path, short_clip: Path
 ) -> None:
-    """With real video; the second run finds the first one's job, and keeps what it measured."""
+    """With real video; the second run finds the first one's job, and keeps its findings."""
     arguments = ["--report", str(folder), "--pay", "--video", str(short_clip)]
     with Sandbox(stage_seconds=0) as sandbox:
         point_to(sandbox, monkeypatch)
@@ -76,25 +76,25 @@ def test_one_job_is_bought_followed_and_never_bought_again(
     assert facts(folder, "owners")["all the same"] is True
 
 
-@pytest.mark.parametrize("said", ["", "yes", "pay me"])
-def test_what_nobody_confirms_is_not_bought(
-    said: str, sandbox: Sandbox, run: Run, folder: Path
+@pytest.mark.parametrize("typed", ["", "yes", "pay me"])
+def test_nothing_is_bought_without_confirmation(
+    typed: str, sandbox: Sandbox, run: Run, folder: Path
 ) -> None:
-    """The word must be typed."""
-    assert run("--pay", ask=lambda: said) == 0
+    """The word must be typed exactly."""
+    assert run("--pay", ask=lambda: typed) == 0
     assert sandbox.jobs_made == 0
     assert findings(folder)["submit"]["outcome"].startswith("skipped")
 
 
 def test_without_a_price_nothing_is_bought(sandbox: Sandbox, run: Run, folder: Path) -> None:
-    """Not even on somebody's word."""
+    """Not even with a person's permission."""
     sandbox.faults.add(answer(500), r"/generate/", times=1000)
     assert run("--pay", "--yes") == 1
     assert sandbox.jobs_made == 0
     assert "no price is known" in findings(folder)["submit"]["outcome"]
 
 
-def test_a_run_that_is_killed_after_its_submit_is_taken_up(
+def test_a_run_that_is_killed_after_its_submit_is_continued(
     sandbox: Sandbox, run: Run, folder: Path, tmp_path: Path
 ) -> None:
     """The next one finds the job, and buys none."""
@@ -113,10 +113,10 @@ def test_a_run_that_is_killed_after_its_submit_is_taken_up(
     assert facts(folder, "file")["size matches the asset"] is True
 
 
-def test_a_submit_whose_answer_is_lost_is_looked_for_and_not_repeated(
+def test_a_submit_whose_reply_is_lost_is_looked_up_and_not_repeated(
     sandbox: Sandbox, run: Run, folder: Path
 ) -> None:
-    """While it is not listed it stays uncertain; once it is, a later run takes it up."""
+    """It stays uncertain until the job is listed; then a later run continues it."""
     sandbox.faults.add(only_paid(drop(after=True)), r"/generate/", times=1000)
     sandbox.list_lag = 3600
     assert run("--pay", "--yes") == 1
@@ -132,7 +132,7 @@ def test_a_submit_whose_answer_is_lost_is_looked_for_and_not_repeated(
 def test_another_account_does_not_buy_in_the_same_folder(
     sandbox: Sandbox, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its ledger shows another project's rows only to that one."""
+    """The ledger shows a project's rows only to that project."""
     assert run("--pay", "--yes") == 0
     monkeypatch.setenv("SCENARIO_PROJECT_ID", "proj_another")
     assert run("--pay", "--yes") == 1
@@ -142,7 +142,7 @@ def test_another_account_does_not_buy_in_the_same_folder(
 def test_a_report_is_of_one_server(
     sandbox: Sandbox, run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By default each has its folder; in one that was given, the job is still bought only once."""
+    """By default each server has its folder; in a shared one, the job is bought only once."""
     assert run("--pay", "--yes") == 0
     monkeypatch.setenv("HOME", str(folder))
     with Sandbox(fast=True, stage_seconds=0) as other:
@@ -158,7 +158,7 @@ def test_a_report_is_of_one_server(
 def test_how_soon_a_job_is_listed_is_measured(
     monkeypatch: pytest.MonkeyPatch, run: Run, folder: Path
 ) -> None:
-    """By a clock that only the pauses move: 30 s, to the next poll."""
+    """By a clock that only pauses move: 30 s, to the next poll."""
     clock = Clock()
     clocks = Clocks(now=clock, elapsed=clock, pause=clock.forward, timing=SOON)
     with Sandbox(fast=True, stage_seconds=0, list_lag=30, clock=clock) as sandbox:
@@ -173,7 +173,7 @@ def test_how_soon_a_job_is_listed_is_measured(
 def test_the_end_of_the_urls_life_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, run: Run, folder: Path
 ) -> None:
-    """And asked after, by the same clock."""
+    """And then tested, by the same clock."""
     clock = Clock()
     clocks = Clocks(now=clock, elapsed=clock, pause=clock.forward, timing=SOON)
     with Sandbox(fast=True, stage_seconds=0, url_lifetime=7200, clock=clock) as sandbox:
@@ -186,7 +186,7 @@ def test_the_end_of_the_urls_life_is_waited_for(
 
 
 def test_a_job_without_an_echo_is_followed(sandbox: Sandbox, run: Run, folder: Path) -> None:
-    """Replies that hold no more than the id and the status."""
+    """Replies with nothing but the id and the status."""
 
     def bare(reply: dict[str, Any]) -> dict[str, Any]:
         if "jobs" in reply:

@@ -1,4 +1,4 @@
-"""The parts of scripts/first-contact: the guard, the redaction, and what is read off replies."""
+"""The parts of scripts/first-contact: the guard, the redaction, and what is read from replies."""
 
 import base64
 import json
@@ -64,18 +64,18 @@ LEAKS = (
 
 @pytest.fixture
 def redact() -> Redactor:
-    """Of an account with an odd secret."""
+    """The redaction for an account with an odd secret."""
     return Redactor(Credentials(KEY, SECRET))
 
 
 def leaks_in(text: str) -> list[str]:
-    """What of all that must not be shown is in a text."""
+    """Which of the forbidden texts a text contains."""
     return [needle for needle in NEEDLES if needle.lower() in text.lower()]
 
 
 @pytest.mark.parametrize("leak", LEAKS)
 def test_no_form_of_a_secret_is_shown(redact: Redactor, leak: str) -> None:
-    """As a text, as a key, deep in JSON; and once more changes nothing."""
+    """In text, in a key, deep in JSON; redacting again changes nothing."""
     assert leaks_in(leak)
     value = {leak: [{"reason": leak, "url": leak, "ownerId": leak, "token": leak}, leak]}
     shown = redact(value)
@@ -85,7 +85,7 @@ def test_no_form_of_a_secret_is_shown(redact: Redactor, leak: str) -> None:
 
 
 def test_ids_are_shortened_alike_unless_they_are_wanted(redact: Redactor) -> None:
-    """By their names, by their keys, and where a reply has shown them before."""
+    """By their form, by their keys, and where an earlier reply has shown them."""
     redact.learn({"ownerId": "Zx98-an-owner", "jobs": [{"assetIds": ["9f8e7d6c5b4a"]}]})
     told = redact({"jobId": "job_Abc123def", "text": "job_Abc123def of Zx98-an-owner"})
     assert told["text"].startswith(told["jobId"])
@@ -98,8 +98,8 @@ def test_ids_are_shortened_alike_unless_they_are_wanted(redact: Redactor) -> Non
     assert redact.text("job_Abc123def") == "job_Abc123def"
 
 
-def test_what_is_named_a_secret_is_hidden_whatever_it_is(redact: Redactor) -> None:
-    """Also those of others."""
+def test_the_value_of_a_secret_key_is_hidden_whatever_it_is(redact: Redactor) -> None:
+    """Also secrets of others."""
     told = redact({"clientSecret": "another", "headers": {"set-cookie": "a=b"}, "paging": "x"})
     assert told == {"clientSecret": "***", "headers": {"set-cookie": "***"}, "paging": "x"}
 
@@ -136,8 +136,8 @@ def test_a_hostile_server_gets_nothing_into_the_report(
             for path in folder.glob("report.*"):
                 assert leaks_in(path.read_text("utf-8")) == []
         assert sandbox.jobs_made == 0
-    said = capsys.readouterr()
-    assert leaks_in(said.out + said.err) == []
+    confirmations = capsys.readouterr()
+    assert leaks_in(confirmations.out + confirmations.err) == []
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: ContactSession
 def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
     session: ContactSession, tmp_path: Path
 ) -> None:
-    """Only if somebody confirms it: it is a purchase like another."""
+    """A person must confirm this purchase too; no second entry is made."""
     entry = SimpleNamespace(job_id=None, state="leased")
     calls: list[str] = []
 
@@ -179,9 +179,9 @@ def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
         return SimpleNamespace(job=Job(id="job_1", status="success"))
 
     client = SimpleNamespace(entries=lambda **_: [entry], resume=resume)
-    said: list[bool] = [False, True]
+    confirmations: list[bool] = [False, True]
     stub = cast("ReframeClient", client)
-    purchase = Purchase(session, stub, tmp_path, lambda _: said.pop(0))
+    purchase = Purchase(session, stub, tmp_path, lambda _: confirmations.pop(0))
     purchase.find()
     purchase.asset, purchase.pricing.price = Asset(id="asset_1", url=""), 1.0
     with pytest.raises(Exception, match="not confirmed"):
@@ -192,7 +192,7 @@ def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
 
 
 def test_a_setting_that_makes_the_job_dearer_is_left_out() -> None:
-    """The others are kept, and the price is that of the whole."""
+    """The others are kept, and the price is for all of them."""
 
     def dry_run(body: dict[str, Any]) -> Any:
         price = 5 + ("acceleration" in body) - ("numFrames" in body)
@@ -223,13 +223,13 @@ def test_a_setting_that_makes_the_job_dearer_is_left_out() -> None:
         (7, "nan", "other (nan)"),
     ],
 )
-def test_an_echo_is_named(sent: Any, echoed: Any, verdict: str) -> None:
-    """What became of a value."""
+def test_each_echo_has_a_verdict(sent: Any, echoed: Any, verdict: str) -> None:
+    """What happened to a value."""
     assert compare(sent, echoed) == verdict
 
 
 def test_a_shape_holds_no_values() -> None:
-    """Keys and types alone."""
+    """Only keys and types."""
     value = {"a": [{"b": "secret"}, 1], "c": {"d": None, "e": 1.5, "f": True, "g": []}}
     assert shape(value) == {
         "a": [{"b": "text"}],
@@ -238,7 +238,7 @@ def test_a_shape_holds_no_values() -> None:
 
 
 def test_sound_is_found_with_and_without_pyav(tmp_path: Path, short_clip: Path) -> None:
-    """A clip has a track of it; a text that only names the box has none."""
+    """A clip has a sound track; a text that only names the box has none."""
     assert tracks(short_clip)["sound"] is True
     assert {"vide", "soun"} <= set(handlers_of(short_clip.read_bytes()))
     assert handlers_of(b"hdlr" + b"\1" * 8 + b"soun") == []

@@ -32,12 +32,12 @@ def _spec() -> Any:
 
 
 def read_spec() -> Any:
-    """The spec, to be changed at will."""
+    """A copy of the spec that may be changed."""
     return deepcopy(_spec())
 
 
 def edit_spec(root: Path, edit: Edit) -> None:
-    """Change the spec of a tree. What is written is JSON, and so YAML too."""
+    """Change the spec of a tree. JSON is written, which is YAML too."""
     spec = read_spec()
     edit(spec)
     (root / "spec" / "openapi.yaml").write_text(json.dumps(spec), "utf-8")
@@ -49,7 +49,7 @@ def properties(spec: dict[str, Any]) -> Any:
 
 
 def copy_tree(folder: Path) -> Path:
-    """What generating needs: spec/, generated/ and README.md."""
+    """Copy what generating needs: spec/, generated/ and README.md."""
     for name in ("spec", "generated"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
@@ -59,12 +59,12 @@ def copy_tree(folder: Path) -> Path:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A tree of its own, which agrees with its spec."""
+    """A new tree that agrees with its spec."""
     return copy_tree(tmp_path)
 
 
 def generate(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as scripts/generate does."""
+    """Run the command like scripts/generate."""
     return subprocess.run(
         [sys.executable, "-m", "_generate", "--root", str(root), *options],
         env={**os.environ, "PYTHONPATH": str(ROOT / "scripts")},
@@ -78,7 +78,7 @@ def generate(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def generate_here(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> tuple[int, str]:
-    """The same without a process of its own: exit code and what it says on stderr."""
+    """The same in this process: exit code and stderr."""
     monkeypatch.setattr(sys, "argv", ["generate", "--root", str(root)])
     return main(), capsys.readouterr().err
 
@@ -105,16 +105,16 @@ def test_generating_makes_the_same_bytes_again_and_elsewhere(tmp_path: Path) -> 
         assert contents(root) == before
 
 
-def test_check_is_content_with_the_tree_as_it_is(tree: Path) -> None:
-    """Exit 0, no word, and nothing touched."""
+def test_check_accepts_an_unchanged_tree(tree: Path) -> None:
+    """Exit 0, no output, and no change."""
     before = contents(tree)
     done = generate(tree, "--check")
     assert (done.returncode, done.stdout) == (0, "")
     assert contents(tree) == before
 
 
-def test_check_passes_over_what_python_caches(tree: Path) -> None:
-    """`__pycache__` is nobody's edit."""
+def test_check_ignores_python_s_caches(tree: Path) -> None:
+    """`__pycache__` is not an edit."""
     for folder in (tree / "generated", tree / PACKAGE, tree / PACKAGE / "models"):
         (folder / "__pycache__").mkdir()
         (folder / "__pycache__" / "x.pyc").write_bytes(b"x")
@@ -122,20 +122,20 @@ def test_check_passes_over_what_python_caches(tree: Path) -> None:
 
 
 def edited(tree: Path) -> str:
-    """One character by hand."""
+    """One character changed by hand."""
     path = tree / PACKAGE / "models" / "job_record.py"
     path.write_text(path.read_text("utf-8").replace("jobId", "jobID", 1), "utf-8")
     return f"differs: {PACKAGE}/models/job_record.py"
 
 
 def missing(tree: Path) -> str:
-    """A file that is gone."""
+    """A missing file."""
     (tree / PACKAGE / "py.typed").unlink()
     return f"missing: {PACKAGE}/py.typed"
 
 
 def stray(tree: Path) -> str:
-    """A file that nobody made."""
+    """A file that the generator did not make."""
     (tree / PACKAGE / "api" / "extra.py").write_text("")
     return f"stray: {PACKAGE}/api/extra.py"
 
@@ -147,20 +147,20 @@ def stray_beside(tree: Path) -> str:
 
 
 def table(tree: Path) -> str:
-    """The README's table by hand."""
+    """The README's table edited by hand."""
     path = tree / "README.md"
     path.write_text(path.read_text("utf-8").replace("81 to 241", "81 to 999"), "utf-8")
     return "README.md"
 
 
 def spec_ahead(tree: Path) -> str:
-    """The spec changed, and nobody generated."""
+    """The spec was changed without generating."""
     edit_spec(tree, lambda spec: properties(spec)["numFrames"].update(maximum=300))
     return f"differs: {PACKAGE}/settings.py"
 
 
 def no_package(tree: Path) -> str:
-    """All of it gone."""
+    """The whole package is missing."""
     shutil.rmtree(tree / PACKAGE)
     return f"missing: {PACKAGE}/settings.py"
 
@@ -169,7 +169,7 @@ def no_package(tree: Path) -> str:
 def test_check_names_every_difference_and_touches_nothing(
     tree: Path, spoil: Callable[[Path], str]
 ) -> None:
-    """Exit 1, the file by name, the way out; the tree stays as it is."""
+    """Exit 1, the file's name, and the remedy; the tree is not changed."""
     named = spoil(tree)
     before = contents(tree)
     done = generate(tree, "--check")
@@ -179,8 +179,8 @@ def test_check_names_every_difference_and_touches_nothing(
     assert contents(tree) == before
 
 
-def test_generating_mends_what_check_found(tree: Path) -> None:
-    """Edits, gaps and strays within the package go; then the check is content."""
+def test_generating_repairs_what_check_found(tree: Path) -> None:
+    """Edits, gaps and strays in the package disappear; then the check agrees."""
     wanted = contents(tree)
     for spoil in (edited, missing, stray, table):
         spoil(tree)
@@ -262,34 +262,34 @@ def change(name: str, **schema: Any) -> Edit:
     ],
     ids=lambda value: None if callable(value) else value[0],
 )
-def test_spec_at_fault_stops_the_generation(
+def test_invalid_spec_stops_the_generation(
     tree: Path, edit: Edit, words: list[str], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Exit 2 and what to mend; generated/ and the README stay as they were."""
+    """Exit 2 and what to correct; generated/ and the README are not changed."""
     edit_spec(tree, edit)
     before = contents(tree)
-    code, said = generate_here(tree, monkeypatch, capsys)
+    code, output = generate_here(tree, monkeypatch, capsys)
     assert code == 2
-    assert all(word in said for word in words), said
+    assert all(word in output for word in words), output
     assert contents(tree) == before
 
 
 @pytest.mark.parametrize("text", ["openapi: [", "- 1", "", "5"])
-def test_spec_that_is_none_stops_the_generation(
+def test_unreadable_spec_stops_the_generation(
     tree: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Neither broken YAML nor something else gives a traceback."""
+    """Neither broken YAML nor another document causes a traceback."""
     (tree / "spec" / "openapi.yaml").write_text(text)
     before = contents(tree)
-    code, said = generate_here(tree, monkeypatch, capsys)
+    code, output = generate_here(tree, monkeypatch, capsys)
     assert code == 2
-    assert said.startswith("scripts/generate: ")
+    assert output.startswith("scripts/generate: ")
     assert contents(tree) == before
 
 
-def test_spec_that_is_missing_stops_the_generation(tree: Path) -> None:
-    """The file is named."""
+def test_missing_spec_stops_the_generation(tree: Path) -> None:
+    """The error names the file."""
     (tree / "spec" / "openapi.yaml").unlink()
     done = generate(tree, "--check")
     assert done.returncode == 2
@@ -309,7 +309,7 @@ def test_readme_without_its_marks_stops_the_generation(tree: Path) -> None:
 
 @pytest.mark.parametrize("name", ["timeout", "num_frames"])
 def test_colliding_name_stops_the_command_itself(tree: Path, name: str) -> None:
-    """As its own process: exit 2 and one line, no traceback."""
+    """In its own process: exit 2 and one line, no traceback."""
     edit_spec(tree, setting(name, type="integer"))
     before = contents(tree)
     done = generate(tree)
@@ -378,19 +378,19 @@ def test_new_settings_appear_everywhere(tree: Path) -> None:
 
 
 def test_the_spec_is_valid_openapi() -> None:
-    """By a validator that has no part in the generating."""
+    """According to a validator that generating does not use."""
     validate(read_spec())
 
 
 def test_the_table_leaves_the_video_out() -> None:
-    """It is an argument, and no setting."""
+    """It is an argument, not a setting."""
     assert VIDEO_FIELD == "videoUrl"
     assert VIDEO_FIELD in properties(read_spec())
     assert VIDEO_FIELD not in {row.wire for row in SETTINGS}
 
 
-def test_the_table_says_what_the_spec_says() -> None:
-    """Every setting in its order and every word of it, read from the YAML by another way."""
+def test_the_table_agrees_with_the_spec() -> None:
+    """Every setting, in order and in full, compared with the YAML itself."""
     schemas = {wire: one for wire, one in properties(read_spec()).items() if wire != VIDEO_FIELD}
     assert [row.wire for row in SETTINGS] == list(schemas)
     for row, schema in zip(SETTINGS, schemas.values(), strict=True):

@@ -37,7 +37,7 @@ print(*(one for one in requires("scenario-reframe") if "extra ==" not in one or 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The binaries of an environment that holds the wheel and what it requires, no more."""
+    """The binaries of an environment that holds only the wheel and what it requires."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
@@ -66,7 +66,7 @@ def run(sandbox: Sandbox, cwd: Path, *command: str) -> subprocess.CompletedProce
 def test_the_bare_wheel_does_the_whole_job_with_a_ledger_and_without(
     installed: Path, tmp_path: Path
 ) -> None:
-    """Without extras; and what keeps a ledger is loaded once one is asked for."""
+    """Without extras; the ledger's modules are loaded only if a ledger is used."""
     with Sandbox() as sandbox:
         done = run(sandbox, tmp_path, str(installed / "python"), "-c", PROGRAM)
         assert done.returncode == 0, done.stderr
@@ -80,14 +80,14 @@ def test_the_bare_wheel_does_the_whole_job_with_a_ledger_and_without(
 def test_the_wheel_needs_little_and_its_extra_for_the_ledger_nothing(
     installed: Path, tmp_path: Path
 ) -> None:
-    """`scenario-reframe[ledger]` is a name that older installations use."""
+    """`scenario-reframe[ledger]` is an old name that installations still use."""
     command = [str(installed / "python"), "-c", NEEDED]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert sorted(re.findall(r"[a-z]+", done.stdout)) == ["attrs", "httpx", "platformdirs"]
 
 
 def test_the_bare_command_says_which_extra_to_install(installed: Path, tmp_path: Path) -> None:
-    """The command is there, and names what it lacks in one line."""
+    """The command exists, and names what is missing in one line."""
     with Sandbox() as sandbox:
         done = run(sandbox, tmp_path, str(installed / "scenario-reframe"), "jobs", "list")
     assert done.returncode != 0
