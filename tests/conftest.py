@@ -136,6 +136,13 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for the module."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def quiet() -> Iterator[Client]:
     """A client of a shared sandbox on which no job is ever made."""
     with Sandbox(stage_seconds=0) as sandbox, closing(Client(sandbox)) as made:

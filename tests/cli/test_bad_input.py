@@ -131,13 +131,6 @@ LEDGERS: list[Case] = [
 CASES = [*SETTINGS, *USE, *VIDEOS, *TARGETS, *CREDENTIALS, *LEDGERS]
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox, to which nothing is to be sent."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
 def folder(tmp_path: Path, short_clip: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory with bad files, and a locked ledger."""

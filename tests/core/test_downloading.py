@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from downloads import ASSET, DATA, JOB, listed
 from scenario_reframe import (
     ApiError,
     Asset,
@@ -25,10 +26,7 @@ from scenario_reframe.part_files import PartFile, TransferPlan, TransferVerdict,
 from scenario_reframe.result_paths import check_destination, targets
 from stepping import Answer, File, Stepper, asset_reply, job_record, job_reply, lost, reply
 
-DATA = bytes(range(100))
 ETAG = '"v1"'
-JOB = Job(id="job_1", status="success", asset_ids=("asset_1",))
-ASSET = asset_reply(size=100)
 
 
 def whole(data: bytes = DATA, etag: str = ETAG, **more: Any) -> File:
@@ -47,11 +45,6 @@ def rest(start: int, data: bytes = DATA, **more: Any) -> File:
     """A file host sends the missing bytes."""
     headers = {"content-range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
     return File(206, headers, [data[start:]], **more)
-
-
-def listed(folder: Path) -> list[str]:
-    """The names of the files in a folder."""
-    return sorted(path.name for path in folder.iterdir())
 
 
 def downloaded(

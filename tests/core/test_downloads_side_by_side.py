@@ -18,13 +18,13 @@ from typing import Any, cast
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from downloads import ASSET, DATA, JOB, listed
 from ledger_sessions import held
 from scenario_reframe import (
     Asset,
     AsyncReframeClient,
     DownloadError,
     InvalidInputError,
-    Job,
     ReframeClient,
 )
 from scenario_reframe.api.operations import Operations
@@ -37,9 +37,6 @@ from stepping import Answer, File, Stepper, asset_reply, lost
 from timings import SOON
 from waiting import until
 
-DATA = bytes(range(100))
-JOB = Job(id="job_1", status="success", asset_ids=("asset_1",))
-ASSET = asset_reply(size=100)
 STRONG = '"v1"'
 ETAGS = pytest.mark.parametrize("etag", [STRONG, ""], ids=["with an ETag", "without"])
 
@@ -78,11 +75,6 @@ def given_up(to: Path, *answers: Answer) -> None:
     flow = download(Operations(), JOB, to, overwrite=False, on_progress=None)
     with pytest.raises(DownloadError):
         Stepper(*answers).run(flow)
-
-
-def listed(folder: Path) -> list[str]:
-    """The names of the files in a folder."""
-    return sorted(path.name for path in folder.iterdir())
 
 
 def seen(path: Path) -> tuple[int, int, bytes]:
@@ -383,13 +375,6 @@ with ReframeClient(key, secret, base_url=url) as client:
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def content(short_clip: Path) -> bytes:
     """A video of some megabytes, most of it an empty box."""
     box = BIG.to_bytes(4, "big") + b"free" + os.urandom(BIG - 8)
@@ -489,63 +474,61 @@ def test_two_threads_download_one_file(
 
 
 @pytest.fixture
-def process(sandbox: Sandbox, asset: Asset, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that downloads the same."""
-    given = (sandbox.api_key, sandbox.api_secret, sandbox.base_url, asset.id, tmp_path / "out.mp4")
+def process(
+    sandbox: Sandbox, asset: Asset, tmp_path: Path, go_on: Event, etag: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Another process that downloads the same, held after its first bytes."""
+    to = tmp_path / "out.mp4"
+    hold_the_first(sandbox, go_on, etag)
+    given = (sandbox.api_key, sandbox.api_secret, sandbox.base_url, asset.id, to)
     command = [sys.executable, "-c", PROGRAM, *map(str, given)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as running:
-        yield running
-        running.kill()
+        try:
+            until(lambda: begun(to))
+            yield running
+        finally:
+            running.kill()
 
 
 @ETAGS
 def test_a_process_that_was_stopped_does_not_touch_what_another_finished(
-    sandbox: Sandbox,
     call: Call,
     asset: Asset,
     content: bytes,
     tmp_path: Path,
     go_on: Event,
-    etag: str,
-    request: pytest.FixtureRequest,
+    process: subprocess.Popen[str],
 ) -> None:
-    """It wakes amid its bytes, when the file is there whole, and takes that for its result."""
+    """It continues amid its bytes, when the whole file exists, and uses that as its result."""
     to = tmp_path / "out.mp4"
-    hold_the_first(sandbox, go_on, etag)
-    first = request.getfixturevalue("process")
-    until(lambda: begun(to))
-    first.send_signal(signal.SIGSTOP)
-    os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
     assert call(asset, to) == [to]
     finished = seen(to)
     go_on.set()
-    first.send_signal(signal.SIGCONT)
-    out, err = first.communicate(timeout=60)
-    assert (out, err, first.returncode) == (f"{to}\n", "", 0)
+    process.send_signal(signal.SIGCONT)
+    out, err = process.communicate(timeout=60)
+    assert (out, err, process.returncode) == (f"{to}\n", "", 0)
     assert seen(to) == finished
     assert to.read_bytes() == content
     assert listed(tmp_path) == ["out.mp4"]
 
 
 @ETAGS
-def test_what_a_killed_process_left_is_taken_up(
+def test_the_part_of_a_killed_process_is_resumed(
     sandbox: Sandbox,
     call: Call,
     asset: Asset,
     content: bytes,
     tmp_path: Path,
-    go_on: Event,
     etag: str,
-    request: pytest.FixtureRequest,
+    process: subprocess.Popen[str],
 ) -> None:
     """Its lock ended with it: with an ETag only the rest is fetched, without one all of it."""
     to = tmp_path / "out.mp4"
-    hold_the_first(sandbox, go_on, etag)
-    first = request.getfixturevalue("process")
-    until(lambda: begun(to))
-    first.kill()
-    first.communicate(timeout=60)
+    process.kill()
+    process.communicate(timeout=60)
     before = len(sandbox.requests)
     assert call(asset, to) == [to]
     assert sandbox.requests[before:][-1].status == (206 if etag else 200)

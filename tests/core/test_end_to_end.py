@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,6 @@ QUICK = {
     "match_input_num_frames": False, "num_frames": 81,
     "match_input_frames_per_second": False, "frames_per_second": 16,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module; tests compare its counts before and after."""
-    with Sandbox() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

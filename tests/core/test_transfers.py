@@ -4,7 +4,7 @@ import asyncio
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,13 +27,6 @@ from timings import SOON
 ASSET_FILE = r"^/assets/"
 PART = r"/part|/uploads/.*/\d+$"
 BIG = 20 * 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
 """Which job belongs to whom: results are compared with what the server made, and for whom."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +28,6 @@ from money_scenes import (
     of_a_sibling,
     of_another_run,
     resumed_by_another_account,
-    scene,
     two_accounts,
 )
 from scenario_reframe import ConfigurationError, SubmissionUncertainError
@@ -42,13 +39,6 @@ CALLERS = {"seed": 42, **ODD_SETTINGS}
 NAMED = Ending(held=0)
 """The job is named to a person, and nothing is bought again."""
 REWRITTEN = ("prompt expanded", "prompt trimmed")
-
-
-@pytest.fixture(params=["sync", "async"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """A scene for either client."""
-    with scene(tmp_path, is_async=request.param == "async") as made:
-        yield made
 
 
 # --- 2: one seed for several requests -------------------------------------------------------------

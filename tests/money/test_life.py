@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ledger_rows import lapse, outcomes, sql
 from ledger_sessions import posts
-from money_scenes import NO_LEDGER, SMALL, WELL, Asked, Ending, Scene, scene
+from money_scenes import NO_LEDGER, SMALL, WELL, Asked, Ending, Scene
 from scenario_reframe import (
     ApiError,
     BatchItem,
@@ -30,13 +30,6 @@ from waiting import until
 
 PROGRAM = Path(__file__).parents[1] / "support" / "money_program.py"
 KINDS = pytest.mark.parametrize("kind", ["reframe, ledger", "reframe", "batch, ledger", "batch"])
-
-
-@pytest.fixture(params=["sync", "async"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """A scene for either client."""
-    with scene(tmp_path, is_async=request.param == "async") as made:
-        yield made
 
 
 class Run:

@@ -6,7 +6,7 @@ Run with `-s` for a table: fault, jobs made, what the caller got.
 import asyncio
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -72,13 +72,6 @@ NOT_MADE: Sequence[Row] = [
     *((f"refused with {s}", answer(s, {"reason": "no"}), 0, ApiError)
       for s in (400, 401, 402, 403, 404, 405, 413, 415, 422)),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as running:
-        yield running
 
 
 Submit = Callable[..., Job]

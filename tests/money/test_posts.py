@@ -1,8 +1,5 @@
 """What a POST proves, and when another may follow it; the server counts the jobs."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from money_scenes import (
@@ -16,15 +13,7 @@ from money_scenes import (
     refused,
     refused_and_settled,
     refused_second_post,
-    scene,
 )
-
-
-@pytest.fixture(params=["sync", "async"])
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    """A scene for either client."""
-    with scene(tmp_path, is_async=request.param == "async") as made:
-        yield made
 
 
 @pytest.mark.parametrize("status", [303, 307])

@@ -4,7 +4,6 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,32 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from _first_contact.__main__ import main
 from _first_contact.free import PROBES
-from commands import point_to
-from contact_runs import AT_ONCE, Run, facts, findings, runs_of
+from contact_runs import AT_ONCE, Run, facts, findings
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A server that makes bytes instead of videos, at once."""
-    with Sandbox(fast=True, stage_seconds=0) as running:
-        point_to(running, monkeypatch)
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the report goes."""
-    return tmp_path / "report"
-
-
-@pytest.fixture
-def run(folder: Path, tmp_path: Path) -> Run:
-    """Runs the command with a small video."""
-    return runs_of(folder, tmp_path / "clip.mp4")
 
 
 def test_free_questions_are_asked_and_nothing_is_bought(

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from _first_contact.__main__ import main
 from _first_contact.free import PROBES
 from _first_contact.session import Clocks
 from commands import credentials_of, point_to
-from contact_runs import AT_ONCE, Run, facts, findings, only_paid, runs_of
+from contact_runs import AT_ONCE, Run, facts, findings, only_paid
 from scenario_reframe.sandbox import Sandbox
 from scenario_reframe.sandbox.faults import answer, drop, rewrite
 from timings import SOON
@@ -24,26 +23,6 @@ FOLLOWED = (
     "submit", "how soon it is listed", "echo of the request", "the job's statuses", "result",
     "owners", "file host", "expiry of the URL", "file",
 )  # fmt: skip
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
-    """A server that makes bytes instead of videos, at once."""
-    with Sandbox(fast=True, stage_seconds=0) as running:
-        point_to(running, monkeypatch)
-        yield running
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where the report goes."""
-    return tmp_path / "report"
-
-
-@pytest.fixture
-def run(folder: Path, tmp_path: Path) -> Run:
-    """Runs the command with a small video."""
-    return runs_of(folder, tmp_path / "clip.mp4")
 
 
 def test_one_job_is_bought_followed_and_never_bought_again(

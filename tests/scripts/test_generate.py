@@ -16,6 +16,7 @@ from openapi_spec_validator import validate
 from ruamel.yaml import YAML
 
 from _generate.__main__ import main
+from drills import settings_of
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
 pytestmark = pytest.mark.any_python
@@ -41,11 +42,6 @@ def edit_spec(root: Path, edit: Edit) -> None:
     spec = read_spec()
     edit(spec)
     (root / "spec" / "openapi.yaml").write_text(json.dumps(spec), "utf-8")
-
-
-def properties(spec: dict[str, Any]) -> Any:
-    """The settings of a spec."""
-    return spec["components"]["schemas"]["ReframeRequest"]["properties"]
 
 
 def copy_tree(folder: Path) -> Path:
@@ -155,7 +151,7 @@ def table(tree: Path) -> str:
 
 def spec_ahead(tree: Path) -> str:
     """The spec was changed without generating."""
-    edit_spec(tree, lambda spec: properties(spec)["numFrames"].update(maximum=300))
+    edit_spec(tree, lambda spec: settings_of(spec)["numFrames"].update(maximum=300))
     return f"differs: {PACKAGE}/settings.py"
 
 
@@ -190,12 +186,12 @@ def test_generating_repairs_what_check_found(tree: Path) -> None:
 
 def setting(name: str, **schema: Any) -> Edit:
     """Add a setting to the spec."""
-    return lambda spec: properties(spec).update({name: {"description": "New.", **schema}})
+    return lambda spec: settings_of(spec).update({name: {"description": "New.", **schema}})
 
 
 def change(name: str, **schema: Any) -> Edit:
     """Change a setting of the spec."""
-    return lambda spec: properties(spec)[name].update(schema)
+    return lambda spec: settings_of(spec)[name].update(schema)
 
 
 @pytest.mark.parametrize(
@@ -385,13 +381,13 @@ def test_the_spec_is_valid_openapi() -> None:
 def test_the_table_leaves_the_video_out() -> None:
     """It is an argument, not a setting."""
     assert VIDEO_FIELD == "videoUrl"
-    assert VIDEO_FIELD in properties(read_spec())
+    assert VIDEO_FIELD in settings_of(read_spec())
     assert VIDEO_FIELD not in {row.wire for row in SETTINGS}
 
 
 def test_the_table_agrees_with_the_spec() -> None:
     """Every setting, in order and in full, compared with the YAML itself."""
-    schemas = {wire: one for wire, one in properties(read_spec()).items() if wire != VIDEO_FIELD}
+    schemas = {wire: one for wire, one in settings_of(read_spec()).items() if wire != VIDEO_FIELD}
     assert [row.wire for row in SETTINGS] == list(schemas)
     for row, schema in zip(SETTINGS, schemas.values(), strict=True):
         ends = ("minLength", "maxLength") if row.kind == "string" else ("minimum", "maximum")
