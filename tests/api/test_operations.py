@@ -167,7 +167,7 @@ def test_checked_id_refuses_another_address(bad: Any) -> None:
     ("failed", "seconds"), [(1, 0.5), (2, 1.0), (3, 2.0), (4, 4.0), (5, 8.0), (6, 8.0), (5000, 8.0)]
 )
 def test_back_off_doubles_up_to_eight_seconds(failed: int, seconds: float) -> None:
-    """Whatever the number of failures."""
+    """For any number of failures."""
     assert DEFAULT_TIMING.back_off(failed) == seconds
 
 
@@ -188,8 +188,8 @@ def fault(status: int, **headers: str) -> ApiError:
         (InvalidInputError("x"), False),
     ],
 )
-def test_is_passing_tells_faults_from_refusals(error: ReframeError, passing: bool) -> None:
-    """What may be gone next time."""
+def test_is_passing_distinguishes_faults_from_refusals(error: ReframeError, passing: bool) -> None:
+    """Temporary faults may not occur next time."""
     assert is_transient(error) is passing
 
 
@@ -210,7 +210,7 @@ def test_is_passing_tells_faults_from_refusals(error: ReframeError, passing: boo
 def test_pause_before_retry_follows_fault_attempts_and_retry_after(
     error: ReframeError, failed: int, pause: float | None
 ) -> None:
-    """None gives up."""
+    """None means to give up."""
     assert pause_before_retry(error, failed, DEFAULT_TIMING) == pause
 
 
@@ -224,8 +224,8 @@ def test_repeat_gives_up_after_its_attempts() -> None:
 
 
 @pytest.mark.parametrize(("sent", "words"), [(True, "was not complete"), (False, "connect")])
-def test_send_says_whether_anything_may_have_arrived(sent: bool, words: str) -> None:
-    """With the cause."""
+def test_error_of_send_says_whether_anything_may_have_arrived(sent: bool, words: str) -> None:
+    """And it has the cause."""
     with pytest.raises(ConnectionFailedError, match=words) as caught:
         Stepper(lost(sent=sent)).run(send(OPERATIONS.get_job("job_1")))
     assert caught.value.sent is sent

@@ -117,7 +117,7 @@ def ask(prism: Prism, call: Caller, pauses: list[float]) -> Iterator[Ask]:
     before = len(prism.log)
     address = prism.address()
     yield lambda *args, **more: call(*args, client={"base_url": address}, http=http, **more)
-    # Prism writes one line after the other: what it says of this one comes last.
+    # Prism writes its lines in order: those about this request come last.
     wrong = httpx.get(f"{address}/jobs?pageSize=0", auth=(KEY, SECRET), trust_env=False)
     assert wrong.status_code == 400
     until(lambda: "Violation: request.query.pagesize" in prism.log[before:])

@@ -46,7 +46,7 @@ OPERATIONS = Operations()
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
 def test_number_is_finite_or_none(value: object, found: float | None) -> None:
-    """A bool is no number, nor is a text."""
+    """A bool is not a number, nor is text."""
     assert number_or_none(value) == found
 
 
@@ -79,7 +79,7 @@ def test_text_or_none_is_fit_to_show(value: object, found: str | None) -> None:
     ],
 )
 def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None) -> None:
-    """Without an offset it counts as UTC."""
+    """A time without an offset is in UTC."""
     assert datetime_or_none(value) == found
 
 

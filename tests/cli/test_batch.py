@@ -368,7 +368,7 @@ REFUSED = ApiError("no", status_code=400, reason="", request_id=None, body=None)
 def test_the_exit_code_is_that_of_what_matters_most(
     ends: list[tuple[Status, ReframeError]], code: int
 ) -> None:
-    """What is uncertain, then the first that failed, then what was skipped."""
+    """Uncertain items first, then the first failure, then what was skipped."""
     summary = BatchSummary(9, has_ledger=True)
     summary.add_outcome("a", BatchOutcome(item=BatchItem("a"), status="done"))
     for status, error in ends:
@@ -376,8 +376,8 @@ def test_the_exit_code_is_that_of_what_matters_most(
     assert summary.exit_code() == code
 
 
-def test_a_long_list_of_what_is_not_done_is_cut() -> None:
-    """At twenty, and no secret of a URL is in the command that is printed."""
+def test_a_long_list_of_unfinished_items_is_cut() -> None:
+    """After twenty items; the printed command holds no secret of a URL."""
     summary = BatchSummary(30, has_ledger=True)
     for number in range(25):
         error = JobFailedError("it is\ntoo dark")

@@ -32,12 +32,12 @@ from scenario_reframe.video import resolve
     ],
 )
 def test_the_default_output_is_a_plain_name_in_the_working_directory(video: str, name: str) -> None:
-    """Whatever a URL holds, no folder and no query gets into it."""
+    """Whatever a URL contains, no folder and no query gets into it."""
     assert default_output(resolve(video), GivenSettings({"aspect_ratio": "9:16"}, {})) == name
 
 
 def test_extra_values_are_json_if_they_parse() -> None:
-    """Else they are text; an equals sign belongs to the value."""
+    """Otherwise they are text; an equals sign belongs to the value."""
     given = checked_settings(None, ["a=1", "b=true", "c=x=y", 'd={"e": [1]}', "f="])
     assert given.extra == {"a": 1, "b": True, "c": "x=y", "d": {"e": [1]}, "f": ""}
 

@@ -212,7 +212,7 @@ def test_a_server_that_is_down_fails(
 def test_a_server_that_never_answers_fails(
     sandbox: Sandbox, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It listens, and that is all."""
+    """It only listens."""
     monkeypatch.setattr(doctor_server, "_REPLY_TIMEOUT", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -315,8 +315,8 @@ def test_without_the_servers_clock_none_is_compared(date: str | None) -> None:
     assert doctor_findings.clock(date, datetime.now(UTC)).status == "skip"
 
 
-def test_the_clock_is_held_against_the_servers_own(sandbox: Sandbox) -> None:
-    """The Date of a real reply is read; a clock that is off fails nothing."""
+def test_the_clock_is_compared_with_the_servers(sandbox: Sandbox) -> None:
+    """A real reply's Date is read; a wrong clock does not fail."""
     found = doctor_command.examine(
         DEFAULT_CONNECTION, lambda: datetime.now(UTC) + timedelta(hours=1)
     )
@@ -506,7 +506,7 @@ def test_a_damaged_ledger_fails(
 def test_a_ledger_that_another_program_locks_fails(
     sandbox: Sandbox, path: Path, examined: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After some patience; it can be read all the same."""
+    """After a while; it can still be read."""
     monkeypatch.setattr(doctor_ledger, "_LOCK_TIMEOUT", 0.02)
     open_ledger(path).close()
     lock = sqlite3.connect(path)

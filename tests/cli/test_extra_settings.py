@@ -116,8 +116,8 @@ def test_a_name_cannot_forge_the_log(caplog: Log) -> None:
     assert len(second) < 400
 
 
-def test_warnings_come_to_an_end(caplog: Log) -> None:
-    """Where a service passes on whatever its callers make up, neither memory nor log grows."""
+def test_the_number_of_warnings_is_limited(caplog: Log) -> None:
+    """If a service passes on its callers' names, neither memory nor log grows without end."""
     request_body({}, {f"name{number}": 1 for number in range(_MAX_WARNINGS + 5)})
     assert len(warnings(caplog)) == len(_WARNED) == _MAX_WARNINGS
 

@@ -188,6 +188,6 @@ def test_a_closed_terminal_does_not_raise() -> None:
     ("count", "words"),
     [(0, "0 bytes"), (999, "999 bytes"), (1_055_736, "1.1 MB"), (3_000_000_000, "3.0 GB")],
 )
-def test_sizes_are_told_in_powers_of_ten(count: int, words: str) -> None:
-    """With the unit that keeps them short."""
+def test_sizes_are_shown_in_powers_of_ten(count: int, words: str) -> None:
+    """With the unit that makes them short."""
     assert format_bytes(count) == words

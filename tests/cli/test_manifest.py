@@ -229,5 +229,5 @@ def test_all_faults_of_each_are_named_at_once() -> None:
     ],
 )
 def test_a_url_is_shown_without_what_may_be_secret(video: str, shown: str) -> None:
-    """Neither its user nor its query."""
+    """Without its user and its query."""
     assert video_label(video) == shown

@@ -336,7 +336,7 @@ def test_what_was_followed_is_in_the_client_and_the_sandbox(
 def test_every_kind_of_change_in_a_reply_is_followed(
     drift: Drift, tree: Path, tmp_path: Path
 ) -> None:
-    """Types, lengths, required settings and files; what follows agrees with the reply."""
+    """Types, lengths, required settings and files; the result agrees with the reply."""
     model = model_json()
     inputs = {row["name"]: row for row in model["inputs"]}
     inputs["numFrames"]["step"] = 0.5

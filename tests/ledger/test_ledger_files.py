@@ -39,7 +39,7 @@ from scenario_reframe.ledger.tables import VERSION
 from waiting import Clock
 
 HURRIED = evolve(SLOW, database_lock=0.05, last_check=0.05)
-"""Waits for nobody."""
+"""Short timeouts for a locked database and for the last check."""
 
 
 # --- what cannot be written yet --------------------------------------------------------------

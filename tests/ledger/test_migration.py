@@ -177,9 +177,9 @@ def test_every_state_has_its_counterpart_and_can_be_finished(
         ledger.record_files(f"job_{number}", [])
         ledger.release(claim)
     assert {entry.state for entry in ledger.entries()} == {"done", "failed"}
-    anew = ledger.claim(request(8))
-    assert isinstance(anew, Claim)
-    assert anew.entry.id == 10
+    second = ledger.claim(request(8))
+    assert isinstance(second, Claim)
+    assert second.entry.id == 10
 
 
 def test_a_post_of_version_1_becomes_uncertain_when_its_lease_ends(

@@ -95,8 +95,8 @@ def test_a_revoked_key_is_unknown(keys: Keys) -> None:
     assert keys.first.get("/jobs").status_code == 401
 
 
-def test_keys_that_cannot_be_are_errors(keys: Keys) -> None:
-    """One that is there already, and one that is not."""
+def test_duplicate_and_unknown_keys_are_errors(keys: Keys) -> None:
+    """Adding an existing key, and revoking an unknown one."""
     with pytest.raises(ValueError, match="exists already"):
         keys.first.sandbox.add_key("key-b", "secret-c", "proj_c")
     with pytest.raises(KeyError):

@@ -124,7 +124,7 @@ def test_rules_come_before_what_is_drawn(fast: Client) -> None:
     "wrong", [{"rate": 1.5}, {"rate": -1}, {"kinds": ["meteorite"]}], ids=["over", "under", "kind"]
 )
 def test_what_cannot_be_drawn_is_an_error_at_once(fast: Client, wrong: dict[str, Any]) -> None:
-    """A misspelt kind must not mean a test without faults."""
+    """A misspelt kind must not lead to a test without faults."""
     with pytest.raises(
         ValueError, match=r"rate: .* it takes|kinds: \['meteorite'\] is not allowed"
     ):
@@ -380,7 +380,7 @@ def test_leaked_credentials_are_counted_whatever_is_drawn(fast: Client, kind: st
     [("hang", 3, 3), ("hang after", 3, 3), ("trickle", 3, 1), ("trickle", 0.5, 0.5)],
 )
 def test_waiting_faults_are_short(kind: str, slow_seconds: float, longest: float) -> None:
-    """Nothing that is drawn holds a request for longer than told; a trickle a second at most."""
+    """No drawn fault holds a request longer than configured; a trickle at most a second."""
     drawing = RandomFaults(2, 1, slow_seconds, 0, [kind])
     drawn = filter(None, (drawing.take(SUBMIT) for _ in range(50)))
     courses = [course(fault, b"0" * 20) for _, fault in drawn]

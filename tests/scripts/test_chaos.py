@@ -63,7 +63,7 @@ def rows(tmp_path: Path) -> Sequence[ManifestRow]:
 
 
 def made_for(row: ManifestRow, seed: int = 7, project_id: str = "proj_a") -> MadeJob:
-    """A job that does what a row asks for. Its result's bytes are told by what is in it."""
+    """A job that does what a row requests, with a hash that depends on its input."""
     wire = {setting.name: setting.wire for setting in SETTINGS}
     given = {"seed": seed, **{wire[name]: value for name, value in row.settings.items()}}
     source = hashlib.sha256(row.clip.read_bytes()).hexdigest()
@@ -78,7 +78,7 @@ def content_of(given: dict[str, Any], source: str) -> bytes:
 
 
 def save(row: ManifestRow, job: MadeJob, out: Path) -> None:
-    """Write a job's result where a row's file goes."""
+    """Write a job's result to a row's target."""
     given = {name: value for name, value in job.input.items() if name != "videoUrl"}
     (out / row.output).write_bytes(content_of(given, job.source_digest or ""))
 
@@ -96,8 +96,8 @@ def test_a_job_and_a_file_for_each_row_are_as_they_should_be(
     assert verdict.notes == []
 
 
-def test_files_of_other_rows_are_seen(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
-    """Swapped between clips; one job's bytes in two files, be it of rows that ask for the same."""
+def test_files_of_other_rows_are_detected(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
+    """Swapped between clips, or one job's bytes in two files, even of equal requests."""
     jobs = [made_for(row, seed) for seed, row in enumerate(rows)]
     twin = next(place for place in range(1, len(REQUESTS)) if REQUESTS[place] == REQUESTS[0])
     for place, source in ((0, 0), (twin, 0), (2, 2 + len(REQUESTS)), (2 + len(REQUESTS), 2)):
@@ -107,8 +107,8 @@ def test_files_of_other_rows_are_seen(rows: Sequence[ManifestRow], tmp_path: Pat
     assert len(verdict.notes) == 3
 
 
-def test_jobs_too_many_are_seen(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
-    """A row's second one, one in another project, one with settings that nobody gave."""
+def test_surplus_jobs_are_detected(rows: Sequence[ManifestRow], tmp_path: Path) -> None:
+    """A row's second job, one in another project, one with settings that no row has."""
     given = made_for(rows[0], 100)
     odd = MadeJob(**{**vars(given), "input": given.input | {"numFrames": 90}})
     jobs = [*map(made_for, rows), given, made_for(rows[0], project_id="proj_b"), odd]
@@ -117,7 +117,7 @@ def test_jobs_too_many_are_seen(rows: Sequence[ManifestRow], tmp_path: Path) -> 
 
 
 def test_rows_repeat_the_callers_seed_and_leave_cells_blank() -> None:
-    """What makes jobs hard to tell apart is there: a third with one seed, twins, blank prompts."""
+    """The rows are hard to tell apart: a third share one seed; twins; blank prompts."""
     seeded = [ask for ask in REQUESTS if "seed" in ask]
     assert len(seeded) == len(REQUESTS) // 3
     assert all(REQUESTS.count(ask) == 2 for ask in (REQUESTS[0], seeded[0]))
@@ -125,7 +125,7 @@ def test_rows_repeat_the_callers_seed_and_leave_cells_blank() -> None:
 
 
 def test_an_echo_stays_the_same_for_a_job(rows: Sequence[ManifestRow]) -> None:
-    """The list and the job by its id agree, unless the list shows nothing; each way is another."""
+    """List and single job agree, unless the list shows nothing; echoes differ between jobs."""
     echo, bodies = RandomEcho(1), [made_for(rows[5], seed).input for seed in range(60)]
     shown = [[echo(dict(body), place) for place in ("list", "job")] for body in bodies]
     assert all(listed in (None, by_id) for listed, by_id in shown)

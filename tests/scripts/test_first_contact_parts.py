@@ -152,8 +152,8 @@ def session() -> Iterator[ContactSession]:
             yield made
 
 
-def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: ContactSession) -> None:
-    """Neither by the client, nor with `dryRun` in the body, where it has no effect."""
+def test_nothing_paid_is_sent_without_permission(session: ContactSession) -> None:
+    """Not by the client, nor with `dryRun` in the body, where it has no effect."""
     with session.client() as client:
         with pytest.raises(PaidRequestError):
             client.submit(resolution="480p")
@@ -167,7 +167,7 @@ def test_nothing_paid_leaves_while_nobody_has_allowed_it(session: ContactSession
     assert session.traffic.submitted == {"resolution": "480p", "seed": job.input["seed"]}
 
 
-def test_an_entry_that_was_never_posted_is_finished_and_no_second_one_begun(
+def test_an_entry_that_was_never_posted_is_finished_with_permission(
     session: ContactSession, tmp_path: Path
 ) -> None:
     """A person must confirm this purchase too; no second entry is made."""
