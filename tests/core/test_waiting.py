@@ -16,7 +16,7 @@ from scenario_reframe import (
     WaitTimeoutError,
 )
 from scenario_reframe.arguments import check_seconds
-from scenario_reframe.polling import wait
+from scenario_reframe.polling import poll_interval, wait
 from scenario_reframe.timing import DEFAULT_TIMING
 from stepping import Answer, Stepper, job_record, job_reply, lost, reply
 
@@ -62,9 +62,9 @@ def test_wait_polls_soon_at_first_and_then_in_proportion() -> None:
 @pytest.mark.parametrize(
     ("seconds", "pause"), [(0, 0.25), (2, 0.25), (10, 1.2), (60, 5.0), (3600, 5.0)]
 )
-def test_poll_pause_follows_the_time_waited(seconds: float, pause: float) -> None:
+def test_poll_interval_follows_the_time_waited(seconds: float, pause: float) -> None:
     """An eighth of the time waited, within its bounds."""
-    assert DEFAULT_TIMING.poll_pause(seconds) == pytest.approx(pause)
+    assert poll_interval(seconds, DEFAULT_TIMING) == pytest.approx(pause)
 
 
 def test_wait_accepts_an_id() -> None:

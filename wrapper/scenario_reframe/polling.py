@@ -1,4 +1,4 @@
-"""Wait for a job: poll until it is done. No I/O. The poll interval is `Timing.poll_pause`."""
+"""Wait for a job: poll until it is done. No I/O."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,8 +15,14 @@ from .errors import (
 )
 from .flow.steps import Call, Flow, Pause
 from .models import Job
+from .timing import Timing
 
 UpdateCallback = Callable[[Job], Any]
+
+
+def poll_interval(waited: float, timing: Timing) -> float:
+    """Seconds until the next poll, after so many seconds of waiting."""
+    return min(max(timing.first_poll, timing.poll_share * waited), timing.longest_poll)
 
 
 def wait(
@@ -61,7 +67,7 @@ def wait(
         waited = timing.clock() - started
         if timeout is not None and waited >= timeout:
             raise timed_out(job_id, known, timeout)
-        pause = max(timing.poll_pause(waited), requested)
+        pause = max(poll_interval(waited, timing), requested)
         yield Pause(pause if timeout is None else min(pause, timeout - waited))
 
 

@@ -26,9 +26,9 @@ class Timing:
 
     clock: Clock = time.monotonic
 
-    # The poll interval (`poll_pause`): short at first, then in proportion to the time waited. So
-    # the end of a job is seen at most an eighth of its duration late, and never more than 5 s, at
-    # the cost of a few requests a minute (the vendor recommends no interval).
+    # For `polling.poll_interval`: short at first, then in proportion to the time waited. So the end
+    # of a job is seen at most an eighth of its duration late, and never more than 5 s, at the cost
+    # of a few requests a minute (the vendor recommends no interval).
     first_poll: float = 0.25
     longest_poll: float = 5.0
     poll_share: float = 0.12
@@ -78,10 +78,6 @@ class Timing:
     limit_memory: float = 300.0
     # How long a batch that is stopped waits for replies to POSTs that are under way.
     last_answers: float = 5.0
-
-    def poll_pause(self, waited: float) -> float:
-        """Seconds until the next poll."""
-        return min(max(self.first_poll, self.poll_share * waited), self.longest_poll)
 
     def back_off(self, failed: int) -> float:
         """Seconds to wait after `failed` failures in a row."""

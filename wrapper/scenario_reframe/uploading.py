@@ -28,6 +28,7 @@ from .flow.steps import (
     Together,
 )
 from .models import Asset
+from .polling import poll_interval
 from .video import Video, VideoAsset, VideoFile, VideoUrl
 
 _LOG = logging.getLogger("scenario_reframe")
@@ -194,7 +195,7 @@ def wait_until_imported(operations: Operations, upload: Upload) -> Flow[str]:
             raise UploadError(
                 f"upload {upload.id} was not imported after {waited:.0f} s (status {upload.status})"
             )
-        yield Pause(timing.poll_pause(waited))
+        yield Pause(poll_interval(waited, timing))
         try:
             upload = yield from repeat(operations.get_upload(upload.id), operations.timing)
         except ReframeError as error:

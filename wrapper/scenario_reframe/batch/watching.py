@@ -19,7 +19,7 @@ from scenario_reframe.api.operations import Operations, next_token
 from scenario_reframe.errors import NotFoundError, ReframeError
 from scenario_reframe.flow.steps import Call, Flow, Pause
 from scenario_reframe.models import Job
-from scenario_reframe.polling import UpdateCallback, timed_out
+from scenario_reframe.polling import UpdateCallback, poll_interval, timed_out
 from scenario_reframe.timing import Timing
 
 MOST_PAGES = 10
@@ -102,7 +102,7 @@ def watch(operations: Operations, waiting: WatchList) -> Flow[None]:
                 waiting.settle(watched, late)
         if waiting.jobs:
             yield Pause(
-                max(waiting.timing.poll_pause(waiting.typical_seconds()) * pages, requested)
+                max(poll_interval(waiting.typical_seconds(), waiting.timing) * pages, requested)
             )
 
 
