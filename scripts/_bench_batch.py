@@ -50,7 +50,7 @@ def main(items: int, concurrency: int) -> None:
         ) as client:
             for outcome in client.batch(batch_items, folder / "out", concurrency=concurrency):
                 done += outcome.status == "done"
-                if done % 100 == 0:
+                if done % 100 == 0 or done == items:
                     requests_pipe.write("\n")
                     requests_pipe.flush()
                     running, jobs, requests = map(int, replies_pipe.readline().split())
