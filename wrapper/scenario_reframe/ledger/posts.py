@@ -2,7 +2,6 @@
 
 import json
 import secrets
-from typing import Any
 
 from scenario_reframe.models import Job, Submission
 
@@ -60,7 +59,6 @@ _INSERT_BESIDE = """
     ) SELECT account, :key, :token, 'submitted', content, source, settings, target, run, :job_id,
         coalesce(:cost, cost), created_at, CLOCK FROM entries WHERE id = :id RETURNING id
 """
-
 _DETACH_JOB = """
     UPDATE entries SET state = 'uncertain', job_id = NULL, asset_ids = '[]', updated_at = CLOCK
     WHERE id = :id
@@ -144,15 +142,13 @@ def store_job(transaction: Transaction, account: int, token: str, job: Job) -> b
     )
     if row is None:  # a request without an entry
         return holder is None
-    beside = f"{row['key']}:{job.id}"
     if holder is not None:
-        return bool(holder["id"] == row["id"] or holder["key"] == beside)
-    of_job = {"job_id": job.id, "cost": job.cost}
+        return bool(holder["id"] == row["id"] or holder["key"] == _key_beside(row, job.id))
     entry = row["id"]
     if row["job_id"] is None and row["state"] in UNFINISHED:
-        transaction.run(_SET_JOB, id=row["id"], **of_job)
+        transaction.run(_SET_JOB, id=row["id"], job_id=job.id, cost=job.cost)
     else:
-        entry = _insert_beside(transaction, row, beside, of_job)
+        entry = _insert_beside(transaction, row, job.id, job.cost)
     lease_until = row["lease_until"]
     transaction.run(_MADE, id=row["id"], entry=entry, job_id=job.id, lease_until=lease_until)
     return True
@@ -166,17 +162,24 @@ def move_job_aside(transaction: Transaction, row: Row) -> int:
     (unresolved,) = transaction.one(COUNT_UNRESOLVED, id=row["id"])
     if not unresolved:
         return int(row["id"])
-    job = {"job_id": row["job_id"], "cost": row["cost"]}
     transaction.run(_DETACH_JOB, id=row["id"])
-    beside = _insert_beside(transaction, row, f"{row['key']}:{row['job_id']}", job)
+    beside = _insert_beside(transaction, row, row["job_id"], row["cost"])
     transaction.run(_MOVE_POST, id=row["id"], beside=beside, job_id=row["job_id"])
     return beside
 
 
-def _insert_beside(transaction: Transaction, row: Row, key: str, job: dict[str, Any]) -> int:
+def _insert_beside(transaction: Transaction, row: Row, job_id: str, cost: float | None) -> int:
     """Store a job in a new entry beside that of its request; returns the new entry's id."""
-    token = secrets.token_hex(16)
-    return int(transaction.one(_INSERT_BESIDE, id=row["id"], key=key, token=token, **job)["id"])
+    key, token = _key_beside(row, job_id), secrets.token_hex(16)
+    made = transaction.one(
+        _INSERT_BESIDE, id=row["id"], key=key, token=token, job_id=job_id, cost=cost
+    )
+    return int(made["id"])
+
+
+def _key_beside(row: Row, job_id: str) -> str:
+    """The key of the entry that holds another job of this request."""
+    return f"{row['key']}:{job_id}"
 
 
 def _state_after(row: Row, post: Post, *, is_ours: bool) -> str:
