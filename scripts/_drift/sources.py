@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.api.replies import parse_reply
 from scenario_reframe.api.sanitize import printable, unsigned
@@ -14,9 +12,10 @@ from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.drift.vendor_settings import VendorSource
 from scenario_reframe.errors import ReframeError
 from scenario_reframe.flow.connections import Connections
+from scenario_reframe.flow.http_clients import make_client
 from scenario_reframe.flow.steps import Request
 from scenario_reframe.flow.sync_driver import SyncDriver
-from scenario_reframe.flow.transport import TRANSPORT_ERRORS, Wire
+from scenario_reframe.flow.transport import Wire
 from scenario_reframe_api.api.models import get_model
 from scenario_reframe_api.types import UNSET
 
@@ -58,14 +57,11 @@ def read_live(model_id: str) -> VendorSource:
         request = Request(
             method=kwargs["method"].upper(), path=kwargs["url"], params=kwargs["params"]
         )
-        with httpx.Client() as http:
+        with make_client() as http:
             operation = Operation(request, lambda reply: read_model(parse_reply(reply), model_id))
-            return SyncDriver(wire, Connections(httpx.Client, http)).run(send(operation))
+            return SyncDriver(wire, Connections(make_client, http)).run(send(operation))
     except ReframeError as error:
         raise SourceError(printable(unsigned(str(error)))) from error
-    except (ValueError, OSError, *TRANSPORT_ERRORS) as error:
-        # Its message may contain a proxy's address with a password.
-        raise SourceError(f"no connection can be set up ({type(error).__name__})") from error
 
 
 def _json(text: str) -> Any:

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from scenario_reframe.flow.http_clients import make_client
+
 from .shapes import job_id_of
 
 _BEGAN = "first_contact.began"
@@ -97,7 +99,9 @@ class Traffic:
             "request": [self._on_request],
             "response": [self._on_response],
         }
-        return httpx.Client(timeout=60, event_hooks=hooks)
+        http = make_client()
+        http.event_hooks = hooks
+        return http
 
     def _on_request(self, request: httpx.Request) -> None:
         request.extensions[_BEGAN] = self._clock()

@@ -16,6 +16,7 @@ from .api.operations import next_token
 from .client_base import DEFAULT_WAIT, ClientBase
 from .flow.async_driver import AsyncDriver
 from .flow.connections import Connections
+from .flow.http_clients import make_async_client
 from .flow.steps import ProgressCallback
 from .ledger.interface import Entry
 from .models import Asset, Estimate, Job, ReframeResult, Submission
@@ -49,7 +50,7 @@ class AsyncReframeClient(ClientBase):
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
-        self._connections = Connections(httpx.AsyncClient, http_client)
+        self._connections = Connections(make_async_client, http_client)
         self._driver = AsyncDriver(self._wire, self._connections)
 
     async def __aenter__(self) -> Self:

@@ -18,6 +18,7 @@ from .client_base import DEFAULT_WAIT, ClientBase
 from .errors import ConfigurationError
 from .flow.async_driver import AsyncDriver
 from .flow.connections import Connections
+from .flow.http_clients import make_async_client, make_client
 from .flow.steps import ProgressCallback
 from .flow.sync_driver import SyncDriver
 from .ledger.interface import Entry
@@ -60,7 +61,7 @@ class ReframeClient(ClientBase):
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
-        self._connections = Connections(httpx.Client, http_client)
+        self._connections = Connections(make_client, http_client)
         self._driver = SyncDriver(self._wire, self._connections)
 
     def __enter__(self) -> Self:
@@ -251,8 +252,8 @@ class ReframeClient(ClientBase):
 
         @asynccontextmanager
         async def outcomes() -> "AsyncIterator[AsyncIterator[BatchOutcome]]":
-            async with httpx.AsyncClient() as http:
-                driver = AsyncDriver(self._wire, Connections(httpx.AsyncClient, http))
+            async with make_async_client() as http:
+                driver = AsyncDriver(self._wire, Connections(make_async_client, http))
                 async with self._outcomes(order, driver) as found:
                     yield found
 

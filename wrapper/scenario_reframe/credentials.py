@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 KEY_VARIABLES = ("SCENARIO_API_KEY", "SCENARIO_SDK_API_KEY")
 SECRET_VARIABLES = ("SCENARIO_API_SECRET", "SCENARIO_SDK_API_SECRET")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @frozen(repr=False)
@@ -75,7 +75,7 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
 
 def is_safe(url: httpx.URL) -> bool:
     """Whether requests to a URL are encrypted, or do not leave this machine."""
-    return url.scheme == "https" or (url.scheme == "http" and url.host in _LOOPBACK)
+    return url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK)
 
 
 def find_credentials(
@@ -128,11 +128,11 @@ def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ)
         raise ConfigurationError(f"{rule}, without credentials in it: use api_key and api_secret")
     if not host or parts.query or parts.fragment or "?" in text or "#" in text:
         raise ConfigurationError(f"{rule}: a host, no query and no fragment")
-    if parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK):
+    if parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK):
         return text.rstrip("/")
     raise ConfigurationError(
         f"{rule}: https, since credentials are sent there; http only for "
-        f"{', '.join(sorted(_LOOPBACK))}"
+        f"{', '.join(sorted(LOOPBACK))}"
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-import httpx
 from attrs import evolve, frozen
 
 from scenario_reframe.api.calling import Operation, send
@@ -15,6 +14,7 @@ from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
 from scenario_reframe.flow.connections import Connections
+from scenario_reframe.flow.http_clients import make_client
 from scenario_reframe.flow.steps import Reply
 from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import Wire
@@ -41,16 +41,13 @@ def server_checks(
         yield Finding("server", "skip", f"{base_url} is not called without credentials")
         return
     try:
-        http = httpx.Client()
-    except (ValueError, OSError, ImportError) as fault:
-        # Its text may hold a proxy's address with a password in it.
-        message = f"{base_url}: no connection can be set up ({type(fault).__name__})"
-        advice = "check HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR"
-        yield Finding("server", "fail", message, advice, REFUSED)
+        http = make_client()
+    except ConfigurationError as fault:
+        yield Finding("server", "fail", str(fault), "", REFUSED)
         return
     with http:
         driver = SyncDriver(
-            Wire(base_url, credentials, _REPLY_TIMEOUT), Connections(httpx.Client, http)
+            Wire(base_url, credentials, _REPLY_TIMEOUT), Connections(make_client, http)
         )
         operations = Operations(find_project_id(connection.project_id))
         yield from _check_jobs(_Server(driver, operations, base_url), now)

@@ -6,12 +6,13 @@ from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 
 from scenario_reframe.models import Job
 
+from .bounds import Bound
 from .connections import Connections
 from .steps import (
     Blocking,
@@ -22,12 +23,19 @@ from .steps import (
     Pull,
     Push,
     Reply,
-    Request,
     Send,
     Step,
     Together,
 )
-from .transport import MAX_REDIRECTS, TRANSPORT_ERRORS, Wire, log_call, no_reply, signed_urls
+from .transport import (
+    MAX_REDIRECTS,
+    TRANSPORT_ERRORS,
+    ReplyBody,
+    Wire,
+    log_call,
+    no_reply,
+    signed_urls,
+)
 
 T = TypeVar("T")
 
@@ -108,33 +116,39 @@ class AsyncDriver:
         request = step.request
         try:
             sent = self._wire.api(request, streamed)
-            answer = await self._exchange(sent, self._wire.auth, request)
+            with self._wire.exchange(request) as bound:
+                answer = await self._exchange(sent, bound, self._wire.auth)
         except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
             answer = no_reply(error, step)
         log_call(request, answer)
         return answer
 
     async def _exchange(
-        self, sent: httpx.Request, auth: httpx.Auth | None, request: Request | None = None
+        self, sent: httpx.Request, bound: Bound, auth: httpx.Auth | None = None
     ) -> Reply:
         response = await self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
-        collected = self._wire.collector(request)
         try:
-            async for chunk in response.aiter_bytes():
-                collected.add(chunk)
+            body = ReplyBody(response.headers, bound)
+            async for chunk in cast("httpx.AsyncByteStream", response.stream):
+                body.add(chunk)
         finally:
             await response.aclose()
-        return self._wire.reply(response, collected.content)
+        return self._wire.reply(response, body.whole())
 
     async def _pull(self, step: Pull) -> Reply:
+        with self._wire.pull() as bound:
+            return await self._pull_within(bound, step)
+
+    async def _pull_within(self, bound: Bound, step: Pull) -> Reply:
         response = await self._open(step)
         head = self._wire.reply(response)
         try:
             # Each to its end, even when cancelled: no thread may use the file when it is closed.
             if await _run_in_thread(partial(step.sink.accept, head.status, head.headers)):
-                async for chunk in response.aiter_raw():
+                async for chunk in cast("httpx.AsyncByteStream", response.stream):
                     await _run_in_thread(partial(step.sink.write, chunk))
                     await awaited(step.progress.add(len(chunk)))
+                    bound.moved(len(chunk))
         finally:
             try:
                 await _run_in_thread(step.sink.close)
@@ -163,12 +177,14 @@ class AsyncDriver:
             while chunk := await asyncio.to_thread(read):
                 yield chunk
                 await awaited(step.progress.add(len(chunk)))
+                bound.moved(len(chunk))
 
         chunks, reading = step.read(), Lock()
         try:
-            async with aclosing(counted()) as content:
-                sent = self._wire.transfer("PUT", step, content=content)
-                return await self._exchange(sent, None)
+            with self._wire.exchange() as bound:
+                async with aclosing(counted()) as content:
+                    sent = self._wire.transfer("PUT", step, content=content)
+                    return await self._exchange(sent, bound)
         finally:
             # Not in a thread, which a second cancellation would prevent. After a cancellation,
             # another thread may still be reading the last chunk.

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 
+from .bounds import Bound
 from .connections import Connections
 from .steps import (
     Blocking,
@@ -19,12 +20,19 @@ from .steps import (
     Pull,
     Push,
     Reply,
-    Request,
     Send,
     Step,
     Together,
 )
-from .transport import MAX_REDIRECTS, TRANSPORT_ERRORS, Wire, log_call, no_reply, signed_urls
+from .transport import (
+    MAX_REDIRECTS,
+    TRANSPORT_ERRORS,
+    ReplyBody,
+    Wire,
+    log_call,
+    no_reply,
+    signed_urls,
+)
 
 T = TypeVar("T")
 
@@ -96,32 +104,36 @@ class SyncDriver:
         request = step.request
         try:
             sent = self._wire.api(request, streamed)
-            answer = self._exchange(sent, self._wire.auth, request)
+            with self._wire.exchange(request) as bound:
+                answer = self._exchange(sent, bound, self._wire.auth)
         except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
             answer = no_reply(error, step)
         log_call(request, answer)
         return answer
 
-    def _exchange(
-        self, sent: httpx.Request, auth: httpx.Auth | None, request: Request | None = None
-    ) -> Reply:
+    def _exchange(self, sent: httpx.Request, bound: Bound, auth: httpx.Auth | None = None) -> Reply:
         response = self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
-        collected = self._wire.collector(request)
         try:
-            for chunk in response.iter_bytes():
-                collected.add(chunk)
+            body = ReplyBody(response.headers, bound)
+            for chunk in cast("httpx.SyncByteStream", response.stream):
+                body.add(chunk)
         finally:
             response.close()
-        return self._wire.reply(response, collected.content)
+        return self._wire.reply(response, body.whole())
 
     def _pull(self, step: Pull) -> Reply:
+        with self._wire.pull() as bound:
+            return self._pull_within(bound, step)
+
+    def _pull_within(self, bound: Bound, step: Pull) -> Reply:
         response = self._open(step)
         head = self._wire.reply(response)
         try:
             if step.sink.accept(head.status, head.headers):
-                for chunk in response.iter_raw():
+                for chunk in cast("httpx.SyncByteStream", response.stream):
                     step.sink.write(chunk)
                     step.progress.add(len(chunk))
+                    bound.moved(len(chunk))
         finally:
             step.sink.close()
             response.close()
@@ -146,9 +158,10 @@ class SyncDriver:
                     raise _StoppedError
                 yield chunk
                 step.progress.add(len(chunk))
+                bound.moved(len(chunk))
 
-        with closing(step.read()) as chunks:
-            return self._exchange(self._wire.transfer("PUT", step, content=counted()), None)
+        with closing(step.read()) as chunks, self._wire.exchange() as bound:
+            return self._exchange(self._wire.transfer("PUT", step, content=counted()), bound)
 
     def _together(self, flows: Sequence[Flow[Any]], limit: int) -> list[Any]:
         stopped = Event()

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,12 +12,14 @@ from platform import python_version
 from typing import Any
 from urllib.parse import urlencode
 
+import httpcore
 import httpx
 from attrs import frozen
 
 from scenario_reframe.credentials import BasicAuth, Credentials, is_safe, origin_of
 from scenario_reframe.timing import Clock
 
+from .bounds import Bound, bounded, is_ours
 from .steps import NoReply, Pull, Push, Reply, Request, Send
 
 TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
@@ -29,6 +32,7 @@ USER_AGENT = (
 _NOT_CONNECTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 _LOG = logging.getLogger("scenario_reframe")
 _signed: ContextVar[bool] = ContextVar("_signed", default=False)
+_HEADER_LOGS = ("httpcore.http11", "httpcore.http2", "hpack.hpack", "hpack.table")
 
 
 class _HideSignedQueries(logging.Filter):
@@ -43,7 +47,18 @@ class _HideSignedQueries(logging.Filter):
         return True
 
 
+class _HideHeaders(logging.Filter):
+    """The debug logs of httpcore and hpack show headers: a signed Location, the credentials."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if is_ours() and record.levelno <= logging.DEBUG:
+            record.msg, record.args = record.getMessage().partition(" return_value=")[0], ()
+            return not record.name.startswith("hpack")
+        return True
+
+
 _HIDE_SIGNED_QUERIES = _HideSignedQueries()
+_HIDE_HEADERS = _HideHeaders()
 
 
 @contextmanager
@@ -67,6 +82,8 @@ class Wire:
 
     def __attrs_post_init__(self) -> None:
         logging.getLogger("httpx").addFilter(_HIDE_SIGNED_QUERIES)
+        for name in _HEADER_LOGS:
+            logging.getLogger(name).addFilter(_HIDE_HEADERS)
 
     @property
     def auth(self) -> BasicAuth:
@@ -76,7 +93,11 @@ class Wire:
     def api(self, request: Request, streamed: Callable[[bytes], Any]) -> httpx.Request:
         """Build a request to the API. `streamed` makes an iterator of its body."""
         query = f"?{urlencode(request.params)}" if request.params else ""
-        headers = {"Accept": "application/json", "User-Agent": USER_AGENT}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip",
+            "User-Agent": USER_AGENT,
+        }
         content = None
         if request.body is not None:
             body = json.dumps(request.body, allow_nan=False).encode()
@@ -102,10 +123,18 @@ class Wire:
             method, url, headers=headers, content=content, extensions=self._limits(None)
         )
 
-    def collector(self, request: Request | None = None) -> "Collector":
-        """A collector for a reply's body, which must be complete within the timeout."""
+    @contextmanager
+    def exchange(self, request: Request | None = None) -> Iterator[Bound]:
+        """Within this, an exchange keeps to the timeout and to the size of a reply."""
         seconds = self._seconds(request.timeout if request else None)
-        return Collector(self.clock, self.clock() + seconds)
+        with bounded(Bound(self.clock, seconds, MAX_REPLY_BYTES)) as bound:
+            yield bound
+
+    @contextmanager
+    def pull(self) -> Iterator[Bound]:
+        """Within this, a download keeps up a pace; its sink limits its bytes."""
+        with bounded(Bound(self.clock, self.timeout)) as bound:
+            yield bound
 
     def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
         """The reply, with the credentials redacted in case an error echoes them."""
@@ -125,25 +154,40 @@ class Wire:
         return {"timeout": httpx.Timeout(self._seconds(requested)).as_dict()}
 
 
-class Collector:
-    """Collects a reply's body, up to a size and a deadline."""
+class ReplyBody:
+    """A reply's body, decoded within the limit of a reply's size.
 
-    def __init__(self, clock: Clock, deadline: float) -> None:
-        self._clock = clock
-        self._deadline = deadline
+    httpx decodes whatever a reply names, in layers, each of which may be a thousand times larger.
+    Its limits hold for a given `http_client` too, whose connections are not bounded.
+    """
+
+    def __init__(self, headers: httpx.Headers, bound: Bound) -> None:
+        self._bound = bound
         self._content = bytearray()
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity", "gzip", "x-gzip"}:
+            raise httpx.DecodingError(f"the content encoding {encoding!r:.80} was not asked for")
+        self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in encoding else None
 
     def add(self, chunk: bytes) -> None:
-        """Add some bytes. Raises an httpx.HTTPError if they are too many or too late."""
-        self._content += chunk
+        """Add raw bytes. Raises an httpx.HTTPError if they are too many, too late or damaged."""
+        room = MAX_REPLY_BYTES - len(self._content)
+        try:
+            self._bound.left()
+            self._content += (
+                chunk if self._unzip is None else self._unzip.decompress(chunk, room + 1)
+            )
+        except httpcore.TimeoutException as fault:
+            raise httpx.ReadTimeout(str(fault)) from fault
+        except zlib.error as fault:
+            raise httpx.DecodingError("the reply is not valid gzip") from fault
         if len(self._content) > MAX_REPLY_BYTES:
             raise httpx.DecodingError(f"the reply is larger than {MAX_REPLY_BYTES} bytes")
-        if self._clock() > self._deadline:
-            raise httpx.ReadTimeout("the reply was not complete in time")
 
-    @property
-    def content(self) -> bytes:
-        """All bytes so far."""
+    def whole(self) -> bytes:
+        """All of it. Raises httpx.DecodingError if it was cut."""
+        if self._unzip is not None and self._content and not self._unzip.eof:
+            raise httpx.DecodingError("the reply's gzip is cut off")
         return bytes(self._content)
 
 
