@@ -91,4 +91,4 @@ def _proxy_errors() -> Iterator[None]:
             else "a proxy is http://host:port, https://host:port or socks5://host:port, "
             "and NO_PROXY a list of hosts"
         )
-        raise ConfigurationError(f"the proxy cannot be used: {reason}. Check {names}") from None
+        raise ConfigurationError(f"the proxy cannot be used: {reason}; check {names}") from None
