@@ -77,7 +77,9 @@ MUTANTS: dict[str, Mutant] = {
     "the first POST does not count": {"recovery.may_post_again": _forgetful},
     "permission holds at once": {"recovery.may_post_again": _hasty},
     "an exception's class tells what was sent": {"submitting.send": _by_class},
-    "the list is read to the end of its first page": {"recovery.next_token": lambda *_: None},
+    "the list is read to the end of its first page": {
+        "recovery.Paging.next_token": lambda *_: None
+    },
     "a refusal closes whatever was sent": {
         "ledger.store.COUNT_UNRESOLVED": "SELECT 0 WHERE :id IS NOT NULL"
     },

@@ -12,7 +12,7 @@ import httpx
 from scenario_reframe_api.settings import ReframeSettings
 
 from .api.calling import send
-from .api.operations import next_token
+from .api.operations import Paging
 from .client_base import DEFAULT_WAIT, ClientBase
 from .flow.async_driver import AsyncDriver
 from .flow.connections import Connections
@@ -120,12 +120,12 @@ class AsyncReframeClient(ClientBase):
         See ReframeClient.jobs.
         """
         token: str | None = None
-        seen: set[str] = set()
+        paging = Paging()
         while True:
             page = await self._driver.run(self._page(created_after, token))
             for job in page.jobs:
                 yield job
-            token = next_token(page, seen)
+            token = paging.next_token(page)
             if token is None:
                 return
 

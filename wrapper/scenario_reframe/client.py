@@ -13,7 +13,7 @@ import httpx
 from scenario_reframe_api.settings import ReframeSettings
 
 from .api.calling import send
-from .api.operations import next_token
+from .api.operations import Paging
 from .client_base import DEFAULT_WAIT, ClientBase
 from .errors import ConfigurationError
 from .flow.async_driver import AsyncDriver
@@ -141,11 +141,11 @@ class ReframeClient(ClientBase):
     def jobs(self, created_after: datetime | None = None) -> Iterator[Job]:
         """List the project's jobs of every kind, newest first; pages are read as needed."""
         token: str | None = None
-        seen: set[str] = set()
+        paging = Paging()
         while True:
             page = self._driver.run(self._page(created_after, token))
             yield from page.jobs
-            token = next_token(page, seen)
+            token = paging.next_token(page)
             if token is None:
                 return
 

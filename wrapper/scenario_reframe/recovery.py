@@ -15,7 +15,7 @@ from attrs import define, field
 from .api import retry
 from .api.calling import repeat
 from .api.json_values import iso
-from .api.operations import Operations, next_token
+from .api.operations import Operations, Paging
 from .errors import ReframeError, SubmissionUncertainError, UnexpectedResponseError
 from .flow.steps import Blocking, Flow, Pause
 from .job_matching import LookUpResult, classify_all, is_custom
@@ -99,11 +99,11 @@ def read_jobs(operations: Operations, created_after: datetime) -> Flow[dict[str,
     started = timing.clock()
     jobs: dict[str, Job] = {}
     token: str | None = None
-    tokens: set[str] = set()
+    paging = Paging()
     for _ in range(MOST_PAGES):
         page = yield from repeat(operations.list_jobs(iso(created_after), token), timing)
         jobs.update((job.id, job) for job in page.jobs if is_custom(job))
-        token = next_token(page, tokens)
+        token = paging.next_token(page)
         if token is None:
             return jobs
         if timing.clock() - started > timing.longest_reading:

@@ -47,6 +47,8 @@ from .parsing import (
 from .replies import parse_reply
 
 PAGE_SIZE = 100
+MOST_EMPTY_PAGES = 100
+"""In a row: a list whose filter leaves some pages empty has fewer."""
 
 T = TypeVar("T")
 
@@ -182,13 +184,28 @@ class Operations:
         return self._operation(kwargs, parse_upload)
 
 
-def next_token(page: JobPage, seen: set[str]) -> str | None:
-    """The next page's token, if any. Raises UnexpectedResponseError if it came before."""
-    if page.next_token in seen:
-        raise UnexpectedResponseError("the server's list of jobs repeats a page")
-    if page.next_token is not None:
-        seen.add(page.next_token)
-    return page.next_token
+class Paging:
+    """Follows the pages of one reading of the list of jobs, so that it has an end."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+        self._empty = 0
+
+    def next_token(self, page: JobPage) -> str | None:
+        """The next page's token, if any.
+
+        Raises UnexpectedResponseError if it came before, or after MOST_EMPTY_PAGES empty pages.
+        """
+        self._empty = 0 if page.jobs else self._empty + 1
+        if page.next_token in self._seen:
+            raise UnexpectedResponseError("the server's list of jobs repeats a page")
+        if page.next_token is not None:
+            self._seen.add(page.next_token)
+            if self._empty >= MOST_EMPTY_PAGES:
+                raise UnexpectedResponseError(
+                    f"the server's list of jobs has {self._empty} empty pages in a row"
+                )
+        return page.next_token
 
 
 def checked_id(value: object, kind: str) -> str:

@@ -15,7 +15,7 @@ from attrs import define, field
 from scenario_reframe.api import retry
 from scenario_reframe.api.calling import repeat
 from scenario_reframe.api.json_values import iso
-from scenario_reframe.api.operations import Operations, next_token
+from scenario_reframe.api.operations import Operations, Paging
 from scenario_reframe.errors import NotFoundError, ReframeError
 from scenario_reframe.flow.steps import Call, Flow, Pause
 from scenario_reframe.models import Job
@@ -113,7 +113,7 @@ def _sweep(operations: Operations, waiting: WatchList) -> Flow[int]:
         return 1
     after = iso(min(known) - timedelta(seconds=1))
     token: str | None = None
-    tokens: set[str] = set()
+    paging = Paging()
     pages, started = 0, waiting.timing.clock()
     while pages < MOST_PAGES and waiting.jobs:
         pages += 1
@@ -124,7 +124,7 @@ def _sweep(operations: Operations, waiting: WatchList) -> Flow[int]:
             watched = waiting.jobs.get(job.id)
             if watched is not None:
                 yield from _listed(operations, waiting, watched, job)
-        token = next_token(page, tokens)
+        token = paging.next_token(page)
         unseen = sum(one.seen_at < started for one in waiting.jobs.values())
         if token is None or unseen <= READ_PER_SWEEP:
             break  # the last few may be old: they are read by id
