@@ -127,6 +127,7 @@ class AsyncDriver:
         self, sent: httpx.Request, bound: Bound, auth: httpx.Auth | None = None
     ) -> Reply:
         response = await self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
+        bound.head_ended()
         try:
             body = ReplyBody(response.headers, bound)
             async for chunk in cast("httpx.AsyncByteStream", response.stream):
@@ -141,6 +142,7 @@ class AsyncDriver:
 
     async def _pull_within(self, bound: Bound, step: Pull) -> Reply:
         response = await self._open(step)
+        bound.head_ended()
         head = self._wire.reply(response)
         try:
             # Each to its end, even when cancelled: no thread may use the file when it is closed.

@@ -15,6 +15,9 @@ import httpcore
 
 from scenario_reframe.timing import Clock
 
+HEAD_BYTES = 256 * 1024
+"""The most raw bytes before a reply's body: 1xx replies, headers, a proxy's reply, a handshake."""
+
 PACE_BYTES = 64 * 1024
 """A transfer's time starts again with each so many bytes."""
 
@@ -22,15 +25,16 @@ _current: ContextVar["Bound | None"] = ContextVar("_current", default=None)
 
 
 class Bound:
-    """The seconds and raw bytes that an exchange may take.
+    """The seconds and raw bytes that an exchange may take. `most_bytes`: those of the body.
 
-    A transfer has no limit of bytes here, but must keep up a pace: PACE_BYTES in `seconds`.
+    A download's body has no limit here, but must keep up a pace: PACE_BYTES in `seconds`.
     """
 
     def __init__(self, clock: Clock, seconds: float, most_bytes: float = inf) -> None:
         self._clock = clock
         self._seconds = seconds
-        self._most_bytes = self._bytes_left = most_bytes
+        self._most_bytes = most_bytes
+        self._bytes_left: float = HEAD_BYTES
         self._deadline = clock() + seconds
         self._moved = 0
 
@@ -45,7 +49,11 @@ class Bound:
         """Count bytes that were received. Raises httpcore.RemoteProtocolError if too many."""
         self._bytes_left -= number
         if self._bytes_left < 0:
-            raise httpcore.RemoteProtocolError(f"the reply is larger than {self._most_bytes} bytes")
+            raise httpcore.RemoteProtocolError("the reply has too many bytes")
+
+    def head_ended(self) -> None:
+        """The body comes now."""
+        self._bytes_left = self._most_bytes
 
     def moved(self, number: int) -> None:
         """Count bytes that a transfer moved: each PACE_BYTES of them start the time again."""

@@ -12,6 +12,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -63,10 +65,11 @@ def _tls_context() -> ssl.SSLContext:
             return context
         return httpx.create_ssl_context()
     except (OSError, ValueError) as fault:  # ssl.SSLError is an OSError
-        names = variable or "SSLKEYLOGFILE"
+        reason = getattr(fault, "strerror", None) or fault
+        names = [name for name in (variable, "SSLKEYLOGFILE") if name and name in os.environ]
         raise ConfigurationError(
-            f"{names} cannot be used ({getattr(fault, 'strerror', None) or fault}); "
-            "it takes an existing file or folder of certificates (PEM)"
+            f"the trusted certificates cannot be loaded: {reason}; check {', '.join(names)}: "
+            "it takes an existing file, or folder, of certificates in PEM"
         ) from fault
 
 
@@ -82,6 +85,9 @@ def _trusting(variable: str, path: Path) -> ssl.SSLContext:
 def _proxy_errors() -> Iterator[None]:
     """Turn httpx's errors about variables into a ConfigurationError, without a proxy's password."""
     try:
+        for scheme, url in getproxies().items():
+            if scheme in {"http", "https", "all"}:
+                urlsplit(url).port  # noqa: B018 - raises ValueError for one that is too large
         yield
     except (ImportError, ValueError, httpx.InvalidURL) as fault:
         names = ", ".join(sorted(name for name in os.environ if name.upper() in _PROXY_VARIABLES))

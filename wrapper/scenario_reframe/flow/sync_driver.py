@@ -113,6 +113,7 @@ class SyncDriver:
 
     def _exchange(self, sent: httpx.Request, bound: Bound, auth: httpx.Auth | None = None) -> Reply:
         response = self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
+        bound.head_ended()
         try:
             body = ReplyBody(response.headers, bound)
             for chunk in cast("httpx.SyncByteStream", response.stream):
@@ -127,6 +128,7 @@ class SyncDriver:
 
     def _pull_within(self, bound: Bound, step: Pull) -> Reply:
         response = self._open(step)
+        bound.head_ended()
         head = self._wire.reply(response)
         try:
             if step.sink.accept(head.status, head.headers):
