@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 class ReframeClient(ClientBase):
     """Reframes video with Scenario's Wan 2.2 Reframe. Safe to share between threads.
 
+    Each process makes its own, as a client holds a secret: pickling or copying it raises TypeError.
+    Jobs, results and errors may be sent between processes.
+
     Arguments default to SCENARIO_API_KEY, SCENARIO_API_SECRET, SCENARIO_BASE_URL and
     SCENARIO_PROJECT_ID. `timeout`: the seconds that one HTTP request may take. `ledger`: a path,
     or True for the command line's own; there it is recorded what was paid for, so that the same

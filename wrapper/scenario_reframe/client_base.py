@@ -5,7 +5,7 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from os import PathLike
 from threading import TIMEOUT_MAX
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 from attrs import evolve
 
@@ -64,6 +64,12 @@ class ClientBase:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} is neither pickled nor copied, since it holds a secret: make "
+            "one in each process, for instance in ProcessPoolExecutor(initializer=...)"
+        )
 
     @property
     def ledger(self) -> Ledger | None:

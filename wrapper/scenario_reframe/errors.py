@@ -36,16 +36,12 @@ class ReframeError(Exception):
     job: "Job | None" = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Not by its arguments, since some are keyword-only: with its whole state.
-        return _restored, (type(self), self.args, self.__dict__)
+        # Not by its arguments, since some are keyword-only: its state is set afterwards.
+        return _without_init, (type(self), *self.args), self.__dict__
 
 
-def _restored(
-    kind: type[ReframeError], arguments: tuple[Any, ...], state: dict[str, Any]
-) -> ReframeError:
-    error = kind.__new__(kind, *arguments)
-    error.__dict__.update(state)
-    return error
+def _without_init(kind: type[ReframeError], *arguments: Any) -> ReframeError:
+    return kind.__new__(kind, *arguments)
 
 
 class ConfigurationError(ReframeError):
