@@ -148,17 +148,18 @@ def test_estimate_that_started_a_job_raises_with_the_job(payload: Any, status: i
     assert caught.value.job.id == "job_9"
 
 
-@pytest.mark.parametrize("good", ["job_abc123", "a", "A-1.b:c_d", "j" * 200, "job_..x"])
+@pytest.mark.parametrize("good", ["job_abc123", "a", "A-1.b_c-d", "-_", "j" * 200, "job_..x"])
 def test_checked_id_accepts_ids(good: str) -> None:
     """Letters, digits and a few signs."""
     assert checked_id(good, "job") == good
 
 
 @pytest.mark.parametrize(
-    "bad", ["", ".", "..", "...", "a/b", "a b", "ä", "a\n", "j" * 201, 5, None]
+    "bad",
+    ["", ".", "..", ".a", "a/b", "a\\b", "c:", "a:b", "a b", "ä", "a\n", "j" * 201, 5, None],
 )
-def test_checked_id_refuses_another_address(bad: Any) -> None:
-    """The message says what ids look like."""
+def test_checked_id_refuses_another_address_or_file(bad: Any) -> None:
+    """A file may be named by it, on Windows too. The message says what ids look like."""
     with pytest.raises(InvalidInputError, match="job_abc123"):
         checked_id(bad, "job")
 

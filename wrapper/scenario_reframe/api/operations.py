@@ -213,5 +213,6 @@ def checked_id(value: object, kind: str) -> str:
     if isinstance(value, str) and is_id(value):
         return value
     raise InvalidInputError(
-        f"{value!r:.80} is not a {kind} id, such as {kind}_abc123 (letters, digits, _-.:)"
+        f"{value!r:.80} is not a {kind} id, such as {kind}_abc123; it takes letters, digits, _, - "
+        "and, except at first, dots"
     )

@@ -31,7 +31,8 @@ from .json_values import (
 from .replies import parse_reply
 from .sanitize import printable
 
-_ID = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
+# Files are named by ids, too: no colon, which is a drive or a stream on Windows, no dot at first.
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 
 
 class _Model(Protocol):
@@ -71,7 +72,7 @@ class JobPage:
 
 def is_id(value: object) -> bool:
     """Whether a value can be an id of the API."""
-    return isinstance(value, str) and bool(_ID.fullmatch(value)) and bool(value.strip("."))
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
