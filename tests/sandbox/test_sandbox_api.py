@@ -208,7 +208,7 @@ def test_unknown_kind_of_dry_run_is_400(quiet: Client) -> None:
 def test_request_that_breaks_off_makes_no_job(quiet: Client) -> None:
     """Half a body, then nothing: the request has no effect."""
     key = base64.b64encode(b"sandbox-key:sandbox-secret")
-    head = f"POST /v1{GENERATE} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n".encode()
+    head = f"POST /v1{GENERATE} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n".encode()
     with socket.create_connection((quiet.base_url.host, quiet.base_url.port or 0)) as sock:
         sock.sendall(head + b"Authorization: Basic " + key + b"\r\n\r\n{}")
     assert quiet.get("/jobs").status_code == 200

@@ -218,7 +218,7 @@ def test_part_that_breaks_off_has_not_arrived(quiet: Client) -> None:
     """Half a part does not count, and leaves nothing on the disk."""
     upload, seen = announce(quiet, parts=1), len(quiet.sandbox.requests)
     url = urlsplit(upload["parts"][0]["url"])
-    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+    head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
     with socket.create_connection((quiet.base_url.host, quiet.base_url.port or 0)) as sock:
         sock.sendall(head.encode() + b"12345")
     folder = quiet.sandbox._state.uploads[upload["id"]].folder

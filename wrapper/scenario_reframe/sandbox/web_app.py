@@ -1,6 +1,7 @@
 """The sandbox's web application: its routes, the gate in front of them, and error responses."""
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from scenario_reframe.sandbox.upload_routes import UploadRoutes
 _log = logging.getLogger(__name__)
 
 _MAX_REQUESTS: Final = 100_000
+_HERE: Final = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass
@@ -42,7 +44,7 @@ class RequestRecord:
 
 
 class Gate:
-    """Middleware that records requests, applies faults, adds `Date` and checks credentials.
+    """Middleware that records requests, applies faults, adds `Date`, checks host and credentials.
 
     The file host needs none: credentials sent to it count as leaked.
     """
@@ -91,9 +93,18 @@ class Gate:
             self.credentials_leaked += 1
 
     async def _authorized(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request with the application, if its credentials allow it."""
-        refused = self._authorize(scope) if _is_api(scope) else None
+        """Handle one request with the application, if its host and its credentials allow it."""
+        refused = self._refuse(scope)
         await (refused or self._app)(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> Response | None:
+        """The error for a request that its headers forbid."""
+        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+        if not _HERE.fullmatch(host):
+            # A web page may let its own name resolve to this machine (DNS rebinding).
+            rule = "it takes localhost, 127.0.0.1 or [::1]"
+            return error_response(421, f"Host: {host!r:.80} is not allowed; {rule}")
+        return self._authorize(scope) if _is_api(scope) else None
 
     def _authorize(self, scope: Scope) -> Response | None:
         """Grant the request its access; the error for an unknown key or another's project."""
