@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from scenario_reframe.sandbox.input_echo import Echo
 from scenario_reframe.sandbox.records import MadeJob
 from scenario_reframe.sandbox.signed_urls import Signer
 from scenario_reframe.sandbox.state import Behaviour, SandboxState
+from scenario_reframe.sandbox.temporary_folder import temporary_folder
 from scenario_reframe.sandbox.uvicorn_server import STOP_SECONDS, listen, serve
 from scenario_reframe.sandbox.video_engine import VideoEngine
 from scenario_reframe.sandbox.web_app import Gate, RequestRecord, build_app
@@ -28,8 +28,8 @@ class Sandbox:
     """A local stand-in for the vendor's API that really reframes video, as a context manager.
 
     `port` 0 picks a free one. Signed URLs are valid for `url_lifetime` seconds, and each status is
-    shown for at least `stage_seconds`. Files are in a temporary folder, or in `media_dir`, which is
-    not deleted.
+    shown for at least `stage_seconds`. Files are in a temporary folder, which goes with the process
+    even if it is killed, or in `media_dir`, which is not deleted.
 
     `clock` returns Unix time in seconds. Statuses, the list's lag, signed URLs and the `Date`
     header use it, so that a test can move it instead of waiting.
@@ -82,9 +82,7 @@ class Sandbox:
             sockets, port = listen(self._requested_port)
             for sock in sockets:
                 stack.callback(sock.close)
-            folder = self._media_dir or Path(
-                stack.enter_context(tempfile.TemporaryDirectory(prefix="scenario-reframe-"))
-            )
+            folder = self._media_dir or stack.enter_context(temporary_folder())
             self.base_url = f"http://127.0.0.1:{port}/v1"
             signer = Signer(f"http://localhost:{port}", self._url_lifetime, self._clock)
             self._state = SandboxState(
