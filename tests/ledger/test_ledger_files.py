@@ -157,6 +157,17 @@ def test_only_the_owner_can_read_the_ledger(make_ledger: Ledgers, tmp_path: Path
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
 
+def test_only_the_owner_can_read_a_ledger_behind_a_link(
+    make_ledger: Ledgers, path: Path, tmp_path: Path
+) -> None:
+    """The file that the link leads to may be missing yet; SQLite would make it for all to read."""
+    path.symlink_to(tmp_path / "new" / "real.db")
+    claimed(make_ledger(path))
+    files = [*(tmp_path / "new").iterdir()]
+    assert len(files) == 3
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
 def test_every_commit_reaches_the_disk(make_ledger: Ledgers) -> None:
     """Write-ahead log, fully synchronous: a POST's row survives a loss of power."""
     with make_ledger().database.transaction() as transaction:

@@ -261,13 +261,14 @@ def path_of(location: str) -> Path:
 
 
 def _make_file(path: Path) -> None:
-    """Make the file and its folder if missing, readable by their owner only.
+    """Make the file and its folder if missing, readable by their owner only; through a link, too.
 
     An existing file is not opened, since closing it would drop the locks that SQLite has on it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        real = Path(os.path.realpath(path))
+        real.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(real, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return
     except (OSError, ValueError) as fault:
