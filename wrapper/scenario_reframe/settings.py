@@ -162,7 +162,7 @@ def _warn_of(extra: Iterable[str]) -> None:
         _LOG.warning(
             "extra: %s is not in this version's spec and is sent unchecked; "
             "scripts/drift --live, or scenario-reframe doctor, shows what the server knows",
-            " ".join(printable(name, 100).split()),
+            printable(name, 100),
         )
 
 

@@ -14,7 +14,7 @@ from .api import retry
 from .api.calling import repeat
 from .api.operations import Operations
 from .api.parsing import Upload
-from .api.sanitize import printable, unsigned
+from .api.sanitize import printable
 from .errors import ApiError, NotFoundError, ReframeError, UploadError
 from .flow.steps import (
     Blocking,
@@ -166,7 +166,7 @@ def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
         error = UploadError(f"part {part.number} could not be sent: {type(answer.error).__name__}")
         error.__cause__ = answer.error
         return error
-    text = printable(unsigned(answer.content[:500].decode("utf-8", "replace")), 200)
+    text = printable(answer.content[:500].decode("utf-8", "replace"), 200)
     return UploadError(f"part {part.number} was answered with {answer.status}: {text}")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from scenario_reframe_api.types import Unset
 
-from .sanitize import printable, unsigned
+from .sanitize import printable
 
 T = TypeVar("T")
 
@@ -35,8 +35,8 @@ def int_or_none(value: object) -> int | None:
 
 
 def text_or_none(value: object, limit: int = 500) -> str | None:
-    """A text that is not empty, made printable and without signed URLs, or None."""
-    return (printable(unsigned(value), limit) or None) if isinstance(value, str) else None
+    """A text that is not empty, made printable, or None."""
+    return (printable(value, limit) or None) if isinstance(value, str) else None
 
 
 def url_or_none(value: object) -> str | None:

@@ -16,7 +16,7 @@ from scenario_reframe.errors import (
 from scenario_reframe.flow.steps import Reply
 
 from .json_values import http_date, int_or_none, json_object, number_or_none, text_or_none
-from .sanitize import printable, unsigned
+from .sanitize import printable
 
 _BY_STATUS: dict[int, tuple[type[ApiError], str]] = {
     401: (AuthenticationError, "check SCENARIO_API_KEY and SCENARIO_API_SECRET"),
@@ -40,7 +40,7 @@ def parse_reply(reply: Reply) -> dict[str, Any]:
         raise api_error(reply)
     payload = _json(reply.content)
     if not isinstance(payload, dict):
-        start = printable(unsigned(reply.content[:200].decode("utf-8", "replace")), 60)
+        start = printable(reply.content[:200].decode("utf-8", "replace"), 60)
         raise UnexpectedResponseError(
             f"the server answered {reply.status} with no JSON object: {start!r}"
         )
@@ -112,7 +112,7 @@ def _reason(body: Mapping[str, Any]) -> str:
 
 
 def _plain_text(content: bytes) -> str:
-    text = printable(unsigned(content[:2000].decode("utf-8", "replace")), 200)
+    text = printable(content[:2000].decode("utf-8", "replace"), 200)
     return "a page of HTML instead of JSON" if text.startswith("<") else text
 
 

@@ -49,8 +49,8 @@ def job_to_json(job: Job) -> dict[str, Any]:
 
 
 def one_line(value: object) -> str:
-    """A value from the server in one line, without control characters."""
-    return " ".join(printable(str(value)).split())
+    """A value from the server or a file's name, in one line of printable characters."""
+    return printable(str(value))
 
 
 def tolerate_any_path() -> None:

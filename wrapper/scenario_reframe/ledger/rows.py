@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from scenario_reframe.api.sanitize import printable, unsigned
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.models import Submission
 
 from .database import Row
@@ -51,8 +51,8 @@ def decode_name(text: str | None) -> str | None:
 
 
 def cleaned(text: str | None) -> str | None:
-    """A message, shortened and without signed URLs."""
-    return None if text is None else printable(unsigned(text))
+    """A message, shortened and made printable."""
+    return None if text is None else printable(text)
 
 
 def seconds_of(time: datetime | None) -> float | None:
