@@ -6,7 +6,7 @@ from typing import Any
 
 from scenario_reframe.api.calling import Operation, send
 from scenario_reframe.api.replies import parse_reply
-from scenario_reframe.api.sanitize import printable, unsigned
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.credentials import find_base_url, find_credentials, find_project_id
 from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.drift.vendor_settings import VendorSource
@@ -61,7 +61,7 @@ def read_live(model_id: str) -> VendorSource:
             operation = Operation(request, lambda reply: read_model(parse_reply(reply), model_id))
             return SyncDriver(wire, Connections(make_client, http)).run(send(operation))
     except ReframeError as error:
-        raise SourceError(printable(unsigned(str(error)))) from error
+        raise SourceError(printable(str(error))) from error
 
 
 def _json(text: str) -> Any:

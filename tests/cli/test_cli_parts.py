@@ -1,6 +1,13 @@
 """The command line's decisions, without a server."""
 
+import io
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import redirect_stderr
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +22,17 @@ from scenario_reframe import (
     SubmissionUncertainError,
     UnexpectedResponseError,
 )
-from scenario_reframe.cli.exit_codes import UnfinishedJobError, failure_of, resumable, shell_command
+from scenario_reframe.cli.exit_codes import (
+    UnfinishedJobError,
+    failure_of,
+    remember_command_line,
+    resumable,
+    shell_command,
+    typed_command,
+)
 from scenario_reframe.cli.flags import Connection, GivenSettings, checked_settings
+from scenario_reframe.cli.output import print_paths
+from scenario_reframe.cli.progress import print_message
 from scenario_reframe.cli.run_command import default_output
 from scenario_reframe.video import resolve
 
@@ -54,6 +70,75 @@ def test_a_printed_command_keeps_the_connection_and_can_be_pasted() -> None:
     assert shell_command("jobs", "list", connection=connection) == (
         "scenario-reframe jobs list --base-url https://api.test/v1 --project-id 'my project'"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("a\nb.mp4", r"$'a\x0ab.mp4'"),
+        ("it's \x1b[0m.mp4", r"$'it\x27s \x1b[0m.mp4'"),
+        ("bad\udcff.mp4", r"$'bad\xff.mp4'"),
+        ("a\u202eb", r"$'a\xe2\x80\xaeb'"),
+    ],
+)
+def test_a_name_that_cannot_be_printed_can_be_pasted(name: str, quoted: str) -> None:
+    """In one line, and bash reads the very bytes again."""
+    command = shell_command("run", name, connection=Connection())
+    assert command == f"scenario-reframe run {quoted}"
+    with remember_command_line(["run", name]):
+        assert typed_command() == command
+    bash = shutil.which("bash")
+    if bash is not None:
+        printed = subprocess.run(
+            [bash, "-c", f"printf %s {quoted}"], capture_output=True, check=True
+        )
+        assert os.fsdecode(printed.stdout) == name
+
+
+def test_a_typed_password_is_not_repeated() -> None:
+    """Nor the signature of a URL."""
+    for word in ("--ledger=postgresql://a:pw-in-url@h/x", "https://a.test/v?Signature=x"):
+        with remember_command_line(["batch", word]):
+            assert typed_command() == "scenario-reframe batch ... (as before)"
+
+
+def test_a_path_is_one_line_of_stdout(capfd: pytest.CaptureFixture[str]) -> None:
+    """As it is, but for control characters and line ends."""
+    names = ["a b", "caf\u00e9\u200d", "a\nforged", "a\x1b[2J", "a\u2028b", "back\\slash"]
+    print_paths(map(Path, names))
+    lines = ["a b", "caf\u00e9\u200d", r"a\nforged", r"a\x1b[2J", r"a\u2028b", "back\\slash"]
+    assert capfd.readouterr().out.split("\n") == [*lines, ""]
+
+
+def test_any_path_can_be_printed_whatever_the_encoding_of_stdout(tmp_path: Path) -> None:
+    """Byte for byte."""
+    program = "from scenario_reframe.cli.output import *; import sys; from pathlib import Path\n"
+    program += "tolerate_any_path(); print_paths([Path(sys.argv[1])])"
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    for name in ("\u732b.mp4", "bad\udcff.mp4"):
+        command = [sys.executable, "-c", program, name]
+        printed = subprocess.run(command, capture_output=True, check=True, env=environ)
+        assert printed.stdout.rstrip() == os.fsencode(name)
+
+
+def test_no_text_of_the_server_makes_a_line_of_its_own() -> None:
+    """Whatever error it stands in, what is printed of it is one line."""
+    forged = "no\nTo finish, run: evil\u2028scenario-reframe: done"
+    for error in (ReframeError(forged), JobCanceledError(forged), ValueError(forged)):
+        with redirect_stderr(io.StringIO()) as printed:
+            for line in failure_of(error).lines():
+                print_message(line)
+        assert len(printed.getvalue().splitlines()) == 1
+
+
+def test_each_wrong_setting_has_a_line() -> None:
+    """And the last line counts them."""
+    failure = failure_of(InvalidSettingsError(["seed: no", "prompt: no"]))
+    assert failure.lines() == [
+        "--seed: no",
+        "--prompt: no",
+        "scenario-reframe: 2 settings are wrong; nothing was sent",
+    ]
 
 
 def test_candidates_of_an_uncertain_submit_are_listed() -> None:

@@ -19,7 +19,7 @@ from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD
 
 from .api.calling import repeat, send
 from .api.operations import Operations
-from .api.sanitize import unsigned
+from .api.sanitize import without_secrets
 from .errors import (
     ApiError,
     ConnectionFailedError,
@@ -108,7 +108,7 @@ class PostLog:
         post = self._end_in_memory(outcome)
         if recorded := self._recorded:
             ledger, claim = recorded
-            ledger.end_post(claim, post, unsigned(reason)[:500])
+            ledger.end_post(claim, post, without_secrets(reason)[:500])
 
     def record_job(self, job: Job) -> bool:
         """Record the POST's job; False if it is another request's."""

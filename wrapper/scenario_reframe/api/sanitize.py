@@ -31,9 +31,9 @@ _RAW_PER_SHOWN = 20
 """How many characters are read for each that may be shown: escape sequences show nothing."""
 
 
-def unsigned(text: str) -> str:
-    """The text without the queries of its URLs, which may be signatures."""
-    return _QUERIES.sub(r"\1", text)
+def without_secrets(text: str) -> str:
+    """The text without the users and the queries of its URLs: passwords and signatures."""
+    return _USERS.sub(r"\1", _QUERIES.sub(r"\1", text))
 
 
 def bare_url(url: str) -> str:
@@ -46,13 +46,13 @@ def bare_url(url: str) -> str:
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """The text in one line of at most `limit` printable characters.
+    r"""The text in one line of at most `limit` printable characters.
 
     Left out: terminal control sequences, characters that show as nothing or turn the text's
     direction, the queries and users of URLs. Line ends and tabs become spaces; the bytes of a name
-    that are not UTF-8 show as `\\xff`.
+    that are not UTF-8 show as `\xff`.
     """
-    if text.isascii() and text.isprintable() and "://" not in text:
+    if text.isascii() and text.isprintable() and "?" not in text and "@" not in text:
         clean = text.strip()
     else:
         clean = _cleaned(text[: limit * _RAW_PER_SHOWN])
@@ -62,7 +62,7 @@ def printable(text: str, limit: int = 500) -> str:
 def _cleaned(text: str) -> str:
     lines = (line.strip() for line in _ESCAPES.sub("", text).splitlines())
     shown = "".join(map(_shown, " ".join(filter(None, lines))))
-    return _USERS.sub(r"\1", unsigned(shown)).strip()
+    return without_secrets(shown).strip()
 
 
 def _shown(letter: str) -> str:

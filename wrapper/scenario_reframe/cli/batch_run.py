@@ -16,7 +16,7 @@ from .batch_summary import BatchSummary, error_text, in_creative_units
 from .each_flag import Variant
 from .exit_codes import failure_of
 from .flags import Connection, GivenSettings
-from .output import one_line
+from .output import one_line, path_line
 from .progress import Display, open_display, print_message
 from .run_command import open_client
 
@@ -161,7 +161,7 @@ class _BatchReporter:
             self.shown.output(json.dumps(self._to_json(outcome)))
         else:
             for file in outcome.files:
-                self.shown.output(str(self._shown_path(file)))
+                self.shown.output(path_line(self._shown_path(file)))
         self._show_count()
 
     def _show_count(self) -> None:

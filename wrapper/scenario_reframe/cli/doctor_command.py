@@ -10,7 +10,7 @@ from platform import python_version
 import httpx
 from attrs import evolve
 
-from scenario_reframe.api.sanitize import unsigned
+from scenario_reframe.api.sanitize import without_secrets
 from scenario_reframe.credentials import (
     KEY_VARIABLES,
     SECRET_VARIABLES,
@@ -77,7 +77,7 @@ def _run_checks(names: Sequence[str], checks: Iterator[Finding]) -> list[Finding
 
 def _redacted(finding: Finding, credentials: Credentials | None) -> Finding:
     """The finding without credentials and signatures that a server may have echoed."""
-    message = unsigned(finding.message)
+    message = without_secrets(finding.message)
     return evolve(finding, message=credentials.redact(message) if credentials else message)
 
 

@@ -1,14 +1,16 @@
 """Errors that end a command: exit codes, messages for people, JSON objects for scripts."""
 
+import os
 import shlex
-from collections.abc import Iterator, Sequence
+import string
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 from attrs import field, frozen
 
-from scenario_reframe.api.sanitize import unsigned
+from scenario_reframe.api.sanitize import printable, without_secrets
 from scenario_reframe.errors import (
     ApiError,
     ConfigurationError,
@@ -31,6 +33,7 @@ REFUSED = 3
 UNCERTAIN = 6
 _UNKNOWN = 1
 _INTERRUPTED = 130
+_PLAIN = set(string.ascii_letters + string.digits + string.punctuation + " ") - {"'", "\\"}
 _COMMAND_LINE: ContextVar[Sequence[str]] = ContextVar("_COMMAND_LINE", default=())
 
 _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
@@ -123,7 +126,23 @@ def shell_command(*words: str, connection: Connection) -> str:
         parts += ["--project-id", connection.project_id]
     if connection.ledger is not None:
         parts += ["--ledger", connection.ledger]
-    return shlex.join(parts)
+    return _pasteable(parts)
+
+
+def _pasteable(words: Iterable[str]) -> str:
+    """Words for a shell, in printable characters only."""
+    return " ".join(
+        shlex.quote(word) if word == printable(word, len(word)) else _escaped(word)
+        for word in words
+    )
+
+
+def _escaped(word: str) -> str:
+    r"""A word in the quotes of bash and zsh that read `\n` and the like."""
+    plain = "".join(
+        chr(byte) if chr(byte) in _PLAIN else f"\\x{byte:02x}" for byte in os.fsencode(word)
+    )
+    return f"$'{plain}'"
 
 
 @contextmanager
@@ -137,9 +156,10 @@ def remember_command_line(argv: Sequence[str]) -> Iterator[None]:
 
 
 def typed_command() -> str:
-    """The command line as typed; not if it holds a URL's query, which may be a secret."""
-    typed = shlex.join(["scenario-reframe", *_COMMAND_LINE.get()])
-    return typed if unsigned(typed) == typed else "scenario-reframe batch ... (as before)"
+    """The command line as typed; not if it holds a URL's query or user, which may be a secret."""
+    words = ["scenario-reframe", *_COMMAND_LINE.get()]
+    is_secret = any(without_secrets(word) != word for word in words)
+    return "scenario-reframe batch ... (as before)" if is_secret else _pasteable(words)
 
 
 def usage_failure(message: str) -> Failure:
@@ -153,6 +173,8 @@ def failure_of(fault: BaseException) -> Failure:
         return _unfinished_job(fault)
     if isinstance(fault, FaultyInputsError):
         return _faulty_inputs(fault)
+    if isinstance(fault, InvalidSettingsError) and len(fault.problems) > 1:
+        return _wrong_settings(fault)
     job = fault.job if isinstance(fault, ReframeError) else None
     facts: dict[str, Any] = {"job": job.id} if job else {}
     return Failure(
@@ -187,6 +209,13 @@ def _faulty_inputs(fault: FaultyInputsError) -> Failure:
     return Failure(USAGE, "InvalidBatchError", message, advice, facts, details)
 
 
+def _wrong_settings(fault: InvalidSettingsError) -> Failure:
+    problems = tuple(with_flag_names(line) for line in fault.problems)
+    message = f"{len(problems)} settings are wrong; nothing was sent"
+    facts = {"problems": list(problems)}
+    return Failure(USAGE, type(fault).__name__, message, facts=facts, details=problems)
+
+
 def plural(number: int, noun: str) -> str:
     """`1 fault`, `2 faults`."""
     return f"{number:,} {noun}" + "s" * (number != 1)
@@ -197,9 +226,6 @@ def _code(fault: BaseException) -> int:
 
 
 def _message(fault: BaseException) -> str:
-    if isinstance(fault, InvalidSettingsError) and len(fault.problems) > 1:
-        lines = "".join(f"\n  {with_flag_names(line)}" for line in fault.problems)
-        return f"{len(fault.problems)} settings are wrong:{lines}"
     if isinstance(fault, KeyboardInterrupt):
         return "interrupted"
     if isinstance(fault, InvalidInputError):

@@ -113,14 +113,12 @@ class LiveDisplay(Display):
 
     def message(self, line: str) -> None:
         """Print one line above the bars."""
-        self._progress.console.print(
-            printable(line, _LONGEST_LINE), markup=False, highlight=False, soft_wrap=True
-        )
+        self._print(printable(line, _LONGEST_LINE))
 
     def output(self, line: str) -> None:
         """Print one line on stdout; above the bars if stdout is the terminal too."""
         if sys.stdout is not None and sys.stdout.isatty():
-            self.message(line)
+            self._print(line)
         else:
             print_line(line)
 
@@ -143,6 +141,9 @@ class LiveDisplay(Display):
     def close(self) -> None:
         """Stop updating the bars, which stay as they are."""
         self._progress.stop()
+
+    def _print(self, line: str) -> None:
+        self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _move(self, what: str, done: float, total: float | None, amount: str) -> None:
         task = self._tasks.get(what)
