@@ -31,6 +31,7 @@ from ledger_rows import (
 )
 from scenario_reframe import (
     ConfigurationError,
+    ReframeClient,
     ReframeError,
 )
 from scenario_reframe.ledger.interface import Claim, Entry, SubmitConditions
@@ -216,6 +217,25 @@ def test_a_path_that_cannot_be_written_is_refused(
 def test_an_invalid_ledger_is_refused(make_ledger: Ledgers, where: str) -> None:
     """With one line, without the password."""
     refused(make_ledger, where, "ledger")
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["postgresql:/a:pw-in-url@h/x", "postgresql:a:pw-in-url@h", " MySQL://a:pw-in-url@h/x",
+     "host=h password=pw-in-url", "sqlite:///x?password=pw-in-url", "'mysql://a:pw-in-url@h'",
+     Path("postgresql://a:pw-in-url@h/x"), Path("mysql://h/x?password=pw-in-url")],
+    ids=str,
+)  # fmt: skip
+def test_a_password_is_never_taken_for_a_path(
+    make_ledger: Ledgers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str | Path
+) -> None:
+    """A `Path` makes one slash of two: no file may get the password as its name."""
+    monkeypatch.chdir(tmp_path)
+    refused(make_ledger, where, "ledger")
+    with pytest.raises(ConfigurationError) as caught:
+        ReframeClient("a", "b", ledger=str(where).encode())  # type: ignore[arg-type]
+    assert "pw-in-url" not in str(caught.value)
+    assert not list(tmp_path.rglob("*pw-in-url*"))
 
 
 def test_a_file_that_is_not_a_ledger_is_refused_and_left_alone(

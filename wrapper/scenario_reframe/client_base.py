@@ -57,7 +57,7 @@ class ClientBase:
         known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
         if not (ledger is None or ledger is True or isinstance(ledger, str | PathLike)):
             raise ConfigurationError(
-                f"ledger: {ledger!r:.80} is not allowed; it takes a path or True"
+                f"ledger: a {type(ledger).__name__} is not allowed; it takes a path or True"
             )
         opened = None if ledger is None else self._open_ledger(ledger)
         self._pipeline = Pipeline(self._operations, opened, known)

@@ -5,6 +5,7 @@ A write that fails is kept here, and repeated with the next transaction.
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 import time
@@ -28,6 +29,12 @@ _BAD_VALUES = (
     sqlite3.ProgrammingError,
     UnicodeEncodeError,
     OverflowError,
+)
+
+_SQLITE = "sqlite:///"
+# Not only `://`: a `Path` makes one slash of two.
+_MAY_HOLD_PASSWORD = re.compile(
+    r"""[\s'"]*[a-z][a-z0-9+.-]+:(?:/|.*@)|.*(?:://|password=)""", re.IGNORECASE | re.DOTALL
 )
 
 Row = sqlite3.Row
@@ -245,14 +252,17 @@ def explain(fault: Exception) -> str:
 
 
 def path_of(location: str) -> Path:
-    """The file of a ledger. Raises ConfigurationError unless it is a path or `sqlite:///PATH`."""
-    if "://" in location and not location.startswith("sqlite:///"):
-        if location.startswith("postgresql"):
+    """The file of a ledger. Raises ConfigurationError unless it is a path or `sqlite:///PATH`.
+
+    What may hold a password is not repeated.
+    """
+    path = location.removeprefix(_SQLITE)
+    if _MAY_HOLD_PASSWORD.match(path):
+        if location.startswith("postgres"):
             raise ConfigurationError("ledger: PostgreSQL is not supported yet; pass a path")
         raise ConfigurationError(
             "ledger: this kind of URL is not allowed; it takes a path or sqlite:///PATH"
         )
-    path = location.removeprefix("sqlite:///")
     if path in {"", ":memory:"}:
         raise ConfigurationError("ledger: it takes a path, since a ledger in memory would be lost")
     if "\0" in path:
