@@ -12,7 +12,7 @@ from scenario_reframe.arguments import checked_path
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.pipeline import may_have_files
-from scenario_reframe.result_paths import Destination, default_name
+from scenario_reframe.result_paths import Destination, check_length, default_name
 from scenario_reframe.settings import request_body
 from scenario_reframe.video import Video, resolve
 
@@ -55,8 +55,12 @@ def checked_folder(to: Destination) -> Path:
     """The results' folder, which need not exist yet. Raises InvalidInputError if it is a file."""
     text = checked_path(to, "to")
     folder = Path(text).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInputError(f"to: {text} is a file; it takes a folder")
+    check_length(folder, "to", is_folder=True)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InvalidInputError(f"to: {text} is a file; it takes a folder")
+    except OSError as fault:
+        raise InvalidInputError(f"to: {text} cannot be read: {fault.strerror}") from fault
     return folder
 
 
@@ -102,11 +106,14 @@ def _planned(item: object, folder: Path) -> ItemPlan:
 def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
     """The file of an item's result. Raises InvalidInputError unless it is inside the folder."""
     if item.output is None:
-        return folder / default_name(video, item.settings)
+        path = folder / default_name(video, item.settings, folder)
+        check_length(path, "output")
+        return path
     text = checked_path(item.output, "output")
     path = Path(os.path.normpath(folder / text))
     if not path.is_relative_to(folder) or path == folder:
         raise InvalidInputError(f"output: {text!r:.80} is not inside the folder {folder}")
+    check_length(path, "output")
     if text.endswith(("/", os.sep)) or path.is_dir():
         raise InvalidInputError(f"output: {text!r:.80} is a folder; it takes a file")
     return path

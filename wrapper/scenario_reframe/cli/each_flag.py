@@ -68,10 +68,9 @@ def _output(item: BatchItem, variant: Variant) -> Any:
     if not others:
         return None  # the default name includes the aspect ratio
     try:
-        name = default_name(resolve(item.video), item.settings)
+        return default_name(resolve(item.video), item.settings, tags=_tags(others))
     except InvalidInputError:
         return None  # reported when the item is checked
-    return _inserted(name, others)
 
 
 def _inserted(output: Any, variant: Variant) -> Any:
@@ -79,8 +78,11 @@ def _inserted(output: Any, variant: Variant) -> Any:
     path = Path(output) if isinstance(output, str) else Path()
     if path.name in {"", ".."} or output.endswith("/"):
         return output
-    tags = (_tag(name, value) for name, value in variant.items())
-    return str(path.with_name("-".join([path.stem, *tags]) + path.suffix))
+    return str(path.with_name("-".join([path.stem, *_tags(variant)]) + path.suffix))
+
+
+def _tags(variant: Variant) -> list[str]:
+    return [_tag(name, value) for name, value in variant.items()]
 
 
 def _tag(name: str, value: Any) -> str:
