@@ -3,11 +3,14 @@
 import errno
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from downloads import ASSET, DATA, JOB, listed
 from scenario_reframe import (
@@ -20,11 +23,22 @@ from scenario_reframe import (
     ReframeError,
 )
 from scenario_reframe.api.operations import Operations
-from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, download
+from scenario_reframe.downloading import FRUITLESS_ATTEMPTS, LEAST_PROGRESS, download
 from scenario_reframe.flow.steps import Progress, Pull, Send
-from scenario_reframe.part_files import PartFile, TransferPlan, TransferVerdict, judge
+from scenario_reframe.part_files import PartFile
 from scenario_reframe.result_paths import check_destination, targets
-from stepping import Answer, File, Stepper, asset_reply, job_record, job_reply, lost, reply
+from scenario_reframe.transfer_plan import MOST_BYTES, TransferPlan, judge, limit_of
+from stepping import (
+    Answer,
+    File,
+    Stepper,
+    asset_record,
+    asset_reply,
+    job_record,
+    job_reply,
+    lost,
+    reply,
+)
 
 ETAG = '"v1"'
 
@@ -78,7 +92,12 @@ def failed(
         (200, {}, 0, TransferPlan.RESTART, None),
         (200, {"content-length": "many"}, 0, TransferPlan.RESTART, None),
         (200, {"content-length": "-1"}, 0, TransferPlan.RESTART, None),
-        (200, {"content-length": "9" * 19}, 0, TransferPlan.RESTART, None),
+        (200, {"content-length": "\u0669"}, 0, TransferPlan.RESTART, None),
+        (200, {"content-length": "9" * 19}, 0, TransferPlan.GIVE_UP, None),
+        (200, {"content-length": "9" * 5000}, 0, TransferPlan.GIVE_UP, None),
+        (200, {"content-length": "0" * 5000 + "9"}, 0, TransferPlan.RESTART, 9),
+        (200, {"content-length": str(MOST_BYTES)}, 0, TransferPlan.RESTART, MOST_BYTES),
+        (200, {"content-length": str(MOST_BYTES + 1)}, 0, TransferPlan.GIVE_UP, None),
         (200, {"content-encoding": "identity"}, 0, TransferPlan.RESTART, None),
         (200, {"content-encoding": "gzip"}, 0, TransferPlan.GIVE_UP, None),
         (206, {"content-encoding": "br"}, 0, TransferPlan.GIVE_UP, None),
@@ -88,10 +107,26 @@ def failed(
         (206, {"content-range": "bytes 4-8/9"}, 5, TransferPlan.START_AGAIN, None),
         (206, {"content-range": "bytes 0-8/9"}, 5, TransferPlan.START_AGAIN, None),
         (206, {"content-range": "bites 5-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": "bytes \u0665-\u0668/\u0669"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": "bytes -5-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": "bytes 5-8/-9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": f"bytes {'9' * 5000}-8/9"}, 5, TransferPlan.START_AGAIN, None),
+        (206, {"content-range": f"bytes 5-{'9' * 5000}/9"}, 5, TransferPlan.APPEND, 9),
+        (206, {"content-range": f"bytes 5-8/{'9' * 5000}"}, 5, TransferPlan.GIVE_UP, None),
+        (206, {"content-range": f"bytes 5-8/{MOST_BYTES + 1}"}, 5, TransferPlan.GIVE_UP, None),
+        (
+            206,
+            {"content-range": "bytes 5-8/*", "content-length": str(MOST_BYTES - 4)},
+            5,
+            TransferPlan.GIVE_UP,
+            None,
+        ),
         (206, {}, 5, TransferPlan.START_AGAIN, None),
         (416, {"content-range": "bytes */9"}, 9, TransferPlan.COMPLETE, 9),
         (416, {"content-range": "bytes */9"}, 10, TransferPlan.START_AGAIN, None),
         (416, {"content-range": "bytes */9"}, 5, TransferPlan.START_AGAIN, None),
+        (416, {"content-range": f"bytes */{'9' * 5000}"}, 5, TransferPlan.START_AGAIN, None),
+        (416, {"content-range": "bytes */\u0669"}, 9, TransferPlan.START_AGAIN, None),
         (416, {}, 9, TransferPlan.START_AGAIN, None),
         (401, {}, 0, TransferPlan.FRESH_URL, None),
         (403, {}, 5, TransferPlan.FRESH_URL, None),
@@ -113,7 +148,28 @@ def test_judge_knows_what_a_reply_means(
     status: int, headers: Mapping[str, str], have: int, plan: TransferPlan, total: int | None
 ) -> None:
     """Each head of a reply has its verdict."""
-    assert judge(status, headers, have) == TransferVerdict(plan, total)
+    verdict = judge(status, headers, have)
+    assert (verdict.plan, verdict.total) == (plan, total)
+
+
+NUMBER = st.integers(0, 10**30).map(str) | st.text("0123456789-*\u0665", max_size=25)
+HEADER = st.text(max_size=30) | NUMBER | st.builds("bytes {}-{}/{}".format, NUMBER, NUMBER, NUMBER)
+NAMES = ("content-length", "content-range", "content-encoding", "transfer-encoding", "etag")
+
+
+@given(
+    status=st.sampled_from([200, 206, 416]) | st.integers(100, 999),
+    headers=st.dictionaries(st.sampled_from(NAMES), HEADER),
+    have=st.integers(0, 10**6),
+    size=st.none() | st.integers(1, 10**6),
+)
+def test_judge_has_a_verdict_on_any_head(
+    status: int, headers: Mapping[str, str], have: int, size: int | None
+) -> None:
+    """Nothing is raised, and no plan writes more bytes than the limit."""
+    verdict = judge(status, headers, have, size)
+    if verdict.plan in {TransferPlan.RESTART, TransferPlan.APPEND}:
+        assert (verdict.total or 0) <= limit_of(size)
 
 
 def test_download_writes_a_whole_file(tmp_path: Path) -> None:
@@ -139,7 +195,7 @@ def test_download_resumes_a_broken_transfer(tmp_path: Path) -> None:
         "Range": "bytes=40-",
         "If-Range": ETAG,
     }
-    assert stepper.pauses == []
+    assert stepper.pauses == [0.5]
 
 
 def test_download_resumes_an_earlier_call(tmp_path: Path) -> None:
@@ -237,6 +293,7 @@ def test_download_gets_a_fresh_url_when_the_old_one_is_refused(tmp_path: Path, s
     to = tmp_path / "out.mp4"
     fresh = asset_reply(size=100, url="https://cdn.test/fresh")
     _, stepper = downloaded(JOB, to, ASSET, broken(40), File(status), fresh, rest(40))
+    assert stepper.pauses == [0.5]  # after the break; an expired URL costs no pause
     assert stepper.pulls[2].url == "https://cdn.test/fresh"
     assert stepper.pulls[2].headers["Range"] == "bytes=40-"
     assert to.read_bytes() == DATA
@@ -255,25 +312,62 @@ def test_download_gives_up_after_several_attempts_without_progress(tmp_path: Pat
     assert not to.exists()
 
 
+LARGE = bytes(range(256)) * (20 * LEAST_PROGRESS // 256)
+LARGE_ASSET = asset_reply(size=len(LARGE))
+
+
+def piece(start: int, end: int) -> File:
+    """A file host sends some bytes of the large file, then the connection breaks."""
+    headers = {"content-range": f"bytes {start}-{len(LARGE) - 1}/{len(LARGE)}", "etag": ETAG}
+    if start == 0:
+        headers = {"content-length": str(len(LARGE)), "etag": ETAG}
+    return File(206 if start else 200, headers, [LARGE[start:end]], OSError("cut"))
+
+
 def test_download_goes_on_as_long_as_bytes_arrive(tmp_path: Path) -> None:
-    """Any number of breaks is tolerated if each attempt brings some bytes."""
+    """Any number of breaks is tolerated if enough bytes arrive; each is followed by a pause."""
     to = tmp_path / "out.mp4"
-    pieces = [
-        File(206, {"content-range": f"bytes {at}-99/100"}, [DATA[at : at + 5]], OSError("cut"))
-        for at in range(5, 95, 5)
-    ]
-    _, stepper = downloaded(JOB, to, ASSET, broken(5), *pieces, rest(95))
+    cuts = range(0, len(LARGE), LEAST_PROGRESS)
+    pieces = [piece(at, at + LEAST_PROGRESS) for at in cuts]
+    _, stepper = downloaded(JOB, to, LARGE_ASSET, *pieces[:-1], rest(cuts[-1], LARGE))
     assert len(stepper.pulls) == 20
-    assert stepper.pauses == []
-    assert to.read_bytes() == DATA
+    assert stepper.pauses == [0.5] * 19
+    assert to.read_bytes() == LARGE
 
 
 def test_download_counts_attempts_since_the_last_progress(tmp_path: Path) -> None:
-    """Faults before some bytes arrived no longer count."""
+    """Faults before enough bytes arrived no longer count."""
     to = tmp_path / "out.mp4"
     faults: list[Answer] = [lost()] * (FRUITLESS_ATTEMPTS - 1)
-    downloaded(JOB, to, ASSET, *faults, broken(40), *faults, rest(40))
-    assert to.read_bytes() == DATA
+    first, last = piece(0, LEAST_PROGRESS), rest(LEAST_PROGRESS, LARGE)
+    downloaded(JOB, to, LARGE_ASSET, *faults, first, *faults, last)
+    assert to.read_bytes() == LARGE
+
+
+@pytest.mark.parametrize("count", [1, LEAST_PROGRESS // FRUITLESS_ATTEMPTS])
+def test_download_ends_when_each_attempt_brings_a_few_bytes(tmp_path: Path, count: int) -> None:
+    """They would otherwise be as many as the file has bytes. What came is left to the next call."""
+    pieces = [piece(at * count, (at + 1) * count) for at in range(FRUITLESS_ATTEMPTS)]
+    error, stepper = failed(JOB, tmp_path / "out.mp4", LARGE_ASSET, *pieces)
+    assert "did not arrive whole in 5 attempts" in str(error)
+    assert stepper.pauses == [0.5, 1.0, 2.0, 4.0]
+    assert (tmp_path / "out.mp4.part").stat().st_size == FRUITLESS_ATTEMPTS * count
+
+
+def test_the_bytes_of_an_earlier_call_are_no_progress(tmp_path: Path) -> None:
+    """Only what comes now counts."""
+    to = tmp_path / "out.mp4"
+    failed(JOB, to, LARGE_ASSET, piece(0, LEAST_PROGRESS), *[lost()] * FRUITLESS_ATTEMPTS)
+    error, _ = failed(JOB, to, LARGE_ASSET, *[lost()] * FRUITLESS_ATTEMPTS)
+    assert "did not arrive whole in 5 attempts" in str(error)
+
+
+def test_urls_that_expire_at_once_end(tmp_path: Path) -> None:
+    """The first fresh one is asked at once, each further one after a pause."""
+    answers = [answer for _ in range(FRUITLESS_ATTEMPTS) for answer in (ASSET, File(403))]
+    error, stepper = failed(JOB, tmp_path / "out.mp4", *answers)
+    assert "its host answered 403" in str(error)
+    assert stepper.pauses == [1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 520])
@@ -356,10 +450,129 @@ def test_download_recovers_from_a_leftover_that_is_too_long(tmp_path: Path) -> N
 
 
 def test_download_of_unknown_length_ends_with_the_reply(tmp_path: Path) -> None:
-    """Without any size, the end of the reply is the end of the file."""
+    """Without any size, HTTP's own mark is the end of the file, if there is one."""
     to = tmp_path / "out.mp4"
-    downloaded(JOB, to, asset_reply(), File(200, {}, [DATA]))
+    downloaded(JOB, to, asset_reply(), File(200, {"transfer-encoding": "Chunked"}, [DATA]))
     assert to.read_bytes() == DATA
+
+
+def test_download_whose_end_nobody_states_is_an_error(tmp_path: Path) -> None:
+    """Neither the API, nor the reply, nor the file: it may have been cut. It is not asked again."""
+    error, stepper = failed(JOB, tmp_path / "out.mp4", asset_reply(), File(200, {}, [DATA]))
+    assert isinstance(error, DownloadError)
+    assert error.job == JOB
+    assert "neither its host nor the API stated its length" in str(error)
+    assert len(stepper.pulls) == 1
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [0, -1, 1e300, 2**63, True, "100", [], None], ids=repr)
+def test_a_size_that_no_file_has_is_none(tmp_path: Path, size: Any) -> None:
+    """The reply's own length then counts."""
+    to = tmp_path / "out.mp4"
+    asset = reply({"asset": asset_record(properties={"size": size})})
+    downloaded(JOB, to, asset, whole())
+    assert to.read_bytes() == DATA
+    flood = File(200, {"content-length": str(MOST_BYTES + 1)})
+    error, stepper = failed(JOB, tmp_path / "more.mp4", asset, flood)
+    assert f"more than the limit of {MOST_BYTES} bytes" in str(error)
+    assert len(stepper.pulls) == 1
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        File(200, {"content-length": "101", "etag": ETAG}, [DATA]),
+        File(200, {"content-length": "9" * 5000, "etag": ETAG}, [DATA]),
+    ],
+    ids=["one more", "5,000 digits"],
+)
+def test_a_reply_above_the_limit_is_refused_before_a_byte_is_written(
+    tmp_path: Path, head: File
+) -> None:
+    """The limit is the size that the API states; there is no second attempt."""
+    told: list[int] = []
+    stepper = Stepper(ASSET, head)
+    flow = download(
+        Operations(), JOB, tmp_path / "out.mp4", overwrite=False,
+        on_progress=lambda done, _: told.append(done),
+    )  # fmt: skip
+    with pytest.raises(DownloadError, match="limit of 100 bytes, as the API states") as caught:
+        stepper.run(flow)
+    assert caught.value.job == JOB
+    assert set(told) == {0}
+    assert listed(tmp_path) == []
+
+
+def test_a_body_without_a_length_stops_at_the_limit(tmp_path: Path) -> None:
+    """Not one byte more is on disk, and none is resumed."""
+    to = tmp_path / "out.mp4"
+    sizes: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield DATA[:30]
+            sizes.append((tmp_path / "out.mp4.part").stat().st_size)
+
+    answer = File(200, {"etag": ETAG}, cast("Sequence[bytes]", endless()))
+    error, stepper = failed(JOB, to, ASSET, answer)
+    assert "asset_1 is longer than the limit of 100 bytes, as the API states" in str(error)
+    assert len(stepper.pulls) == 1
+    assert max(sizes) <= 100
+    assert listed(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "etag",
+    [
+        '"\xe9"',
+        '"a\r\nX: y"',
+        '"' + "x" * 1_000_000 + '"',
+        '"a" "b"',
+        '"',
+        '"\u0669"',
+        '"a',
+        '"\0"',
+    ],
+    ids=range(8),
+)
+def test_an_odd_etag_is_none(tmp_path: Path, etag: str) -> None:
+    """It could not be sent back; neither from a reply, nor from a note that somebody changed."""
+    to = tmp_path / "out.mp4"
+    _, stepper = downloaded(JOB, to, ASSET, broken(40, etag=etag), whole())
+    assert stepper.pulls[1].headers == {"Accept-Encoding": "identity"}
+    (tmp_path / "b.mp4.part").write_bytes(DATA[:40])
+    note = {"asset": "asset_1", "size": 100, "etag": etag}
+    (tmp_path / "b.mp4.part.json").write_text(json.dumps(note))
+    _, stepper = downloaded(JOB, tmp_path / "b.mp4", ASSET, whole())
+    assert stepper.pulls[0].headers == {"Accept-Encoding": "identity"}
+
+
+@pytest.mark.parametrize(
+    "note", ["[" * 100_000, '{"size": ' + "9" * 5000 + "}", "{" * 4000, "\ud800", " " * 10**6]
+)
+def test_a_hostile_note_is_none(tmp_path: Path, note: str) -> None:
+    """Nested too deeply, with numbers too long, not UTF-8, large."""
+    to = tmp_path / "out.mp4"
+    (tmp_path / "out.mp4.part").write_bytes(b"x" * 40)
+    (tmp_path / "out.mp4.part.json").write_bytes(note.encode("utf-8", "surrogatepass"))
+    downloaded(JOB, to, ASSET, whole())
+    assert to.read_bytes() == DATA
+
+
+def test_a_folder_that_is_removed_during_a_download_is_an_error(tmp_path: Path) -> None:
+    """The error names the job, from which it can be downloaded again."""
+    folder = tmp_path / "out"
+
+    def chunks() -> Iterator[bytes]:
+        yield DATA[:30]
+        shutil.rmtree(folder)
+        yield DATA[30:]
+
+    removed = File(200, {"content-length": "100"}, cast("Sequence[bytes]", chunks()))
+    error, _ = failed(JOB, folder / "out.mp4", ASSET, removed, whole())
+    assert isinstance(error, DownloadError)
+    assert error.job == JOB
 
 
 def test_download_never_accepts_an_empty_file(tmp_path: Path) -> None:

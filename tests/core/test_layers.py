@@ -20,7 +20,7 @@ LAYERS = (
     {"batch", "drift", "ledger"},
     {"pipeline"},
     {"submitting", "recovery", "second_post", "job_matching", "polling", "uploading", "downloading",
-     "part_files", "run_state"},
+     "part_files", "container", "own_files", "transfer_plan", "run_state"},
     {"api"},
     {"flow", "ledger.interface"},
     {"settings", "video", "result_paths", "credentials"},

@@ -1,5 +1,6 @@
 """Download results: streamed, resumed, complete or not at all. No I/O."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,14 @@ from .flow.steps import (
     Reply,
 )
 from .models import Asset, Job
-from .part_files import PARTIAL, WHOLE, PartFile, TransferPlan
-from .result_paths import Destination, check_destination, targets
+from .part_files import PartFile
+from .result_paths import Destination, check_destination, check_replaceable, targets
+from .transfer_plan import PARTIAL, WHOLE, TransferPlan, stated_size
 
 FRUITLESS_ATTEMPTS = 5
+"""So many attempts in a row that bring less than LEAST_PROGRESS together are the last."""
+LEAST_PROGRESS = 64 * 1024
+"""Bytes. A host that breaks each transfer after a few of them would be asked without end."""
 
 
 def fetch(
@@ -43,7 +48,8 @@ def fetch(
 def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[None]:
     """Try again until all bytes are on disk."""
     asset = part.asset
-    url, fruitless, most = asset.url, 0, 0
+    url, fruitless, is_fresh = asset.url, 0, False
+    most = yield Blocking(part.have)
     while True:
         headers = yield Blocking(part.request_headers)
         have = yield Blocking(part.have)
@@ -57,18 +63,21 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
             yield Blocking(part.discard)
         attempt.undo()
         if plan is TransferPlan.GIVE_UP:
-            raise DownloadError(f"{asset.id} cannot be downloaded: {_cause(answer)}")
+            cause = part.verdict.why or _cause(answer)
+            raise DownloadError(f"{asset.id} cannot be downloaded: {cause}")
         now = yield Blocking(part.have)
-        fruitless = 0 if now > most else fruitless + 1
-        most = max(most, now)
+        fruitless += 1
+        if now >= most + LEAST_PROGRESS:
+            fruitless, most, is_fresh = 0, now, False
         if fruitless >= FRUITLESS_ATTEMPTS:
             raise DownloadError(
                 f"{asset.id} did not arrive whole in {fruitless} attempts: {_cause(answer)}"
             )
-        if fruitless:
-            yield Pause(operations.timing.back_off(fruitless))
+        if is_fresh or plan is not TransferPlan.FRESH_URL:
+            yield Pause(operations.timing.back_off(max(fruitless, 1)))
         if plan is TransferPlan.FRESH_URL:
             url = (yield from repeat(operations.get_asset(asset.id), operations.timing)).url
+            is_fresh = True
 
 
 def _cause(answer: Reply | NoReply) -> str:
@@ -99,8 +108,8 @@ def download(
     job, ids = yield from _assets_of(operations, what)
     assets = assets or (yield from assets_in_order(operations, ids))
     paths = targets(path, into_folder=into_folder, assets=assets)
-    existing = (yield Blocking(partial(_sizes, paths))) if not overwrite else {}
-    sizes = dict(zip(paths, (asset.size for asset in assets), strict=True))
+    existing = yield Blocking(partial(_kept_sizes, paths, overwrite=overwrite))
+    sizes = dict(zip(paths, map(stated_size, assets), strict=True))
     fitting = {target for target, size in existing.items() if size == sizes[target]}
     # `path` did not exist a moment ago: another download of the same was faster.
     complete = fitting if keep_whole or path in fitting else set[Path]()
@@ -119,9 +128,15 @@ def download(
     return paths
 
 
-def _sizes(paths: Sequence[Path]) -> dict[Path, int]:
-    """Sizes in bytes of the files that exist."""
-    return {path: path.stat().st_size for path in paths if path.exists()}
+def _kept_sizes(paths: Sequence[Path], *, overwrite: bool) -> dict[Path, int]:
+    """Sizes in bytes of the files that exist, unless they may be replaced; -1: a dangling link.
+
+    Raises InvalidInputError if one is not a regular file.
+    """
+    for path in paths:
+        check_replaceable(path)
+    kept = [] if overwrite else [path for path in paths if os.path.lexists(path)]
+    return {path: path.stat().st_size if path.exists() else -1 for path in kept}
 
 
 def _assets_of(
@@ -153,5 +168,5 @@ def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Ass
 
 def _download_error(fault: ReframeError | OSError, job: Job | None) -> DownloadError:
     remedy = f" Job {job.id} is not lost: download it again by its id" if job else ""
-    cause = fault.strerror if isinstance(fault, OSError) else str(fault)
+    cause = (fault.strerror if isinstance(fault, OSError) else None) or str(fault)
     return DownloadError(f"download failed: {cause}.{remedy}", job=job)
