@@ -19,6 +19,7 @@ from scenario_reframe.credentials import (
     find_credentials,
     find_project_id,
     is_safe,
+    may_hold_files,
     origin_of,
 )
 
@@ -246,6 +247,30 @@ def test_project_id_is_found(
 def test_is_safe_wants_https_or_this_machine(url: str, safe: bool) -> None:
     """Files travel encrypted or not at all."""
     assert is_safe(httpx.URL(url)) is safe
+
+
+@pytest.mark.parametrize(
+    ("base_url", "url", "allowed"),
+    [
+        ("https://api.test/v1", "https://cdn.test/a", True),
+        ("https://api.test/v1", "https://localhost:1/a", True),
+        ("https://api.test/v1", "http://localhost:1/a", False),
+        ("https://api.test/v1", "http://127.0.0.1/a", False),
+        ("https://api.test/v1", "http://[::1]/a", False),
+        ("https://localhost.test/v1", "http://localhost/a", False),
+        ("https://api.test/v1", "http://cdn.test/a", False),
+        ("http://127.0.0.1:9/v1", "http://localhost:1/a", True),
+        ("https://localhost/v1", "http://[::1]:8/a", True),
+        ("http://localhost/v1", "https://cdn.test/a", True),
+        ("http://localhost/v1", "http://cdn.test/a", False),
+        ("http://localhost/v1", "file://localhost/etc/passwd", False),
+    ],
+)
+def test_only_a_server_on_this_machine_names_files_on_it(
+    base_url: str, url: str, allowed: bool
+) -> None:
+    """Another one could have requests sent to services that trust this machine."""
+    assert may_hold_files(httpx.URL(url), httpx.URL(base_url)) is allowed
 
 
 @pytest.mark.parametrize("make", [ReframeClient, AsyncReframeClient])

@@ -143,7 +143,7 @@ def test_a_part_that_becomes_a_link_between_two_attempts_is_not_written_through(
 
     broken = File(200, {"content-length": "100", "etag": ETAG}, [DATA[:40]], OSError("cut"))
     rest = File(206, {"content-range": "bytes 40-99/100"}, [DATA[40:]])
-    answers = [WHOLE, rest, broken, ASSET]
+    answers: list[Answer] = [WHOLE, rest, broken, ASSET]
 
     def script(_: object) -> Answer:
         answer = answers.pop()

@@ -78,6 +78,14 @@ def is_safe(url: httpx.URL) -> bool:
     return url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK)
 
 
+def may_hold_files(url: httpx.URL, base_url: httpx.URL) -> bool:
+    """Whether the API at `base_url` may name a file's URL. This machine: only if it is here, too.
+
+    Else another machine could have requests sent to this one's own services.
+    """
+    return is_safe(url) and (url.scheme == "https" or base_url.host in LOOPBACK)
+
+
 def find_credentials(
     api_key: str | None, api_secret: str | None, environ: Mapping[str, str] = os.environ
 ) -> Credentials:

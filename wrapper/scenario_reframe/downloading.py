@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import httpx
+
 from .api.calling import repeat
 from .api.json_values import number_or_none
 from .api.operations import Operations, checked_id
@@ -56,7 +58,7 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
         attempt = progress.attempt()
         yield Call(attempt.add, (have,))
         answer = yield Pull(url, headers, part, attempt)
-        plan = part.verdict.plan if isinstance(answer, Reply) else TransferPlan.TRY_AGAIN
+        plan = part.verdict.plan if isinstance(answer, Reply) else _plan_without_reply(answer)
         if plan in {TransferPlan.APPEND, TransferPlan.RESTART, TransferPlan.COMPLETE}:
             if (yield Blocking(part.is_whole)):
                 return
@@ -80,8 +82,15 @@ def _fill(operations: Operations, part: PartFile, progress: Progress) -> Flow[No
             is_fresh = True
 
 
+def _plan_without_reply(answer: NoReply) -> TransferPlan:
+    is_refused = isinstance(answer.error, httpx.UnsupportedProtocol)
+    return TransferPlan.GIVE_UP if is_refused else TransferPlan.TRY_AGAIN
+
+
 def _cause(answer: Reply | NoReply) -> str:
     if isinstance(answer, NoReply):
+        if isinstance(answer.error, httpx.UnsupportedProtocol):
+            return str(answer.error)
         return f"the connection broke ({type(answer.error).__name__})"
     if answer.status in {WHOLE, PARTIAL}:
         return "its length was not the one that the server stated"

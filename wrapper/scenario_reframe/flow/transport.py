@@ -16,7 +16,7 @@ import httpcore
 import httpx
 from attrs import frozen
 
-from scenario_reframe.credentials import BasicAuth, Credentials, is_safe, origin_of
+from scenario_reframe.credentials import BasicAuth, Credentials, may_hold_files, origin_of
 from scenario_reframe.timing import Clock
 
 from .bounds import Bound, bounded, is_ours
@@ -116,7 +116,7 @@ class Wire:
     ) -> httpx.Request:
         """Build a request to a file's host, without credentials. `url`: a redirect's target."""
         url = url or httpx.URL(step.url)
-        if not is_safe(url):
+        if not may_hold_files(url, httpx.URL(self.base_url)):
             raise httpx.UnsupportedProtocol("the server named a URL of a file that is not https")
         headers = {"User-Agent": USER_AGENT, **step.headers}
         return httpx.Request(
