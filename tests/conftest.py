@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 import pytest
 from pytest_httpx import HTTPXMock
 
+from bad_input_tables import AddRow, print_tables, row_adder
 from batch_sessions import Batches, batches
 from clients import CLOCK, Caller
 from contracts import Contract, load_spec
@@ -26,6 +27,23 @@ from timings import SOON
 
 CAPTURES = ("capsys", "capfd", "capsysbinary", "capfdbinary", "capteesys")
 WATCH = pytest.StashKey[Watch]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that prints the bad-input tables."""
+    parser.addoption("--bad-inputs", action="store_true", help="print the bad-input tables")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the rows that tests gave to `bad_input_row`, if asked."""
+    if terminalreporter.config.getoption("--bad-inputs"):
+        print_tables(terminalreporter)
+
+
+@pytest.fixture
+def bad_input_row(request: pytest.FixtureRequest) -> AddRow:
+    """Adds a row to a bad-input table: `bad_input_row(table, input, message, result)`."""
+    return row_adder(request.node.user_properties)
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Bad input of every kind: one clear message, the documented exit code, nothing sent or lost."""
 
 import os
+import shlex
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
+from bad_input_tables import AddRow
 from scenario_reframe.cli import main, run_command
 from scenario_reframe.sandbox import Sandbox
 from timings import SOON
@@ -164,6 +166,7 @@ def test_bad_input_is_reported_once_and_nothing_is_sent(
     folder: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    bad_input_row: AddRow,
     argv: tuple[str, ...],
     environment: Mapping[str, str],
     code: int,
@@ -181,7 +184,10 @@ def test_bad_input_is_reported_once_and_nothing_is_sent(
     requests = len(sandbox.requests)
     assert main(list(argv)) == code
     output = capsys.readouterr()
+    given = [*(f"{name}={shlex.quote(value)}" for name, value in environment.items()), *argv]
+    bad_input_row("command line", " ".join(given), output.err, code)
     assert word in output.err, output.err
+    assert "unexpected" not in output.err
     assert "Traceback" not in output.err
     assert "hidden" not in output.err + output.out
     assert output.out == ""
