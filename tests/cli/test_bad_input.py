@@ -122,7 +122,7 @@ LEDGERS: list[Case] = [
     for place, word in (
         ("text.mp4/ledger.db", "cannot be written"),
         ("/proc/nowhere/ledger.db", "cannot be written"),
-        ("folder", "cannot be written"),
+        ("folder", "not a regular file"),
         ("corrupt.db", "not a ledger, or is damaged"),
         ("newer.db", "version 99"),
         ("mysql://user:hidden@127.0.0.1/db", "ledger"),

@@ -13,7 +13,8 @@ from attrs import field, frozen
 
 from scenario_reframe.errors import ConfigurationError
 from scenario_reframe.ledger.accounts import fingerprint_of
-from scenario_reframe.ledger.database import explain, path_of
+from scenario_reframe.ledger.database import explain
+from scenario_reframe.ledger.default_path import path_of
 from scenario_reframe.ledger.tables import VERSION
 
 from .doctor_findings import UPGRADE, Finding

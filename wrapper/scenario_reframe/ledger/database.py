@@ -5,7 +5,6 @@ A write that fails is kept here, and repeated with the next transaction.
 
 import logging
 import os
-import re
 import sqlite3
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from scenario_reframe.errors import ConfigurationError, LedgerBusyError
 from scenario_reframe.timing import Timing
 
+from .default_path import path_of
 from .tables import in_dialect
 
 _LOG = logging.getLogger("scenario_reframe")
@@ -29,12 +29,6 @@ _BAD_VALUES = (
     sqlite3.ProgrammingError,
     UnicodeEncodeError,
     OverflowError,
-)
-
-_SQLITE = "sqlite:///"
-# Not only `://`: a `Path` makes one slash of two.
-_MAY_HOLD_PASSWORD = re.compile(
-    r"""[\s'"]*[a-z][a-z0-9+.-]+:(?:/|.*@)|.*(?:://|password=)""", re.IGNORECASE | re.DOTALL
 )
 
 Row = sqlite3.Row
@@ -249,25 +243,6 @@ def explain(fault: Exception) -> str:
     if "readonly" in cause or "read-only" in cause or "unable to open" in cause:
         return f"cannot be written ({cause}); choose another path"
     return f"cannot be used ({cause})"
-
-
-def path_of(location: str) -> Path:
-    """The file of a ledger. Raises ConfigurationError unless it is a path or `sqlite:///PATH`.
-
-    What may hold a password is not repeated.
-    """
-    path = location.removeprefix(_SQLITE)
-    if _MAY_HOLD_PASSWORD.match(path):
-        if location.startswith("postgres"):
-            raise ConfigurationError("ledger: PostgreSQL is not supported yet; pass a path")
-        raise ConfigurationError(
-            "ledger: this kind of URL is not allowed; it takes a path or sqlite:///PATH"
-        )
-    if path in {"", ":memory:"}:
-        raise ConfigurationError("ledger: it takes a path, since a ledger in memory would be lost")
-    if "\0" in path:
-        raise ConfigurationError("ledger: a path with a NUL character is not allowed")
-    return Path(path).absolute()
 
 
 def _make_file(path: Path) -> None:
