@@ -13,7 +13,7 @@ from scenario_reframe.batch.planning import ItemPlan, plan
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidVideoError
 from scenario_reframe.video import is_url, open_video
 
-from .each_flag import Variant, variants_of
+from .each_flag import MOST_RESULTS, Variant, variants_of
 from .exit_codes import FaultyInputsError, InputFault
 from .flags import GivenSettings
 from .manifest import SUFFIXES, is_remote, read_manifest
@@ -61,10 +61,21 @@ class BatchInputs:
     _number: int = 0
 
     def add(self, source: str) -> None:
-        """Add a folder, a pattern, a manifest, or a video: a file, a URL or the id of an asset."""
+        """Add a folder, a pattern, a manifest, or a video: a file, a URL or the id of an asset.
+
+        Raises InvalidInputError if there are too many of them for one batch.
+        """
+        try:
+            self._add(source)
+        except OSError as fault:
+            self._add_fault(source, f"cannot be read: {fault.strerror}")
+
+    def _add(self, source: str) -> None:
         path = Path(source)
         if not source:
-            self._add_fault(source, "an empty name is not a file or a folder")
+            self._add_fault("''", "an empty name is not a file or a folder")
+        elif is_url(source):  # before the file system, to which a signed one is too long a name
+            self._add_item(BatchItem(source), self._next_position(video_label(source)))
         elif path.is_dir():
             self._add_clips(source, sorted(path.iterdir()))
         elif path.suffix.lower() in SUFFIXES:
@@ -154,6 +165,8 @@ class BatchInputs:
         if isinstance(extra, Mapping):  # anything else is reported when the item is checked
             extra = {**self.given.extra, **extra}
         whole = evolve(item, settings={**self.given.settings, **item.settings}, extra=extra)
+        if len(self.items) + len(self.variants) > MOST_RESULTS:
+            raise InvalidInputError(f"SOURCES: one batch makes at most {MOST_RESULTS:,} results")
         self.items += [PositionedItem(one, position) for one in variants_of(whole, self.variants)]
 
     def _next_position(self, source: str) -> InputPosition:

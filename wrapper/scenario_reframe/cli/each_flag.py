@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from .manifest import SETTING_ROWS, field_name, parse_value, unknown_name
 
 Variant = Mapping[str, Any]
 
+MOST_RESULTS = 100_000
+"""Of one batch: its plan is kept in memory."""
+
 _LONGEST_TAG = 40
 
 
@@ -31,12 +35,11 @@ def parse_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
     problems: list[str] = []
     for text in texts:
         written, equals, listed = text.partition("=")
-        name = field_name(written)
-        row = SETTING_ROWS.get(name or "")
+        row = SETTING_ROWS.get(field_name(written) or "")
         if not equals or not written:
             problems.append(f"--each: {text!r:.80} is not SETTING=VALUE,VALUE")
         elif row is None:
-            problems.append(f"--each {unknown_name(written, 'setting')}")
+            problems.append(f"--each {unknown_name(written, 'setting', SETTING_ROWS)}")
         elif row.name in values or row.name in given:
             problems.append(f"--each {written}: given twice")
         else:
@@ -46,6 +49,9 @@ def parse_each(texts: Sequence[str], given: ReframeSettings) -> list[Variant]:
             problems += [f"--each {problem}" for problem in wrong if problem]
             if len(set(found)) < len(found):
                 problems.append(f"--each {written}: duplicate value")
+    combinations = prod(map(len, values.values()))
+    if combinations > MOST_RESULTS:
+        problems.append(f"--each: {combinations:,} combinations; at most {MOST_RESULTS:,} are made")
     if problems:
         raise InvalidSettingsError(problems)
     return [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]

@@ -4,9 +4,12 @@ import csv
 import io
 import json
 import re
+import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 from attrs import frozen
@@ -21,6 +24,10 @@ from .flags import number_or_text
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
 SETTING_ROWS = {row.name: row for row in SETTINGS}
+MOST_LINES = 100_000
+_MOST_BYTES = 64 * 2**20
+_MOST_FIELDS = 200  # of a row: far more than there are settings
+_LONGEST_NAME = 80
 _DELIMITERS = ",;\t"
 _SAVE_AS = "save the file as UTF-8"
 _MISSING = "video: missing; every row needs one"
@@ -46,12 +53,10 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Read a CSV file (`.csv`) or JSON lines (`.jsonl`, `.ndjson`), in UTF-8.
 
-    Videos are relative to its folder. Raises InvalidInputError if the file cannot be opened.
+    Videos are relative to its folder. Raises InvalidInputError if the file cannot be read, or is
+    larger than 64 MiB.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as fault:
-        raise InvalidInputError(f"{path} cannot be read: {fault.strerror}") from fault
+    content = _content_of(path)
     faults: list[LineFault] = []
     text = _decoded(content, faults)
     read = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
@@ -80,11 +85,16 @@ def parse_value(row: Setting, text: str) -> Any:
     return number_or_text(text, {"integer": int, "number": float}.get(row.kind))
 
 
-def unknown_name(written: str, what: str) -> str:
-    """The message for an unknown column, key or setting, with the name it may have meant."""
-    close = get_close_matches(_folded(written), _NAMES, n=1)
-    hint = f"did you mean {_NAMES[close[0]]}?" if close else f"known: {', '.join(_FIELDS)}"
-    return f"{written[:80]}: no such {what}; {hint}"
+def unknown_name(written: str, what: str, known: Iterable[str] = ()) -> str:
+    """The message for an unknown column, key or setting, with the name it may have meant.
+
+    `known`: the names there are; by default all fields of a row.
+    """
+    names = {_folded(name): name for name in known} or _NAMES
+    short = written[:_LONGEST_NAME]
+    close = get_close_matches(_folded(short), names, n=1)
+    hint = f"did you mean {names[close[0]]}?" if close else f"known: {', '.join(known or _FIELDS)}"
+    return f"{short or '(empty name)'}: no such {what}; {hint}"
 
 
 def _folded(name: str) -> str:
@@ -98,8 +108,23 @@ _NAMES = {_folded(name): name for name in _FIELDS} | {
 }
 
 
+def _content_of(path: Path) -> bytes:
+    """The bytes of a regular file: a device or a FIFO may never end."""
+    try:
+        if not S_ISREG(path.stat().st_mode):
+            raise InvalidInputError(f"{path} is not a regular file")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as fault:
+        raise InvalidInputError(f"{path} cannot be read: {fault.strerror}") from fault
+    if len(content) > _MOST_BYTES:
+        size = f"{_MOST_BYTES // 2**20} MiB"
+        raise InvalidInputError(f"{path} is larger than {size}; make several manifests of it")
+    return content
+
+
 def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
-    """The file's text; None, and a fault, if it is not UTF-8 text."""
+    """The file's text; None, and a fault, if it is not UTF-8 text, or has too many lines."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         faults.append((1, f"the file is UTF-16; {_SAVE_AS}"))
         return None
@@ -108,6 +133,11 @@ def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
     except UnicodeDecodeError as fault:
         line = content.count(b"\n", 0, fault.start) + 1
         faults.append((line, f"byte 0x{content[fault.start]:02x} is not UTF-8; {_SAVE_AS}"))
+        return None
+    lines = max(text.count("\n"), text.count("\r"))
+    if lines > MOST_LINES:
+        text = f"{lines:,} lines; a manifest has at most {MOST_LINES:,}: make several of it"
+        faults.append((MOST_LINES + 1, text))
         return None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -126,6 +156,8 @@ def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[st
     for line, cells in _csv_lines(reader, faults):
         if names is None:
             names = _columns(line, cells, faults)
+            if len(names) > _MOST_FIELDS:
+                return
         elif len(cells) != len(names):
             faults.append((line, f"{len(cells)} cells, but the header has {len(names)}"))
         else:
@@ -149,15 +181,24 @@ def _csv_lines(reader: Any, faults: list[LineFault]) -> Iterator[tuple[int, list
         except StopIteration:
             return
         except csv.Error as fault:
-            faults.append((line, f"not valid CSV: {fault}"))
+            faults.append((line, f"not valid CSV: {_csv_problem(fault)}"))
             continue
         if any(cells):
             yield line, cells
 
 
+def _csv_problem(fault: csv.Error) -> str:
+    if "field limit" in str(fault):
+        return f"a cell has more than {csv.field_size_limit():,} characters"
+    return str(fault)
+
+
 def _columns(line: int, cells: Sequence[str], faults: list[LineFault]) -> list[str | None]:
     """The field of each column: None for an unknown one, "" for one without a name."""
     names = ["" if not cell else field_name(cell) for cell in cells]
+    if len(names) > _MOST_FIELDS:
+        faults.append((line, f"{len(names):,} columns; a row has at most {_MOST_FIELDS}"))
+        return names
     faults += [
         (line, unknown_name(cell, "column"))
         for cell, name in zip(cells, names, strict=True)
@@ -170,8 +211,7 @@ def _columns(line: int, cells: Sequence[str], faults: list[LineFault]) -> list[s
 
 
 def _duplicates(names: Iterable[str | None]) -> list[str]:
-    listed = [name for name in names if name]
-    return sorted({name for name in listed if listed.count(name) > 1})
+    return sorted(name for name, count in Counter(names).items() if name and count > 1)
 
 
 def _typed_cells(names: Sequence[str | None], cells: Sequence[str]) -> dict[str, Any]:
@@ -191,12 +231,20 @@ def _json_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[s
         try:
             pairs = _pairs_of(content)
         except (ValueError, RecursionError) as fault:
-            faults.append((line, f"not valid JSON: {getattr(fault, 'msg', fault)}"))
+            faults.append((line, f"not valid JSON: {_json_problem(fault)}"))
             continue
         if pairs is None:
             faults.append((line, "not a JSON object"))
             continue
         yield line, _keyed(line, pairs, faults)
+
+
+def _json_problem(fault: ValueError | RecursionError) -> str:
+    if isinstance(fault, json.JSONDecodeError):
+        return fault.msg
+    if isinstance(fault, RecursionError):
+        return "nested too deeply"
+    return f"a number has more than {sys.get_int_max_str_digits():,} digits"
 
 
 def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
@@ -212,6 +260,9 @@ def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
 
 def _keyed(line: int, pairs: Sequence[tuple[str, Any]], faults: list[LineFault]) -> dict[str, Any]:
     """The fields of one line; those that are null are left out."""
+    if len(pairs) > _MOST_FIELDS:
+        faults.append((line, f"{len(pairs):,} keys; a row has at most {_MOST_FIELDS}"))
+        return {}
     named = [("extra" if key == "extra" else field_name(key), key, value) for key, value in pairs]
     faults += [(line, unknown_name(key, "key")) for name, key, _ in named if name is None]
     faults += [(line, f"{name}: duplicate key") for name in _duplicates(name for name, *_ in named)]
