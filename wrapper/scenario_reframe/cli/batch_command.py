@@ -15,6 +15,8 @@ from .flags import (
     GivenSettings,
     SettingFlags,
     checked_settings,
+    convert_number,
+    convert_whole_number,
 )
 
 EachFlags = Annotated[
@@ -37,12 +39,17 @@ FolderFlag = Annotated[
 ]
 ConcurrencyFlag = Annotated[
     int | None,
-    Parameter(metavar="N", help="Most jobs at once; by default as many as the server allows."),
+    Parameter(
+        metavar="N",
+        converter=convert_whole_number,
+        help="Most jobs at once; by default as many as the server allows.",
+    ),
 ]
 BudgetFlag = Annotated[
     float | None,
     Parameter(
         metavar="UNITS",
+        converter=convert_number,
         help="Creative units that the batch may cost, its earlier runs included.",
     ),
 ]
@@ -50,6 +57,7 @@ ResubmitFlag = Annotated[
     float | None,
     Parameter(
         metavar="SECONDS",
+        converter=convert_number,
         help="Resubmit an unconfirmed job after this many seconds, if no listed job could be it.",
     ),
 ]

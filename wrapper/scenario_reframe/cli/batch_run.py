@@ -9,6 +9,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from scenario_reframe import BatchEvent, BatchOutcome, InvalidBatchError, ReframeClient
+from scenario_reframe.batch.engine import BatchRequest
 from scenario_reframe.batch.planning import ItemPlan, checked_folder, occupied
 
 from .batch_inputs import BatchInputs, video_label
@@ -40,6 +41,13 @@ class BatchArguments:
 
 def batch(arguments: BatchArguments, connection: Connection) -> int:
     """Check everything, then run the batch; the exit code."""
+    BatchRequest(  # checks the numbers: with --check, too, and before any file is read
+        items=(),
+        to=arguments.to,
+        concurrency=arguments.concurrency,
+        budget=arguments.budget,
+        resubmit_after=arguments.resubmit_after,
+    )
     inputs = BatchInputs(checked_folder(arguments.to), arguments.given, arguments.variants)
     for source in arguments.sources:
         inputs.add(source)

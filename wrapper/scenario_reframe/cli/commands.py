@@ -2,13 +2,14 @@
 # ruff: noqa: PLC0415 - imports are delayed until the command runs, so that --help is quick
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from .batch_command import batch
-from .exit_codes import Failure, failure_of, remember_command_line, usage_failure
+from .exit_codes import INTERRUPTED, Failure, failure_of, remember_command_line, usage_failure
 from .flags import (
     DEFAULT_CONNECTION,
     Connection,
@@ -19,11 +20,14 @@ from .flags import (
     SettingFlags,
     TimeoutFlag,
     checked_settings,
+    convert_number,
+    convert_whole_number,
     with_demo_defaults,
 )
-from .help_layout import HELP
-from .output import print_json, tolerate_any_path
+from .help_layout import HELP, help_console
+from .output import OutputError, print_json, tolerate_any_path
 from .progress import print_message
+from .termination import interrupted_by_sigterm
 from .warning_lines import warnings_on_stderr
 
 _HOUR = 3600.0
@@ -104,7 +108,9 @@ def estimate(
 @jobs.command(name="list")
 def list_jobs(
     *,
-    limit: Annotated[int, Parameter(help="Most jobs to list.")] = 20,
+    limit: Annotated[
+        int, Parameter(converter=convert_whole_number, help="Most jobs to list.")
+    ] = 20,
     as_json: JsonFlag = False,
     connection: Connection = DEFAULT_CONNECTION,
 ) -> None:
@@ -179,6 +185,7 @@ def resume(
         float,
         Parameter(
             metavar="SECONDS",
+            converter=convert_number,
             help="With --resubmit: only this many seconds after the last submit can have arrived.",
         ),
     ] = 600.0,
@@ -197,7 +204,8 @@ def resume(
         connection,
         timeout=timeout,
         overwrite=overwrite,
-        resubmit_after=after if resubmit else None,
+        resubmit=resubmit,
+        after=after,
         as_json=as_json,
     )
 
@@ -215,7 +223,13 @@ def doctor(*, as_json: JsonFlag = False, connection: Connection = DEFAULT_CONNEC
 
 @app.command
 def sandbox(
-    *, port: Annotated[int, Parameter(help="The port to listen on; 0 takes a free one.")] = 8123
+    *,
+    port: Annotated[
+        int,
+        Parameter(
+            converter=convert_whole_number, help="The port to listen on; 0 takes a free one."
+        ),
+    ] = 8123,
 ) -> None:
     """Run a local server with the same API, at no cost, until Ctrl-C."""
     from .sandbox_commands import sandbox
@@ -252,22 +266,30 @@ def invoke(argv: Sequence[str]) -> int:
     """Run one command line; its exit code. Raises nothing but SystemExit."""
     tolerate_any_path()
     try:
-        try:
-            with remember_command_line(argv), warnings_on_stderr():
-                return app(list(argv)) or 0
-        except CycloptsError as fault:
-            return _report_failure(usage_failure(str(fault)), argv)
-        except BrokenPipeError:
-            raise
-        except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - a message instead of a traceback
-            return _report_failure(failure_of(fault), argv)
+        with interrupted_by_sigterm():
+            return _run(argv)
     except BrokenPipeError:  # stdout's reader has gone
         return 1
+    except KeyboardInterrupt:  # another one, while the first was reported
+        return INTERRUPTED
+
+
+def _run(argv: Sequence[str]) -> int:
+    try:
+        with remember_command_line(argv), warnings_on_stderr():
+            return app(list(argv), console=help_console()) or 0
+    except CycloptsError as fault:
+        return _report_failure(usage_failure(str(fault)), argv)
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - a message instead of a traceback
+        return _report_failure(failure_of(fault), argv)
 
 
 def _report_failure(failure: Failure, argv: Sequence[str]) -> int:
     for line in failure.lines():
         print_message(line)
     if "--json" in argv:
-        print_json(failure.to_json())
+        with suppress(OutputError):
+            print_json(failure.to_json())
     return failure.code

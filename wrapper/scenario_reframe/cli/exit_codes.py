@@ -26,13 +26,13 @@ from scenario_reframe.errors import (
 )
 
 from .flags import Connection, with_flag_names
-from .output import one_line
+from .output import OutputError, one_line
 
 USAGE = 2
 REFUSED = 3
 UNCERTAIN = 6
 _UNKNOWN = 1
-_INTERRUPTED = 130
+INTERRUPTED = 130
 _PLAIN = set(string.ascii_letters + string.digits + string.punctuation + " ") - {"'", "\\"}
 _COMMAND_LINE: ContextVar[Sequence[str]] = ContextVar("_COMMAND_LINE", default=())
 
@@ -43,7 +43,7 @@ _CODES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int],
     (WaitTimeoutError, 5),
     (SubmissionUncertainError, UNCERTAIN),
     ((UploadError, DownloadError), 7),
-    (KeyboardInterrupt, _INTERRUPTED),
+    (KeyboardInterrupt, INTERRUPTED),
 )
 
 
@@ -175,6 +175,9 @@ def failure_of(fault: BaseException) -> Failure:
         return _faulty_inputs(fault)
     if isinstance(fault, InvalidSettingsError) and len(fault.problems) > 1:
         return _wrong_settings(fault)
+    if isinstance(fault, OSError) and not _has_working_directory():
+        lost = "the working directory does not exist any more, or cannot be read; change to another"
+        return Failure(USAGE, "InvalidInputError", lost)
     job = fault.job if isinstance(fault, ReframeError) else None
     facts: dict[str, Any] = {"job": job.id} if job else {}
     return Failure(
@@ -221,6 +224,14 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + "s" * (number != 1)
 
 
+def _has_working_directory() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - the name is not wanted
+    except OSError:
+        return False
+    return True
+
+
 def _code(fault: BaseException) -> int:
     return next((code for kind, code in _CODES if isinstance(fault, kind)), _UNKNOWN)
 
@@ -230,7 +241,7 @@ def _message(fault: BaseException) -> str:
         return "interrupted"
     if isinstance(fault, InvalidInputError):
         return with_flag_names(str(fault))
-    if isinstance(fault, ReframeError):
+    if isinstance(fault, ReframeError | OutputError):
         return str(fault)
     return f"unexpected {type(fault).__name__}: {fault}"
 

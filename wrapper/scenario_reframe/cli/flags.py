@@ -8,7 +8,8 @@ from typing import Annotated, Any, cast
 from attrs import frozen
 from cyclopts import Group, Parameter, Token
 
-from scenario_reframe.errors import InvalidSettingsError
+from scenario_reframe.arguments import is_whole_number
+from scenario_reframe.errors import InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.default_path import default_ledger_path
 from scenario_reframe.settings import problem_with, request_body
 from scenario_reframe_api.settings import SETTINGS, ReframeSettings
@@ -39,6 +40,24 @@ def number_or_text(text: str, kind: object) -> int | float | str:
         except ValueError:
             continue
     return text
+
+
+def convert_number(_: object, tokens: Sequence[Token]) -> object:
+    """The same for a flag that is a number."""
+    return number_or_text(tokens[0].value, float)
+
+
+def convert_whole_number(_: object, tokens: Sequence[Token]) -> object:
+    """The same for a flag that is a whole number: Cyclopts would round 1.5."""
+    return number_or_text(tokens[0].value, int)
+
+
+def check_whole_number(value: object, name: str, low: int, high: int) -> None:
+    """Raise InvalidInputError unless a flag's value is a whole number in these bounds."""
+    if not is_whole_number(value) or not low <= value <= high:
+        raise InvalidInputError(
+            f"{name}: {value!r:.80} is not allowed; it takes a whole number from {low} to {high}"
+        )
 
 
 SettingFlags = Annotated[
@@ -80,6 +99,7 @@ TimeoutFlag = Annotated[
     Parameter(
         name="--timeout",
         metavar="SECONDS",
+        converter=convert_number,
         help="How long to wait for the job, which continues after that.",
     ),
 ]
@@ -174,6 +194,9 @@ _FLAGS = {
     "concurrency": "--concurrency",
     "budget": "--budget",
     "resubmit_after": "--resubmit-after",
+    "after": "--after",
+    "limit": "--limit",
+    "port": "--port",
     "base_url": "--base-url",
     **{row.name: "--" + row.name.replace("_", "-") for row in SETTINGS},
 }

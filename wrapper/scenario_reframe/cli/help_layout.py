@@ -1,11 +1,25 @@
 """How `--help` is laid out."""
 
+from typing import TextIO, cast
+
 from cyclopts.help import DefaultFormatter, HelpEntry
 from cyclopts.help.specs import AsteriskColumn, ColumnSpec, DescriptionRenderer, NameRenderer
 from rich.console import Console, ConsoleOptions
 
+from .output import CheckedStdout
+
 _FLAG_COLUMNS = 36
 """Wide enough for the longest flag of a setting, which would else be broken within a word."""
+
+_NARROWEST = 40
+"""Columns, whatever COLUMNS says: at 0 nothing would be shown."""
+
+
+def help_console() -> Console:
+    """Prints on stdout, and never in fewer columns than can be read."""
+    console = Console(file=cast("TextIO", CheckedStdout()))
+    console.width = max(console.width, _NARROWEST)
+    return console
 
 
 def _columns(

@@ -8,16 +8,19 @@ from scenario_reframe import Entry, Job
 from scenario_reframe.arguments import check_seconds
 
 from .exit_codes import resumable, shell_command
-from .flags import Connection
+from .flags import Connection, check_whole_number
 from .output import job_to_json, one_line, print_json, print_line
 from .progress import open_display
 from .run_command import Target, open_client, print_result, wait_and_download
 
+_MOST_JOBS = 100_000
+
 
 def list_jobs(limit: int, connection: Connection, *, as_json: bool) -> None:
     """Print the newest jobs, one a line, and the ledger's entries whose job is not known."""
+    check_whole_number(limit, "limit", 0, _MOST_JOBS)
     with open_client(connection) as client:
-        jobs = list(islice(client.jobs(), max(limit, 0)))
+        jobs = list(islice(client.jobs(), limit))
         entries = [] if connection.ledger_location() is None else client.entries()
     lost = [entry for entry in entries if entry.job_id is None and not entry.is_finished]
     by_job = {entry.job_id: entry for entry in entries}

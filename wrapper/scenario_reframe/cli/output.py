@@ -5,7 +5,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,50 @@ from unicodedata import category
 from scenario_reframe.api.sanitize import bare_url, printable
 from scenario_reframe.models import Job
 
-_AS_FILE_NAME = "scenario_reframe_file_name"
+_ANY_TEXT = "scenario-reframe-any-text"
 _CONTROLS = {"Cc", "Zl", "Zp"}
 
 
+class OutputError(Exception):
+    """stdout cannot be written, for example because a disk is full."""
+
+
+class CheckedStdout:
+    """stdout as it is when it is used; what it refuses raises OutputError."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)
+
+    def write(self, text: str) -> None:
+        """Write, if stdout is open."""
+        with _output_errors():
+            if sys.stdout is not None:
+                sys.stdout.write(text)
+
+    def flush(self) -> None:
+        """Flush, if stdout is open."""
+        with _output_errors():
+            if sys.stdout is not None:
+                sys.stdout.flush()
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        raise OutputError(f"stdout cannot be written: {fault.strerror}") from fault
+
+
 def print_line(line: str) -> None:
-    """Print one line, never wrapped, flushed at once: so nothing can fail at exit (`| head`)."""
-    print(line, flush=True)  # noqa: T201 - this is where the command prints
+    """Print one line, never wrapped, flushed at once: so nothing can fail at exit (`| head`).
+
+    Raises OutputError.
+    """
+    with _output_errors():
+        print(line, flush=True)  # noqa: T201 - this is where the command prints
 
 
 def print_paths(files: Iterable[Path]) -> None:
@@ -68,19 +106,24 @@ def one_line(value: object) -> str:
 
 
 def tolerate_any_path() -> None:
-    """Let stdout carry file names that are not valid in its encoding, byte for byte."""
+    """Let stdout carry file names byte for byte, whatever its encoding, and never fail on others.
+
+    On Windows, where names are not bytes, it keeps its encoding.
+    """
+    codecs.register_error(_ANY_TEXT, _encode_unencodable)
+    encoding = None if os.name == "nt" else sys.getfilesystemencoding()
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors=_AS_FILE_NAME)
+        sys.stdout.reconfigure(encoding=encoding, errors=_ANY_TEXT)
 
 
-def _as_file_name(fault: UnicodeError) -> tuple[str | bytes, int]:
-    """What stdout's encoding does not have, as file names are encoded."""
-    if not isinstance(fault, UnicodeEncodeError):
-        raise fault
-    return os.fsencode(fault.object[fault.start : fault.end]), fault.end
-
-
-codecs.register_error(_AS_FILE_NAME, _as_file_name)
+def _encode_unencodable(fault: UnicodeError) -> tuple[str | bytes, int]:
+    """A byte of a file's name as itself, and what the encoding lacks as an escape."""
+    if isinstance(fault, UnicodeEncodeError):
+        letter = fault.object[fault.start]
+        if "\udc80" <= letter <= "\udcff":
+            return bytes([ord(letter) - 0xDC00]), fault.start + 1
+        return letter.encode("ascii", "backslashreplace"), fault.start + 1
+    raise fault
 
 
 def _iso_time(time: datetime | None) -> str | None:

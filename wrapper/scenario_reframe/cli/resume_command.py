@@ -19,11 +19,14 @@ def resume(
     *,
     timeout: float,
     overwrite: bool,
-    resubmit_after: float | None,
+    resubmit: bool,
+    after: float,
     as_json: bool,
 ) -> int:
     """Finish the entries one after another; the exit code of the first failure, or 0."""
     check_seconds(timeout)
+    check_seconds(after, "after")
+    resubmit_after = after if resubmit else None
     if connection.ledger_location() is None:
         raise ConfigurationError("resume needs a ledger: do not pass --ledger none")
     code, rows = 0, []

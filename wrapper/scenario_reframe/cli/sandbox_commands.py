@@ -1,10 +1,9 @@
 """`sandbox` and `demo`: what works without an account."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -13,7 +12,7 @@ from scenario_reframe.result_paths import check_destination
 from scenario_reframe.video import VideoFile, open_video
 
 from .exit_codes import UnfinishedJobError
-from .flags import DEFAULT_CONNECTION, GivenSettings
+from .flags import DEFAULT_CONNECTION, GivenSettings, check_whole_number
 from .output import print_line, print_paths
 from .progress import Display, open_display, print_message
 from .run_command import Target, default_output, reframe
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
     from scenario_reframe.sandbox import Sandbox
 
 _DEMO_SECONDS = 3600.0
+_LAST_PORT = 65535
 
 
 def sandbox(port: int) -> None:
     """Run a local server until Ctrl-C, and print how to use it."""
-    signal.signal(signal.SIGTERM, _stop)
+    check_whole_number(port, "port", 0, _LAST_PORT)
     with _sandbox(port) as server:
         print_line(f"export SCENARIO_BASE_URL={server.base_url}")
         print_line(f"export SCENARIO_API_KEY={server.api_key}")
@@ -72,7 +72,7 @@ def _sandbox(port: int = 0) -> "Iterator[Sandbox]":
     with ExitStack() as stack:
         try:
             server = stack.enter_context(Sandbox(port=port))
-        except (OSError, OverflowError) as fault:
+        except OSError as fault:
             raise InvalidInputError(f"the sandbox cannot start on port {port}: {fault}") from fault
         yield server
 
@@ -115,7 +115,3 @@ def _extra() -> Iterator[None]:
         raise ConfigurationError(
             f"the sandbox needs {fault.name}: pip install 'scenario-reframe[sandbox]'"
         ) from fault
-
-
-def _stop(_signal: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
