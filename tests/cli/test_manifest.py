@@ -77,7 +77,7 @@ def test_lines_are_counted_through_quoted_cells(tmp_path: Path) -> None:
     read = manifest(tmp_path, content)
     assert list(read.lines) == [2, 5]
     assert read.items[0].settings["prompt"] == "two\r\nlines"
-    assert read.faults == [(6, "not valid CSV: unexpected end of data")]
+    assert read.faults == [(6, "not valid CSV: a quoted cell has no end")]
 
 
 def test_json_lines_keep_their_types(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, cast
 
@@ -155,7 +156,10 @@ def checked_settings(
         elif key in values:
             problems.append(f"extra: {key} is given twice")
         else:
-            values[key] = _json_or_text(value)
+            try:
+                values[key] = _json_or_text(value)
+            except (ValueError, RecursionError) as fault:
+                problems.append(f"extra: {key}: {json_problem(fault)}")
     given = GivenSettings(settings or {}, values)
     try:
         request_body(given.settings, given.extra)
@@ -169,8 +173,17 @@ def checked_settings(
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError:
         return text
+
+
+def json_problem(fault: ValueError | RecursionError) -> str:
+    """Why a text could not be read as JSON."""
+    if isinstance(fault, json.JSONDecodeError):
+        return fault.msg
+    if isinstance(fault, RecursionError):
+        return "nested too deeply"
+    return f"a number has more than {sys.get_int_max_str_digits():,} digits"
 
 
 _DEMO: Mapping[str, Any] = {"aspect_ratio": "9:16", "resolution": "480p"}

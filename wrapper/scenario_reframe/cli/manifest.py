@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -14,12 +13,13 @@ from typing import Any
 
 from attrs import frozen
 
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.batch import BatchItem
 from scenario_reframe.errors import InvalidInputError
 from scenario_reframe.video import is_asset_id, is_url
 from scenario_reframe_api.settings import SETTINGS, Setting
 
-from .flags import number_or_text
+from .flags import json_problem, number_or_text
 
 SUFFIXES = (".csv", ".jsonl", ".ndjson")
 
@@ -94,7 +94,7 @@ def unknown_name(written: str, what: str, known: Iterable[str] = ()) -> str:
     short = written[:_LONGEST_NAME]
     close = get_close_matches(_folded(short), names, n=1)
     hint = f"did you mean {names[close[0]]}?" if close else f"known: {', '.join(known or _FIELDS)}"
-    return f"{short or '(empty name)'}: no such {what}; {hint}"
+    return f"{printable(short) or ascii(short)}: no such {what}; {hint}"
 
 
 def _folded(name: str) -> str:
@@ -131,19 +131,24 @@ def _decoded(content: bytes, faults: list[LineFault]) -> str | None:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
-        line = content.count(b"\n", 0, fault.start) + 1
+        line = _line_ends(content[: fault.start].decode("latin-1")) + 1
         faults.append((line, f"byte 0x{content[fault.start]:02x} is not UTF-8; {_SAVE_AS}"))
         return None
-    lines = max(text.count("\n"), text.count("\r"))
+    lines = _line_ends(text)
     if lines > MOST_LINES:
         text = f"{lines:,} lines; a manifest has at most {MOST_LINES:,}: make several of it"
         faults.append((MOST_LINES + 1, text))
         return None
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+        line = _line_ends(text[: text.index("\0")]) + 1
         faults.append((line, f"the file contains a NUL character; {_SAVE_AS}"))
         return None
     return text
+
+
+def _line_ends(text: str) -> int:
+    """How many lines end in a text with the line ends of one system: LF, CR LF or CR."""
+    return max(text.count("\n"), text.count("\r"))
 
 
 def _csv_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -190,7 +195,7 @@ def _csv_lines(reader: Any, faults: list[LineFault]) -> Iterator[tuple[int, list
 def _csv_problem(fault: csv.Error) -> str:
     if "field limit" in str(fault):
         return f"a cell has more than {csv.field_size_limit():,} characters"
-    return str(fault)
+    return "a quoted cell has no end" if "end of data" in str(fault) else str(fault)
 
 
 def _columns(line: int, cells: Sequence[str], faults: list[LineFault]) -> list[str | None]:
@@ -231,20 +236,12 @@ def _json_rows(text: str, faults: list[LineFault]) -> Iterator[tuple[int, dict[s
         try:
             pairs = _pairs_of(content)
         except (ValueError, RecursionError) as fault:
-            faults.append((line, f"not valid JSON: {_json_problem(fault)}"))
+            faults.append((line, f"not valid JSON: {json_problem(fault)}"))
             continue
         if pairs is None:
             faults.append((line, "not a JSON object"))
             continue
         yield line, _keyed(line, pairs, faults)
-
-
-def _json_problem(fault: ValueError | RecursionError) -> str:
-    if isinstance(fault, json.JSONDecodeError):
-        return fault.msg
-    if isinstance(fault, RecursionError):
-        return "nested too deeply"
-    return f"a number has more than {sys.get_int_max_str_digits():,} digits"
 
 
 def _pairs_of(content: str) -> list[tuple[str, Any]] | None:
