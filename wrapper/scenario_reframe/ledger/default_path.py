@@ -23,7 +23,8 @@ def default_ledger_path() -> Path | str:
 def path_of(location: str) -> Path:
     """The file of a ledger: a path or `sqlite:///PATH`. Raises ConfigurationError for others.
 
-    What may hold a password is not repeated. SQLite must not open a FIFO, at which it waits, or a device, beside which it leaves a journal.
+    What may hold a password is not repeated. SQLite must not open a FIFO, at which it waits, or a
+    device, beside which it leaves a journal.
     """
     path = location.removeprefix(_SQLITE)
     if _MAY_HOLD_PASSWORD.match(path):
