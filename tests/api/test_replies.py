@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from scenario_reframe import (
@@ -17,14 +18,16 @@ from scenario_reframe import (
     ServerError,
     UnexpectedResponseError,
 )
+from scenario_reframe.api.json_reading import DEEPEST, read_json
 from scenario_reframe.api.json_values import (
+    count_or_none,
     datetime_or_none,
     given,
     http_date,
-    int_or_none,
     json_object,
     number_or_none,
     text_or_none,
+    url_or_none,
     without_nulls,
 )
 from scenario_reframe.api.operations import Operations
@@ -50,10 +53,12 @@ def test_number_is_finite_or_none(value: object, found: float | None) -> None:
     assert number_or_none(value) == found
 
 
-@pytest.mark.parametrize(("value", "found"), [(5.9, 5), (5, 5), ("5", None), (NAN, None)])
-def test_whole_drops_the_fraction(value: object, found: int | None) -> None:
+@pytest.mark.parametrize(
+    ("value", "found"), [(5.9, 5), (5, 5), ("5", None), (NAN, None), (-1, None)]
+)
+def test_count_drops_the_fraction(value: object, found: int | None) -> None:
     """Or None."""
-    assert int_or_none(value) == found
+    assert count_or_none(value) == found
 
 
 @pytest.mark.parametrize(
@@ -72,6 +77,13 @@ def test_text_or_none_is_fit_to_show(value: object, found: str | None) -> None:
         ("2026-01-01T10:00:00.000Z", datetime(2026, 1, 1, 10, tzinfo=UTC)),
         ("2026-01-01T10:00:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
         ("2026-01-01T12:00:00+02:00", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("0001-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("1970-01-01T00:00:00+14:00", None),
+        ("9999-12-31T23:59:59-14:00", None),
+        ("3000-01-01T00:00:00Z", None),
+        ("2026-01-01T10:00:00\ud800", None),
+        ("9" * 5000, None),
         ("yesterday", None),
         ("", None),
         (5, None),
@@ -88,6 +100,10 @@ def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None)
     [
         ("Thu, 01 Jan 2026 10:00:00 GMT", datetime(2026, 1, 1, 10, tzinfo=UTC)),
         ("Thu, 01 Jan 2026 10:00:00 -0000", datetime(2026, 1, 1, 10, tzinfo=UTC)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", None),
+        ("Fri, 31 Dec 9999 23:59:59 -1400", None),
+        ("Fri, 31 Dec " + "9" * 5000 + " 10:00:00 GMT", None),
+        ("9" * 5000, None),
         ("today", None),
         ("", None),
         (None, None),
@@ -99,6 +115,87 @@ def test_moment_reads_iso_8601_or_nothing(value: object, found: datetime | None)
 def test_http_date_reads_a_date_or_nothing(value: str | None, found: datetime | None) -> None:
     """No date, however odd, raises."""
     assert http_date(value) == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://cdn.test/a?b=c", "http://127.0.0.1:8080/a", "https://[::1]/a", "https://u:p@h.test/",
+     "https://h.test/a b/\u00e9?\u732b", "https://\u00fc.test/", "https://h.test:65535/",
+     "https://h.test/" + "a" * 8000],
+    ids=ascii,
+)  # fmt: skip
+def test_url_is_kept_as_it_came(url: str) -> None:
+    """If httpx can use it."""
+    assert url_or_none(url) == url
+    httpx.Request("GET", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [None, 5, "", "a", "/a", "//h.test/a", "https:a", "https:", "https://", "https:///a", "urn:a",
+     "ftp://h.test/", "file:///etc/passwd", " https://h.test/", "https://h.test/\n",
+     "https://h.test/\x00", "https://h.test/" + "a" * 65_000, "https://xn--/", "https://a..b/",
+     "https://.a/", "https://" + "a" * 64 + ".test/", "https://\u2603.test/", "https://[::1",
+     "https://h.test:99999/", "https://h.test:-1/", "https://h.test:x/", "\ud800",
+     "https://h.test/\ud800", "https://a\ud800b/"],
+    ids=ascii,
+)  # fmt: skip
+def test_url_that_cannot_be_used_is_none(url: object) -> None:
+    """What httpx or the socket would refuse, too late."""
+    assert url_or_none(url) is None
+
+
+def test_asset_with_such_a_url_is_an_unexpected_response() -> None:
+    """The message shows the URL without its signature."""
+    read = OPERATIONS.get_asset("asset_1").parse
+    with pytest.raises(UnexpectedResponseError, match=r"'https://a\.\.b/c'") as caught:
+        read(reply({"asset": {"id": "asset_1", "url": "https://a..b/c?Signature=s"}}))
+    assert "Signature" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbf{}", "{}".encode("utf-16"), b" {} "])
+def test_json_is_read_in_any_of_its_encodings(text: bytes) -> None:
+    """With or without a byte order mark."""
+    assert read_json(text) == {}
+
+
+def test_json_is_made_sound() -> None:
+    """What cannot be stored or shown is replaced; the rest stays."""
+    odd = b'"a": NaN, "b": -Infinity, "c": 1e999, "d": ' + b"9" * 5000 + b', "e": "\\udc00\xff\x00"'
+    known = {"a": None, "b": None, "c": None, "d": None, "e": "\ufffd\ufffd\x00"}
+    assert read_json(b"{" + odd + b', "\\ud800": [1.5, true, "\\ud83d\\ude00"]}') == {
+        **known, "\ufffd": [1.5, True, "\U0001f600"],
+    }  # fmt: skip
+    deep = read_json(b"[" * 500 + b"]" * 500)
+    assert repr(deep).count("[") == DEEPEST
+
+
+@pytest.mark.parametrize("cost", [-1, -1e-9, -1e308])
+def test_price_is_not_below_zero(cost: float) -> None:
+    """It would raise a budget."""
+    with pytest.raises(UnexpectedResponseError):
+        OPERATIONS.estimate({}).parse(reply({"creativeUnitsCost": cost}))
+    job = OPERATIONS.get_job("job_1").parse(
+        reply({"job": {"jobId": "job_1", "status": "queued", "billing": {"cuCost": cost}}})
+    )
+    assert job.cost is None
+
+
+def test_job_keeps_what_is_beside_an_odd_part() -> None:
+    """Its echoed settings are what a lost job is found by."""
+    metadata = {"input": {"seed": 7}, "assetIds": ["asset_1", 5], "error": [1]}
+    odd = {"statusHistory": 5, "billing": "free", "progress": "half", "metadata": metadata}
+    job = OPERATIONS.get_job("job_1").parse(reply({"job": {"status": "queued", **odd}}))
+    assert (job.input, job.asset_ids, job.error) == ({"seed": 7}, ("asset_1",), None)
+
+
+@pytest.mark.parametrize("upload_id", [None, 5, "", "..", "a/b", "\ud800", "a" * 201])
+def test_upload_s_ids_are_ids(upload_id: object) -> None:
+    """They go into a path."""
+    read = OPERATIONS.get_upload("upload_1").parse
+    with pytest.raises(UnexpectedResponseError):
+        read(reply({"upload": {"id": upload_id}}))
+    assert read(reply({"upload": {"id": "u", "entityId": upload_id}})).asset_id is None
 
 
 def test_given_and_record_and_without_nulls() -> None:
@@ -115,8 +212,7 @@ def test_given_and_record_and_without_nulls() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"<html>", b"[]", b"null", b"5", b'"text"', b'{"a": ', b"\xff\xfe", b"[" * 100_000,
-     b'{"a": ' + b"1" * 5000 + b"}"],
+    [b"", b"<html>", b"[]", b"null", b"5", b'"text"', b'{"a": ', b"\xff\xfe", b"[" * 100_000],
     ids=lambda content: repr(content)[:20],
 )  # fmt: skip
 def test_parse_reply_wants_a_json_object(content: bytes) -> None:
@@ -294,10 +390,13 @@ WHEN = datetime(2026, 1, 14, 23, 59, 59, tzinfo=UTC)
         (f"https://cdn.test/a?Policy={policy(None)}", None),
         (f"https://cdn.test/a?Policy={policy(10**30)}", None),
         ("https://cdn.test/a?Expires=never", None),
+        ("https://cdn.test/a?Policy=" + base64.b64encode(b"[" * 100_000).decode(), None),
+        ("https://cdn.test/a?Expires=" + "9" * 5000, None),
+        ("https://cdn.test/a?Expires=\ud800", None),
         ("http://[bad", None),
         ("", None),
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=lambda value: ascii(value)[:30],
 )
 def test_expiry_is_read_off_the_signature(url: str, found: datetime | None) -> None:
     """From the policy, or the older plain form; other URLs have no expiry."""

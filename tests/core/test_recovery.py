@@ -201,6 +201,11 @@ def test_list_that_is_too_long_proves_nothing(took: float) -> None:
 UNREAD: list[Reply | NoReply] = [
     lost(), reply({"reason": "no"}, 403), reply({}, 500), reply({}, 429), reply(b"<html>"),
     reply({"jobs": None}), reply({"jobs": {}}), reply({"jobs": ["job_1"]}), reply({}),
+    # One of these may be the job, and these tokens are not the end of the list.
+    reply({"jobs": [{"status": "queued"}]}), reply({"jobs": [{"jobId": "\ud800"}]}),
+    reply({"jobs": [{"jobId": "../a", "jobType": "custom"}]}),
+    reply({**NONE, "nextPaginationToken": 5}), reply({**NONE, "nextPaginationToken": False}),
+    reply({**NONE, "nextPaginationToken": "t" * 5000}),
 ]  # fmt: skip
 
 
@@ -212,7 +217,7 @@ def test_list_that_cannot_be_read_proves_nothing(page: Reply | NoReply) -> None:
         scene.reframe(resubmit_after=0.0)
     assert len(scene.posted) == 1
     lasts = isinstance(page, Reply) and page.status == 403
-    assert scene.paused == 0 if lasts else scene.paused > LOOK_UP_SECONDS
+    assert scene.paused == 0 if lasts else scene.paused >= LOOK_UP_SECONDS
 
 
 def test_failed_look_up_does_not_end_the_look_ups() -> None:
@@ -510,11 +515,12 @@ def test_find_job_raises_the_error_of_the_list() -> None:
     ("more", "since"),
     [({}, timedelta(days=1, minutes=30)),
      ({"started_at": datetime.now(UTC) + timedelta(days=3)}, timedelta(days=1)),
-     ({"server_time": NOON - timedelta(days=2)}, timedelta(days=3))],
-    ids=["half an hour ago", "a clock that was set back", "the server's time"],
+     ({"server_time": NOON - timedelta(days=2)}, timedelta(days=3)),
+     ({"started_at": NOON, "server_time": datetime(2999, 1, 1, tzinfo=UTC)}, timedelta(days=1))],
+    ids=["half an hour ago", "a clock that was set back", "the server's time", "a wrong Date"],
 )  # fmt: skip
 def test_find_job_reads_the_list_from_a_day_before_the_submit(more: Any, since: timedelta) -> None:
-    """By the server's clock."""
+    """By the server's clock, but for a `Date` of the future, which would hide the job."""
     scene = Scene(lost())
     scene.run(scene.pipeline.find_job(asked(**more)))
     moment = datetime.fromisoformat(scene.lists[0].params["createdAfter"])

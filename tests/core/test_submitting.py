@@ -45,7 +45,6 @@ UNCLEAR = [
     reply({"job": {"jobId": "../jobs"}}),
     reply({"job": {"jobId": ".."}}),
     reply({"job": {"status": "queued"}}),
-    reply(b'{"job": {"jobId": "job_1"'),
     reply(b"", 204),
     reply({"creativeUnitsCost": 60}, 269),
     reply({"job": job_record("job_other", metadata={"input": {"seed": -1}})}),
@@ -79,10 +78,45 @@ def test_submit_reads_the_job_id_through_any_surprise(payload: Any, status: int)
     assert scene.sent == [POST]
 
 
-def test_submit_keeps_the_job_id_of_a_deeply_nested_reply() -> None:
-    """An object too deep to parse completely still yields the id."""
-    deep = b'{"job": {"jobId": "job_9", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 702
-    assert Scene(Reply(200, {}, deep)).submit().id == "job_9"
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"job": {"jobId": "job_9", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 702,
+        b'{"job": {"jobId": "job_9"}, "more": ' + b"[" * 100_000,
+        b'{"job": {"jobId": "job_9", "cost": ' + b"1" * 5000 + b"}}",
+        b'{"job": {"jobId": "job_9", "progress": NaN, "createdAt": -Infinity}}',
+        b'{"job": {"jobId": "job_9", "error": "\\ud800", "status": "\x00\xff"}}',
+        b'{"job": {"jobId": "job_9"}} and more',
+        b'{"job": {"jobId": "job_9"',
+        b'{"job": {"jobId": "job_9"}, "job": {}}',
+        b'{"job": {"status": "queued", "id" : "job_9", }}',
+        b'[{"job": {"jobId": "job_9"}}]',
+        b'\xef\xbb\xbf{"job": {"jobId": "job_9"}}',
+        '{"job": {"jobId": "job_9"}}'.encode("utf-16"),
+    ],
+    ids=lambda content: repr(content)[:40],
+)
+def test_submit_keeps_the_only_job_id_of_a_reply_that_is_hardly_json(content: bytes) -> None:
+    """What cannot be read beside it costs nothing."""
+    scene = Scene(Reply(200, {}, content))
+    assert scene.submit().id == "job_9"
+    assert scene.sent == [POST]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"job": {"jobId": "job_8"}, "other": {"jobId": "job_9"}',
+        b'{"reason": "{\\"jobId\\": \\"job_9\\"}", ]',
+        b'{"ownerId": "job_9", ]',
+        b'{"id": "asset_9", ]',
+        b'{"jobId": "job_\\ud800"}',
+    ],
+)
+def test_submit_guesses_no_job_id(content: bytes) -> None:
+    """Of two, or of other things; then the job is looked up."""
+    scene = Scene(Reply(200, {}, content), pages=[[mine()]])
+    assert scene.submit().id == "job_mine"
 
 
 def test_submit_sends_the_body_and_the_project() -> None:

@@ -123,5 +123,5 @@ def expiry_of(url: str) -> datetime | None:
         else:
             seconds = query["Expires"][0]
         return datetime.fromtimestamp(int(seconds), UTC)
-    except (ValueError, LookupError, TypeError, OverflowError, OSError):
+    except (ValueError, LookupError, TypeError, OverflowError, OSError, RecursionError):
         return None

@@ -20,6 +20,7 @@ from scenario_reframe_api.settings import VIDEO_FIELD
 
 from . import uploading
 from .api.calling import repeat, send
+from .api.parsing import is_id
 from .arguments import check_seconds
 from .downloading import assets_in_order, download
 from .errors import (
@@ -324,10 +325,9 @@ class Pipeline(Submitting):
             with suppress(ReframeError):  # until it is known, the rows belong to this key
                 page = yield from repeat(self.operations.list_jobs(size=1), self.timing)
                 owners = [job.raw.get("ownerId") for job in page.jobs]
-                for owner in owners[:1]:
-                    if isinstance(owner, str) and owner:
-                        yield Blocking(partial(self._ledger.learn_project, owner))
-                        self.is_project_known = True
+                for owner in filter(is_id, owners[:1]):
+                    yield Blocking(partial(self._ledger.learn_project, owner))
+                    self.is_project_known = True
         else:
             self.is_project_known = True
 

@@ -102,6 +102,8 @@ def read_jobs(operations: Operations, created_after: datetime) -> Flow[dict[str,
     paging = Paging()
     for _ in range(MOST_PAGES):
         page = yield from repeat(operations.list_jobs(iso(created_after), token), timing)
+        if page.unnamed:  # any of them may be the job that is looked for
+            raise UnexpectedResponseError("the server's list has a job whose id cannot be read")
         jobs.update((job.id, job) for job in page.jobs if is_custom(job))
         token = paging.next_token(page)
         if token is None:
@@ -112,13 +114,17 @@ def read_jobs(operations: Operations, created_after: datetime) -> Flow[dict[str,
 
 
 def window_start(operations: Operations, submission: Submission) -> Flow[datetime]:
-    """The server's time from which to read the list for a submission's job."""
-    if submission.server_time is not None:
-        return submission.server_time - WINDOW
-    if operations.server.last is None:
-        yield from repeat(operations.list_jobs(size=1), operations.timing)
-    since = max(datetime.now(UTC) - submission.started_at, timedelta())
-    return (operations.server.last or datetime.now(UTC)) - since - WINDOW
+    """The time from which to read the list for a submission's job, by the server's clock.
+
+    By ours if that is earlier: a proxy's `Date` may be of the future, and hide the job.
+    """
+    posted = submission.server_time
+    if posted is None:
+        if operations.server.last is None:
+            yield from repeat(operations.list_jobs(size=1), operations.timing)
+        since = max(datetime.now(UTC) - submission.started_at, timedelta())
+        posted = (operations.server.last or datetime.now(UTC)) - since
+    return min(posted, submission.started_at) - WINDOW
 
 
 def with_hidden_seeds(

@@ -6,7 +6,7 @@ this module, and a paid job's id is read from the raw JSON before anything else.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeGuard, TypeVar
 
 from attrs import frozen
 
@@ -18,10 +18,12 @@ from scenario_reframe_api.models.dry_run_response import DryRunResponse
 from scenario_reframe_api.models.job_record import JobRecord
 from scenario_reframe_api.models.upload_response import UploadResponse
 
+from .json_reading import text_of
 from .json_values import (
+    amount_or_none,
+    count_or_none,
     datetime_or_none,
     given,
-    int_or_none,
     json_object,
     number_or_none,
     text_or_none,
@@ -29,10 +31,15 @@ from .json_values import (
     without_nulls,
 )
 from .replies import parse_reply
-from .sanitize import printable
+from .sanitize import bare_url, printable
 
 # Files are named by ids, too: no colon, which is a drive or a stream on Windows, no dot at first.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
+# In a reply that is no JSON text, or has its job somewhere else.
+_JOB_ID = re.compile(
+    r'"(?:jobId"\s*:\s*"|id"\s*:\s*"(?=job_))([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})"'
+)
+_LONGEST_TOKEN = 4096
 
 
 class _Model(Protocol):
@@ -64,15 +71,23 @@ class Upload:
 
 @frozen
 class JobPage:
-    """One page of the list of jobs, and the token of the next one, if any."""
+    """One page of the list of jobs, and the token of the next one, if any.
+
+    `unnamed`: how many jobs of it have no id that can be read.
+    """
 
     jobs: tuple[Job, ...]
     next_token: str | None
+    unnamed: int = 0
 
 
-def is_id(value: object) -> bool:
+def is_id(value: object) -> TypeGuard[str]:
     """Whether a value can be an id of the API."""
     return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _id_or_none(value: object) -> str | None:
+    return value if is_id(value) else None
 
 
 def _parsed(model: type[M], source: Mapping[str, Any]) -> M:
@@ -88,29 +103,46 @@ def _id_in(payload: Mapping[str, Any]) -> str | None:
     """The job's id: `job.jobId` is documented; some pages show `job.id` or a top-level `jobId`."""
     inner = json_object(payload, "job")
     for candidate in (inner.get("jobId"), inner.get("id"), payload.get("jobId")):
-        if isinstance(candidate, str) and is_id(candidate):
+        if is_id(candidate):
             return candidate
     return None
 
 
+def _written_id(content: bytes) -> str | None:
+    """The only job id that is written in these bytes, JSON or not; None if there are several."""
+    found = set(filter(is_id, _JOB_ID.findall(text_of(content))))
+    return found.pop() if len(found) == 1 else None
+
+
+def _payload_and_id(reply: Reply) -> tuple[dict[str, Any], str | None]:
+    """A reply that may be a paid job's: its JSON object, if it is one, and its job's id, if any."""
+    try:
+        payload = parse_reply(reply)
+    except UnexpectedResponseError:
+        job_id = _written_id(reply.content)
+        if job_id is None:
+            raise
+        return {}, job_id
+    return payload, _id_in(payload)
+
+
 def parse_paid_job(reply: Reply) -> Job:
     """A paid job. Only its id must be valid, whatever else is odd in the reply."""
-    payload = parse_reply(reply)
-    job_id = _id_in(payload)
+    payload, job_id = _payload_and_id(reply)
+    job_id = job_id or _written_id(reply.content)
     if job_id is None:
         raise UnexpectedResponseError(f"the server answered {reply.status} without a job id")
     return _lenient_job(job_id, json_object(payload, "job"))
 
 
 def _lenient_job(job_id: str, raw: Mapping[str, Any]) -> Job:
-    """A job; if its JSON object is odd, with id, status, progress and results only."""
+    """A job; of an odd JSON object, without the parts that are not objects where they should be."""
     try:
         return _as_job(job_id, raw, raw)
     except UnexpectedResponseError:
-        assets = json_object(raw, "metadata").get("assetIds")
-        found = assets if isinstance(assets, list) else []
-        core = {key: raw.get(key) for key in ("jobType", "status", "progress")}
-        return _as_job(job_id, core | {"metadata": {"assetIds": found}}, raw)
+        parts = {key: dict(json_object(raw, key)) for key in ("metadata", "billing")}
+        parts["metadata"]["input"] = json_object(parts["metadata"], "input")
+        return _as_job(job_id, {**raw, "statusHistory": [], **parts}, raw)
 
 
 def parse_job(job_id: str, reply: Reply) -> Job:
@@ -140,7 +172,7 @@ def _as_job(job_id: str, readable: Mapping[str, Any], raw: Mapping[str, Any]) ->
         input=echoed.to_dict() if echoed else {},
         created_at=datetime_or_none(parsed.created_at),
         updated_at=datetime_or_none(parsed.updated_at),
-        cost=number_or_none(billing.cu_cost) if billing else None,
+        cost=amount_or_none(billing.cu_cost) if billing else None,
         raw=raw,
     )
 
@@ -151,18 +183,26 @@ def parse_job_page(reply: Reply) -> JobPage:
     listed = payload.get("jobs")
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
         raise UnexpectedResponseError("the server's list of jobs is not a list of JSON objects")
-    token = payload.get("nextPaginationToken")
-    jobs = [(_id_in({"job": item}), item) for item in listed]
-    return JobPage(
-        jobs=tuple(_lenient_job(job_id, item) for job_id, item in jobs if job_id is not None),
-        next_token=token if isinstance(token, str) and token else None,
-    )
+    found = [(_id_in({"job": item}), item) for item in listed]
+    jobs = [_lenient_job(job_id, item) for job_id, item in found if job_id is not None]
+    token = _checked_token(payload.get("nextPaginationToken"))
+    return JobPage(tuple(jobs), token, unnamed=len(found) - len(jobs))
+
+
+def _checked_token(token: object) -> str | None:
+    """The next page's token, or None: an odd one must not pass for the end of the list."""
+    if token in (None, ""):
+        return None
+    if not isinstance(token, str) or len(token) > _LONGEST_TOKEN:
+        raise UnexpectedResponseError(
+            f"the server's list of jobs names its next page by {token!r:.80}, not by a short text"
+        )
+    return token
 
 
 def parse_estimate(reply: Reply) -> Estimate:
     """A dry run's price. Raises UnexpectedResponseError, with `.job` if a job was made."""
-    payload = parse_reply(reply)
-    job_id = _id_in(payload)
+    payload, job_id = _payload_and_id(reply)
     if job_id is not None:
         error = UnexpectedResponseError(
             f"the dry run was answered with job {job_id}, which the server may have charged for"
@@ -170,7 +210,7 @@ def parse_estimate(reply: Reply) -> Estimate:
         error.job = _lenient_job(job_id, json_object(payload, "job"))
         raise error
     parsed = _parsed(DryRunResponse, payload)
-    cost = number_or_none(parsed.creative_units_cost)
+    cost = amount_or_none(parsed.creative_units_cost)
     if cost is None:
         raise UnexpectedResponseError("the server's estimate names no price")
     details = given(parsed.cost_details)
@@ -188,9 +228,13 @@ def parse_asset(asset_id: str, reply: Reply) -> Asset:
     """The asset of this id, with its URL."""
     payload = parse_reply(reply)
     parsed = given(_parsed(AssetResponse, payload).asset)
-    url = url_or_none(parsed.url) if parsed else None
-    if parsed is None or url is None:
+    named = given(parsed.url) if parsed else None
+    url = url_or_none(named)
+    if parsed is None or not named:
         raise UnexpectedResponseError(f"the server's reply for asset {asset_id} has no URL")
+    if url is None:
+        shown = printable(bare_url(str(named)), 80)
+        raise UnexpectedResponseError(f"the server's URL of asset {asset_id} is wrong: {shown!r}")
     if text_or_none(parsed.id) not in {asset_id, None}:
         raise UnexpectedResponseError(f"asked for asset {asset_id}, but got another one")
     known = given(parsed.properties)
@@ -198,12 +242,12 @@ def parse_asset(asset_id: str, reply: Reply) -> Asset:
         id=asset_id,
         url=url,
         mime_type=text_or_none(parsed.mime_type) or "",
-        size=int_or_none(known.size) if known else None,
-        width=int_or_none(known.width) if known else None,
-        height=int_or_none(known.height) if known else None,
-        frames=int_or_none(known.nb_frames) if known else None,
-        frame_rate=number_or_none(known.frame_rate) if known else None,
-        duration=number_or_none(known.duration) if known else None,
+        size=count_or_none(known.size) if known else None,
+        width=count_or_none(known.width) if known else None,
+        height=count_or_none(known.height) if known else None,
+        frames=count_or_none(known.nb_frames) if known else None,
+        frame_rate=amount_or_none(known.frame_rate) if known else None,
+        duration=amount_or_none(known.duration) if known else None,
         raw=json_object(payload, "asset"),
     )
 
@@ -211,17 +255,17 @@ def parse_asset(asset_id: str, reply: Reply) -> Asset:
 def parse_upload(reply: Reply) -> Upload:
     """An upload."""
     parsed = given(_parsed(UploadResponse, parse_reply(reply)).upload)
-    upload_id = text_or_none(parsed.id) if parsed else None
+    upload_id = _id_or_none(parsed.id) if parsed else None
     if parsed is None or upload_id is None:
         raise UnexpectedResponseError("the server's upload has no id")
     parts = [
-        Part(int_or_none(part.number) or 0, url_or_none(part.url) or "")
+        Part(count_or_none(part.number) or 0, url_or_none(part.url) or "")
         for part in given(parsed.parts) or ()
     ]
     return Upload(
         id=upload_id,
         status=printable(text_or_none(parsed.status) or "unknown"),
-        asset_id=text_or_none(parsed.entity_id),
+        asset_id=_id_or_none(parsed.entity_id),
         error=text_or_none(parsed.error_message),
         parts=tuple(parts),
     )

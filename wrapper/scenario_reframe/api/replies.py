@@ -1,6 +1,5 @@
 """Reads a reply: its JSON object, or the error that it means. No I/O."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +14,8 @@ from scenario_reframe.errors import (
 )
 from scenario_reframe.flow.steps import Reply
 
-from .json_values import http_date, int_or_none, json_object, number_or_none, text_or_none
+from .json_reading import read_json
+from .json_values import count_or_none, http_date, json_object, number_or_none, text_or_none
 from .sanitize import printable
 
 _BY_STATUS: dict[int, tuple[type[ApiError], str]] = {
@@ -38,7 +38,7 @@ def parse_reply(reply: Reply) -> dict[str, Any]:
     """
     if not 200 <= reply.status < 300:  # noqa: PLR2004
         raise api_error(reply)
-    payload = _json(reply.content)
+    payload = read_json(reply.content)
     if not isinstance(payload, dict):
         start = printable(reply.content[:200].decode("utf-8", "replace"), 60)
         raise UnexpectedResponseError(
@@ -49,7 +49,7 @@ def parse_reply(reply: Reply) -> dict[str, Any]:
 
 def api_error(reply: Reply) -> ApiError:
     """The error for a reply that is not 2xx."""
-    payload = _json(reply.content)
+    payload = read_json(reply.content)
     body = payload if isinstance(payload, dict) else {}
     reason = _reason(body) or _plain_text(reply.content)
     kind, advice = _BY_STATUS.get(reply.status, (ApiError, ""))
@@ -73,7 +73,7 @@ def api_error(reply: Reply) -> ApiError:
     )
     error.retry_after = retry_after(reply.headers, body)
     if isinstance(error, RateLimitedError):
-        error.limit = int_or_none(json_object(body, "details").get("actionLimit"))
+        error.limit = count_or_none(json_object(body, "details").get("actionLimit"))
     return error
 
 
@@ -92,13 +92,6 @@ def retry_after(headers: Mapping[str, str], body: Mapping[str, Any]) -> float | 
 def _until(value: str, date: str | None) -> float | None:
     until, now = http_date(value), http_date(date)
     return (until - now).total_seconds() if until and now else None
-
-
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _reason(body: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from scenario_reframe.api.parsing import is_id
 from scenario_reframe.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -196,7 +197,7 @@ class SqlLedger(JobsAndUploads):
 
         is_its = self.database.write_now_or_later(write, otherwise=True)
         project = job.raw.get("ownerId")
-        if isinstance(project, str) and project and not self.account.is_known:
+        if is_id(project) and not self.account.is_known:
             with suppress(ReframeError):
                 self.learn_project(project)
         return is_its
