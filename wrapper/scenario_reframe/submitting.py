@@ -111,8 +111,15 @@ class PostLog:
             ledger.end_post(claim, post, without_secrets(reason)[:500])
 
     def record_job(self, job: Job) -> bool:
-        """Record the POST's job; False if it is another request's."""
-        is_ours = self.recovery.record_job(self.run.token, job)
+        """Record the POST's job; False if it is another request's.
+
+        A reply has named it, so it is ours even if nothing can be recorded.
+        """
+        try:
+            is_ours = self.recovery.record_job(self.run.token, job)
+        except Exception:  # noqa: BLE001 - logged
+            _LOG.exception("job %s could not be recorded", job.id)
+            is_ours = True
         if is_ours:
             self._end_in_memory("made")
         return is_ours

@@ -1,9 +1,8 @@
 """The engine of a batch: runs the items' pipelines side by side, in bounded memory."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
+import logging
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from attrs import define, field
@@ -11,7 +10,6 @@ from attrs import define, field
 from scenario_reframe.arguments import check_seconds, is_number, is_whole_number
 from scenario_reframe.errors import (
     AuthenticationError,
-    DownloadError,
     InvalidBatchError,
     InvalidInputError,
     LedgerBusyError,
@@ -25,15 +23,17 @@ from scenario_reframe.ledger.interface import BudgetSpentError, Ledger
 from scenario_reframe.models import Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline
 from scenario_reframe.polling import UpdateCallback
-from scenario_reframe.recovery import read_jobs
 from scenario_reframe.result_paths import Destination
 
 from .item_pipeline import BatchState, ItemPipeline
 from .items import BatchEvent, BatchItem, BatchOutcome, EventCallback
 from .job_limit import JobLimit
 from .planning import ItemPlan, occupied, plan
+from .shared_readings import SharedReadings
 from .submit_slots import Slots
 from .watching import WatchList, watch
+
+_LOG = logging.getLogger("scenario_reframe")
 
 PREPARING = 8
 """How many items may be uploading or waiting for a slot at once."""
@@ -78,19 +78,19 @@ class BatchEngine:
     _outcomes: "asyncio.Queue[BatchOutcome | BaseException]" = field(factory=asyncio.Queue)
     _tasks: "set[asyncio.Task[None]]" = field(factory=set)
     _watching: "asyncio.Task[None] | None" = None
-    _reading: "asyncio.Task[None] | None" = None
-    _look_ups: "list[tuple[datetime, asyncio.Future[Mapping[str, Job]]]]" = field(factory=list)
     _refusal: ReframeError | None = None
+    _callers_fault: Exception | None = None
 
     def __attrs_post_init__(self) -> None:
         timing = self.pipeline.timing
         self._waiting = WatchList(timing)
+        readings = SharedReadings(self.pipeline.operations, self.driver, self._start)
         self._shared = BatchState(
             ledger=self.ledger,
             slots=Slots(JobLimit.of(self.request.concurrency, timing), timing),
             budget=self.request.budget,
             wait=self._wait,
-            look_up=self._look_up,
+            look_up=readings.look_up,
             watch_others=self._watch_others,
             emit=self._emit,
             stop_starting=self._stop_starting,
@@ -159,8 +159,10 @@ class BatchEngine:
             result: ReframeResult = await self.driver.run(pipeline.run_item())
         except ReframeError as error:
             self._put_error(pipeline, error)
-        except OSError as fault:
-            self._put_error(pipeline, DownloadError(f"{planned.output}: {fault.strerror or fault}"))
+        except Exception as fault:
+            if fault is self._callers_fault:
+                raise
+            self._put_error(pipeline, pipeline.error_of(fault))
         else:
             self._put_outcome(
                 planned,
@@ -197,38 +199,13 @@ class BatchEngine:
         try:
             await awaited(self.request.on_event(event))
         except Exception as fault:
+            self._callers_fault = fault
             self._outcomes.put_nowait(fault)  # the caller's own error ends the batch
             raise
 
     def _stop_starting(self, error: ReframeError) -> None:
         """Skip all items that have not started."""
         self._refusal = error
-
-    async def _look_up(self, created_after: datetime) -> Mapping[str, Job]:
-        """The jobs since then. One reading of the list serves all who asked before it began."""
-        read: asyncio.Future[Mapping[str, Job]] = asyncio.get_running_loop().create_future()
-        self._look_ups.append((created_after, read))
-        if self._reading is None or self._reading.done():
-            self._reading = self._start(self._read_lists())
-        return await read
-
-    async def _read_lists(self) -> None:
-        """Read the list until nobody waits for a look-up."""
-        while self._look_ups:
-            look_ups, self._look_ups = self._look_ups, []
-            created_after = min(since for since, _ in look_ups)
-            waiting = [read for _, read in look_ups]
-            try:
-                flow = read_jobs(self.pipeline.operations, created_after)
-                jobs = await self.driver.run(flow)
-            except ReframeError as error:
-                for read in waiting:
-                    if not read.done():
-                        read.set_exception(error)
-            else:
-                for read in waiting:
-                    if not read.done():
-                        read.set_result(jobs)
 
     async def _wait(self, job: Job, on_update: UpdateCallback | None) -> Job:
         """The job when it is done, however it ended. Raises ReframeError if it cannot be read."""
@@ -242,14 +219,23 @@ class BatchEngine:
 
         self._waiting.add(job, settle, on_update)
         if self._watching is None or self._watching.done():
-            flow = watch(self.pipeline.operations, self._waiting)
-            self._watching = self._start(self.driver.run(flow))
+            self._watching = self._start(self._watch())
         outcome = await done
         if isinstance(outcome, NotFoundError):
             self._shared.unknown_jobs.add(job.id)
         if isinstance(outcome, ReframeError):
             raise outcome
         return outcome
+
+    async def _watch(self) -> None:
+        """Watch until no job is left. Nobody waits for ever, whatever is raised meanwhile."""
+        try:
+            await self.driver.run(watch(self.pipeline.operations, self._waiting))
+        except Exception as fault:
+            if fault is self._callers_fault:
+                raise
+            _LOG.exception("the jobs could not be watched")
+            self._waiting.fail(fault)
 
     def _watch_others(self, job_ids: Sequence[str]) -> None:
         """Watch jobs of other processes, perhaps dead ones, so that their slots become free."""
@@ -259,9 +245,13 @@ class BatchEngine:
 
     async def _watch_other(self, job_id: str) -> None:
         """Wait for another process's job, and record its end."""
-        with suppress(ReframeError):
+        try:
             job = await self._wait(Job(id=job_id, status="unknown"), None)
             await asyncio.to_thread(self.ledger.record_status, job)
+        except ReframeError:
+            return  # its own process reports it
+        except Exception:  # noqa: BLE001 - logged
+            _LOG.exception("job %s of another process could not be watched", job_id)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

@@ -5,6 +5,7 @@ are watched together, the list is read once for all, and downloads wait for thei
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -15,24 +16,30 @@ from typing import Any
 from attrs import define, evolve, field
 
 from scenario_reframe.api import retry
+from scenario_reframe.api.sanitize import printable, unsigned
 from scenario_reframe.errors import (
     ConnectionFailedError,
+    DownloadError,
     LedgerBusyError,
     RateLimitedError,
     ReframeError,
     UnexpectedResponseError,
 )
 from scenario_reframe.flow.steps import Blocking, Call, Flow, Pause
+from scenario_reframe.job_matching import LookUpResult
 from scenario_reframe.ledger.interface import Entry, Ledger, NoSlotError
 from scenario_reframe.models import Asset, Job, ReframeResult
 from scenario_reframe.pipeline import Pipeline, job_of
 from scenario_reframe.polling import UpdateCallback, require_success
+from scenario_reframe.recovery import uncertain_error
 from scenario_reframe.run_state import Options, Run
 from scenario_reframe.video import VideoAsset
 
 from .items import BatchEvent, EventKind
 from .planning import ItemPlan
 from .submit_slots import Slots
+
+_LOG = logging.getLogger("scenario_reframe")
 
 DOWNLOADS = 4
 """Jobs whose results are downloaded side by side."""
@@ -76,6 +83,7 @@ class ItemPipeline(Pipeline):
     on_job_known: Callable[[], None]
     job: Job | None = None
     taken_up: bool = False
+    _run: Run | None = None
     _holds_slot: bool = False
 
     def run_item(self) -> Flow[ReframeResult]:
@@ -86,7 +94,7 @@ class ItemPipeline(Pipeline):
             resubmit_after=self.shared.resubmit_after,
             waits_to_resubmit=True,
         )
-        run = yield from self.begin(self.plan.item.video, self.plan.body, options)
+        run = self._run = yield from self.begin(self.plan.item.video, self.plan.body, options)
         run.batch = self.shared.run
         run.is_repeatable = True
         entry = yield from self._claim_when_free(run)
@@ -96,6 +104,24 @@ class ItemPipeline(Pipeline):
         self.on_job_known()
         files = yield from self.files_of(entry, options)
         return ReframeResult(job=job_of(entry), assets=(), files=tuple(files))
+
+    def error_of(self, fault: Exception) -> ReframeError:
+        """The item's error for anything that is not one of the package's own errors."""
+        job = getattr(fault, "job", None) or self.job
+        where = f"{self.plan.output}: "
+        if isinstance(fault, OSError):
+            error: ReframeError = DownloadError(f"{where}{fault.strerror or fault}")
+        else:
+            text = f"{type(fault).__name__}: {printable(unsigned(str(fault)), 200)}"
+            _LOG.error("%s%s", where, text, exc_info=fault)
+            error = ReframeError(
+                f"{where}{text}. This is a fault of scenario-reframe: "
+                "please report it, with the traceback in its log"
+            )
+        if job is None and self._run is not None and self._run.has_open_post:
+            error = uncertain_error(self._run.first_open, LookUpResult(), error)
+        error.job, error.__cause__ = job, fault
+        return error
 
     def _claim_when_free(self, run: Run) -> Flow[Entry | None]:
         """Claim the item's entry, waiting for the lease of a process that was killed."""
@@ -148,6 +174,7 @@ class ItemPipeline(Pipeline):
                 slots.release()
                 raise
             else:
+                self.job = job
                 slots.accepted()
                 self._holds_slot = True
                 yield from self._emit("submitted", job)

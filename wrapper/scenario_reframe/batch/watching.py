@@ -72,6 +72,16 @@ class WatchList:
         for settle in watched.settle:
             settle(outcome)
 
+    def fail(self, fault: Exception) -> None:
+        """Stop watching all jobs, each with an error of its own."""
+        for watched in list(self.jobs.values()):
+            error = ReframeError(
+                f"job {watched.job.id} could not be watched ({type(fault).__name__}). It is paid "
+                "for and goes on: wait for the same id again"
+            )
+            error.job, error.__cause__ = watched.job, fault
+            self.settle(watched, error)
+
     def typical_seconds(self) -> float:
         """The seconds that a job typically takes, as far as is known by now."""
         if self.durations:
