@@ -2,6 +2,7 @@
 
 import json
 import logging
+import ssl
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from scenario_reframe.timing import Clock
 from .bounds import Bound, bounded, is_ours
 from .steps import NoReply, Pull, Push, Reply, Request, Send
 
-TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
+# Under asyncio, httpx lets an ssl.SSLError through that comes after the handshake.
+TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError)
 MAX_REDIRECTS = 5
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 USER_AGENT = (
