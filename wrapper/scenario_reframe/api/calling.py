@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 from attrs import evolve, frozen
 
 from scenario_reframe.errors import ConnectionFailedError, ReframeError
+from scenario_reframe.flow.connection_faults import explain
 from scenario_reframe.flow.steps import Flow, Handover, NoReply, Pause, Reply, Request, Send
 from scenario_reframe.timing import Timing
 
@@ -27,9 +28,9 @@ def send(operation: Operation[T], handover: Handover | None = None, grace: float
     answer = yield Send(operation.request, handover or Handover(), grace)
     if isinstance(answer, NoReply):
         what = "the reply was not complete" if answer.sent else "could not connect"
+        why = explain(answer.error) or f"{type(answer.error).__name__}: {answer.error}"
         raise ConnectionFailedError(
-            f"{operation.request.method} {operation.request.path}: {what} "
-            f"({type(answer.error).__name__}: {answer.error})",
+            f"{operation.request.method} {operation.request.path}: {what} ({why})",
             sent=answer.sent,
         ) from answer.error
     return operation.parse(answer)
