@@ -176,8 +176,11 @@ def test_wrong_credentials_fail(
         (answer(404, {}), "404", "check the base URL"),
         (answer(429, {}), "429", "wait"),
         (answer(503, "<h1>Bad</h1>"), "503: a page of HTML", "try later"),
-        (answer(302, "", {"location": "https://l.test/"}), "302", "base URL"),
-        (answer(200, "<html>Sign in</html>"), "no JSON object", "login page"),
+        (answer(302, "", {"location": "https://l.test/"}), "302", "a login page"),
+        (answer(200, "<html>Sign in</html>"), "200 with a page of HTML", "log in to the network"),
+        (answer(403, " <html>Blocked"), "403 with a page of HTML", "a proxy or a login page"),
+        (answer(511, "<html>Sign in"), "511 with a page of HTML", "log in to the network"),
+        (answer(200, "Hello"), "no JSON object", "login page"),
         (answer(200, {"jobs": "none"}), "not a list of JSON objects", "base URL"),
         (answer(403, {"reason": "see https://l.test/a?Signature=x"}), "https://l.test/a", "plan"),
         (answer(400, {"reason": "not for sandbox-secret"}), "400: not for ***", "base URL"),
@@ -241,7 +244,7 @@ def test_a_host_name_that_cannot_be_resolved_fails(
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     code, checks = examined("--base-url", "https://api.test/v1")
     assert code == 3
-    assert "its name cannot be resolved" in checks["server"]["message"]
+    assert "the host's name cannot be resolved" in checks["server"]["message"]
 
 
 def test_a_connection_that_breaks_fails_either_call(sandbox: Sandbox, examined: Doctor) -> None:
@@ -256,7 +259,7 @@ def test_a_connection_that_breaks_fails_either_call(sandbox: Sandbox, examined: 
 @pytest.mark.parametrize(
     ("cause", "words"),
     [
-        (ssl.SSLCertVerificationError("self-signed"), "its certificate is not trusted"),
+        (ssl.SSLCertVerificationError("self-signed"), "the certificate cannot be verified"),
         (httpx.ProxyError("http://me:pw@proxy"), "the proxy refuses the connection"),
         (httpx.RemoteProtocolError("x"), "does not speak HTTP"),
         (None, "no complete reply came"),
@@ -291,8 +294,9 @@ def test_a_wrong_proxy_is_shown_without_its_password(
     monkeypatch.setenv("ALL_PROXY", "nonsense://me:pw-of-proxy@proxy.test")
     code, checks = examined()
     assert code == 3
-    assert "no connection can be set up" in checks["server"]["message"]
-    assert "ALL_PROXY" in checks["server"]["advice"]
+    assert "the proxy cannot be used" in checks["server"]["message"]
+    assert "ALL_PROXY" in checks["server"]["message"]
+    assert "unset it" in checks["server"]["advice"]
     assert "pw-of-proxy" not in str(checks)
 
 
@@ -379,7 +383,7 @@ def test_changed_inputs_are_reported(
     [
         (answer(404, {"reason": "Model not found"}), 3, "404: Model not found"),
         (answer(403, {}), 3, "403"),
-        (answer(200, "<html>"), 3, "no JSON object"),
+        (answer(200, "<html>"), 3, "a page of HTML"),
         (answer(200, {"model": {"id": "model_other"}}), 1, "it describes model_other"),
         (changed(list.clear), 1, "has no inputs"),
     ],

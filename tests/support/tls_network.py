@@ -211,9 +211,9 @@ class Proxy(Listener):
 
 
 def _head(connection: socket.socket) -> bytes:
-    """A request's head; what of it has come if the client closes."""
+    """A request's head; what of it has come if the client closes, or begins a TLS handshake."""
     head = b""
-    while _HEAD_END not in head and (chunk := connection.recv(65536)):
+    while not (_HEAD_END in head or head.startswith(b"\x16")) and (chunk := connection.recv(65536)):
         head += chunk
     return head
 

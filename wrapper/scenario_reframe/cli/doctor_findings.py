@@ -1,8 +1,6 @@
 """What `doctor` finds: its lines and exit code, and what a reply or an error means. No I/O."""
 
-import socket
-import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,6 +18,8 @@ from scenario_reframe.errors import (
     ReframeError,
     ServerError,
 )
+from scenario_reframe.flow.connection_faults import ConnectionFault, causes_of, explain, is_tls
+from scenario_reframe.flow.steps import Reply
 
 from .exit_codes import REFUSED
 from .output import one_line
@@ -32,41 +32,23 @@ _MOST_SKEW = 60.0  # seconds
 _MOST_LATENCY = 5.0  # seconds
 _MOST_CHANGES = 5
 _NAME_WIDTH = 13
-_FAULTS: tuple[tuple[type[BaseException], str, str], ...] = (
-    (
-        httpx.ProxyError,
-        "the proxy refuses the connection",
-        "check HTTPS_PROXY, ALL_PROXY and NO_PROXY",
-    ),
-    (
-        socket.gaierror,
-        "its name cannot be resolved",
-        "check the network, its DNS and the base URL",
-    ),
-    (
-        ssl.SSLCertVerificationError,
-        "its certificate is not trusted",
-        "check this machine's clock; SSL_CERT_FILE can name a company's own authority",
-    ),
-    (
-        ssl.SSLError,
-        "no TLS connection can be made",
-        "check the port, and that it serves https",
-    ),
-    (
-        ConnectionRefusedError,
-        "the connection is refused",
-        "check that the server runs, and the base URL's port",
-    ),
+_SERVER_ERROR = 500
+_LOGIN_REQUIRED = 511  # RFC 6585: of a network, not of a server
+_IN_THE_WAY = (
+    "check the base URL; if it is right, a proxy or a login page is in the way: open it in a "
+    "browser, log in to the network, then try again"
+)
+_CHECK_PROXY = "check HTTPS_PROXY, ALL_PROXY and NO_PROXY"
+_OTHER_FAULTS: tuple[tuple[type[BaseException], ConnectionFault], ...] = (
     (
         httpx.TimeoutException,
-        "no reply in time",
-        "check the network and its firewall, or try later",
+        ConnectionFault("no reply in time", "check the network and its firewall, or try later"),
     ),
     (
         httpx.RemoteProtocolError,
-        "it closes the connection, or does not speak HTTP",
-        "check the base URL, or try later",
+        ConnectionFault(
+            "it closes the connection, or does not speak HTTP", "check the base URL, or try later"
+        ),
     ),
 )
 
@@ -113,22 +95,33 @@ def with_skipped(names: Sequence[str], found: Iterable[Finding]) -> list[Finding
     ]
 
 
-def unreachable(base_url: str, error: BaseException | None) -> Finding:
-    """Why no reply came. Never the error's own text, which may hold a proxy's password."""
-    causes = list(_causes(error))
-    for kind, reason, advice in _FAULTS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return Finding("server", "fail", f"{base_url}: {reason}", advice, REFUSED)
-    reason = f"no complete reply came ({type(error).__name__})"
-    advice = "check the network and the base URL, or try later"
+def unreachable(
+    base_url: str, error: BaseException | None, proxy: str | None = None, issuer: str | None = None
+) -> Finding:
+    """Why no reply came. Never the error's own text, which may hold a proxy's password.
+
+    `proxy`: the one that was used. `issuer`: who signed a certificate that is not trusted.
+    """
+    fault = explain(error) or _other_fault(error)
+    reason, advice = fault.reason, fault.remedy
+    if issuer:
+        reason += f" (it names its issuer {issuer!r})"
+    if proxy and isinstance(error, httpx.ConnectError) and not is_tls(error):
+        reason = f"the proxy {proxy} cannot be reached: {reason}"
+        advice = _CHECK_PROXY
+    elif proxy:
+        reason = f"through the proxy {proxy}: {reason}"
     return Finding("server", "fail", f"{base_url}: {reason}", advice, REFUSED)
 
 
-def refused(name: str, error: ReframeError) -> Finding:
+def refused(name: str, error: ReframeError, reply: Reply) -> Finding:
     """What a reply means that is an error or cannot be parsed."""
+    is_page = reply.content.lstrip().startswith(b"<")
+    if is_page and (reply.status < _SERVER_ERROR or reply.status == _LOGIN_REQUIRED):
+        message = f"the server answered {reply.status} with a page of HTML instead of JSON"
+        return Finding(name, "fail", message, _IN_THE_WAY, REFUSED)
     if not isinstance(error, ApiError):
-        advice = "check the base URL; a proxy or a login page may be in the way"
-        return Finding(name, "fail", str(error), advice, REFUSED)
+        return Finding(name, "fail", str(error), _IN_THE_WAY, REFUSED)
     reason = f": {error.reason}" if error.reason else ""
     message = f"the server answered {error.status_code}{reason}"
     return Finding(name, "fail", message, _advice(error), REFUSED)
@@ -188,11 +181,15 @@ def _advice(error: ApiError) -> str:
             return "wait a while, then try again"
         case ServerError():
             return "the server or its gateway failed: try later"
-    return "check the base URL"
+    return _IN_THE_WAY if 300 <= error.status_code < 400 else "check the base URL"  # noqa: PLR2004
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and those behind it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+def _other_fault(error: BaseException | None) -> ConnectionFault:
+    """What is known of an error that is not explained."""
+    for kind, fault in _OTHER_FAULTS:
+        if any(isinstance(cause, kind) for cause in causes_of(error)):
+            return fault
+    return ConnectionFault(
+        f"no complete reply came ({type(error).__name__})",
+        "check the network and the base URL, or try later",
+    )

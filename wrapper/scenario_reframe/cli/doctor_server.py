@@ -13,13 +13,15 @@ from scenario_reframe.credentials import Credentials, find_base_url, find_projec
 from scenario_reframe.drift.differences import compare, known_settings
 from scenario_reframe.drift.model_record import read_model
 from scenario_reframe.errors import ConfigurationError, ConnectionFailedError, ReframeError
+from scenario_reframe.flow.connection_faults import UNKNOWN_AUTHORITY, explain
 from scenario_reframe.flow.connections import Connections
-from scenario_reframe.flow.http_clients import make_client
+from scenario_reframe.flow.http_clients import make_client, proxy_of
 from scenario_reframe.flow.steps import Reply
 from scenario_reframe.flow.sync_driver import SyncDriver
 from scenario_reframe.flow.transport import Wire
 from scenario_reframe_api.settings import MODEL_ID
 
+from .doctor_certificate import issuer_of
 from .doctor_findings import UPGRADE, Finding, clock, inputs, latency, refused, unreachable
 from .exit_codes import REFUSED
 from .flags import Connection
@@ -43,14 +45,16 @@ def server_checks(
     try:
         http = make_client()
     except ConfigurationError as fault:
-        yield Finding("server", "fail", str(fault), "", REFUSED)
+        advice = "correct that variable, or unset it"
+        yield Finding("server", "fail", str(fault), advice, REFUSED)
         return
     with http:
         driver = SyncDriver(
             Wire(base_url, credentials, _REPLY_TIMEOUT), Connections(make_client, http)
         )
         operations = Operations(find_project_id(connection.project_id))
-        yield from _check_jobs(_Server(driver, operations, base_url), now)
+        proxy = proxy_of(http, base_url)
+        yield from _check_jobs(_Server(driver, operations, base_url, proxy), now)
 
 
 @frozen
@@ -60,6 +64,13 @@ class _Server:
     driver: SyncDriver
     operations: Operations
     base_url: str
+    proxy: str | None
+
+    def unreachable(self, error: BaseException | None) -> Finding:
+        """Why no reply came."""
+        unknown = explain(error) is UNKNOWN_AUTHORITY
+        issuer = issuer_of(self.base_url, self.proxy) if unknown else None
+        return unreachable(self.base_url, error, self.proxy, issuer)
 
     def reply(self, operation: Operation[Any]) -> Reply:
         """The reply, whatever its status. Raises ConnectionFailedError."""
@@ -72,29 +83,32 @@ def _check_jobs(server: _Server, now: Callable[[], datetime]) -> Iterator[Findin
     try:
         reply = server.reply(listing)
     except ConnectionFailedError as fault:
-        yield unreachable(server.base_url, fault.__cause__)
+        yield server.unreachable(fault.__cause__)
         return
-    yield Finding("server", "ok", f"{server.base_url} answers")
+    route = f", through the proxy {server.proxy}" if server.proxy else ""
+    yield Finding("server", "ok", f"{server.base_url} answers{route}")
     yield latency(time.monotonic() - began)
     yield clock(reply.headers.get("date"), now())
     try:
         listing.parse(reply)
     except ReframeError as fault:
-        yield refused("accepted", fault)
+        yield refused("accepted", fault, reply)
         return
     yield Finding("accepted", "ok", "the server accepts key and secret")
     yield from _check_model(server)
 
 
 def _check_model(server: _Server) -> Iterator[Finding]:
+    operation = server.operations.get_model(MODEL_ID)
     try:
-        operation = server.operations.get_model(MODEL_ID)
-        model = operation.parse(server.reply(operation))
+        reply = server.reply(operation)
     except ConnectionFailedError as fault:
-        yield evolve(unreachable(server.base_url, fault.__cause__), name="model")
+        yield evolve(server.unreachable(fault.__cause__), name="model")
         return
+    try:
+        model = operation.parse(reply)
     except ReframeError as fault:
-        yield refused("model", fault)
+        yield refused("model", fault, reply)
         return
     try:
         source = read_model(model, MODEL_ID)

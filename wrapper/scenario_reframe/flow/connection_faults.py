@@ -67,7 +67,7 @@ _NOT_LISTENING = ConnectionFault(
 
 def explain(error: BaseException | None) -> ConnectionFault | None:
     """The cause that is known for an error of httpx, however deep it is; else None."""
-    for cause in _causes(error):
+    for cause in causes_of(error):
         match cause:
             case httpx.ProxyError():
                 return _proxy_fault(str(cause))
@@ -81,6 +81,11 @@ def explain(error: BaseException | None) -> ConnectionFault | None:
             case ConnectionRefusedError():
                 return _NOT_LISTENING
     return None
+
+
+def is_tls(error: BaseException | None) -> bool:
+    """Whether it failed over TLS, so that a connection was there."""
+    return any(isinstance(cause, ssl.SSLError) for cause in causes_of(error))
 
 
 def _certificate_fault(error: ssl.SSLCertVerificationError) -> ConnectionFault:
@@ -120,7 +125,7 @@ def _proxy_fault(text: str) -> ConnectionFault:
     return ConnectionFault("the proxy refuses the connection", _CHECK_PROXY)
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes_of(error: BaseException | None) -> Iterator[BaseException]:
     """An exception and those behind it."""
     while error is not None:
         yield error

@@ -27,9 +27,12 @@ _PROXY_VARIABLES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROX
 _DIRECT = {f"all://{f'[{host}]' if ':' in host else host}": None for host in LOOPBACK}
 
 
-def make_client() -> httpx.Client:
-    """An httpx client. Raises ConfigurationError for variables that cannot be used."""
-    context = _tls_context()
+def make_client(context: ssl.SSLContext | None = None) -> httpx.Client:
+    """An httpx client, with another TLS context than the environment's if one is given.
+
+    Raises ConfigurationError for variables that cannot be used.
+    """
+    context = context or _tls_context()
     with _proxy_errors():
         http = httpx.Client(verify=context, mounts=_DIRECT)
     _bind(http, BoundedBackend)
@@ -43,6 +46,13 @@ def make_async_client() -> httpx.AsyncClient:
         http = httpx.AsyncClient(verify=context, mounts=_DIRECT)
     _bind(http, AsyncBoundedBackend)
     return http
+
+
+def proxy_of(http: httpx.Client, url: str) -> str | None:
+    """The proxy between a client and a URL, as `http://host:port`, never with its credentials."""
+    pool = http._transport_for_url(httpx.URL(url))._pool  # type: ignore[attr-defined]  # noqa: SLF001
+    proxy = getattr(pool, "_proxy_url", None)
+    return None if proxy is None else str(proxy.origin)
 
 
 def _bind(http: httpx.Client | httpx.AsyncClient, bounded: Callable[[Any], Any]) -> None:
