@@ -165,6 +165,16 @@ def test_a_proxy_whose_url_should_begin_with_http(net: Network, failed: Doctor) 
     assert "begin with http://" in found["advice"]
 
 
+def test_a_proxy_that_speaks_tls_gets_its_credentials_only_if_it_is_trusted(
+    authority: Authority, net: Network, failed: Doctor
+) -> None:
+    """Not while the issuer is read, either."""
+    proxy = net.proxy(login=f"me:{PASSWORD}", context=authority.server_context())
+    net.set(HTTPS_PROXY=f"https://me:{PASSWORD}@{proxy.address}")
+    assert "that this machine does not trust" in failed(BASE_URL)["message"]
+    assert proxy.received == b""
+
+
 @pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "511 Sign in", "302 Found"])
 def test_a_login_page(
     status: str, authority: Authority, net: Network, failed: Doctor, tmp_path: Path

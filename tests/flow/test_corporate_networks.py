@@ -204,6 +204,22 @@ def test_a_proxys_own_credentials_reach_only_the_proxy(
     assert b"proxy-authorization" not in b"".join(server.requests).lower()
 
 
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_proxy_that_speaks_tls_is_verified_by_the_same_authorities(
+    variable: str, authority: Authority, net: Network, list_jobs: ListJobs, tmp_path: Path
+) -> None:
+    """Its own certificate is a company's, too."""
+    server = net.server(authority.server_context())
+    proxy = net.proxy(server, context=authority.server_context())
+    net.set(HTTPS_PROXY=f"https://{proxy.address}")
+    with pytest.raises(ConnectionFailedError, match="does not trust"):
+        list_jobs(BASE_URL)
+    assert proxy.received == b""
+    net.set(**{variable: authority.file(tmp_path)})
+    assert list_jobs(BASE_URL) == []
+    assert b"Authorization" not in proxy.received
+
+
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 def test_requests_to_this_machine_go_direct(

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 import trustme
@@ -172,11 +173,19 @@ class Proxy(Listener):
     """An HTTP proxy that tunnels every CONNECT to one server, or sends it a reply.
 
     To a client, a proxy that intercepts TLS is one that tunnels to another server. `received`: all
-    bytes that clients sent to it. `login`: the `user:password` that it asks for.
+    bytes that clients sent to it. `login`: the `user:password` that it asks for. `context`: of a
+    proxy that speaks TLS itself.
     """
 
-    def __init__(self, server: Listener | None, reply: bytes = b"", login: str = "") -> None:
+    def __init__(
+        self,
+        server: Listener | None,
+        reply: bytes = b"",
+        login: str = "",
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         self.received = bytearray()
+        self._context = context
         self._server = server
         self._reply = reply
         self._login = base64.b64encode(login.encode()) if login else b""
@@ -188,6 +197,13 @@ class Proxy(Listener):
         return f"127.0.0.1:{self.port}"
 
     def _serve(self, client: socket.socket) -> None:
+        if self._context is None:
+            self._serve_plain(client)
+        else:
+            with self._context.wrap_socket(client, server_side=True) as tls:
+                self._serve_plain(tls)
+
+    def _serve_plain(self, client: socket.socket) -> None:
         head = _head(client)
         self.received += head
         if self._login not in head:
@@ -238,9 +254,9 @@ class Network:
         """A server with this context."""
         return self._stack.enter_context(closing(TlsServer(context, reply)))
 
-    def proxy(self, server: Listener | None = None, reply: bytes = b"", login: str = "") -> Proxy:
+    def proxy(self, server: Listener | None = None, **options: Any) -> Proxy:
         """A proxy in front of a server, or one that only sends a reply."""
-        return self._stack.enter_context(closing(Proxy(server, reply, login)))
+        return self._stack.enter_context(closing(Proxy(server, **options)))
 
     def set(self, **variables: object) -> None:
         """Set environment variables."""

@@ -28,23 +28,23 @@ _DIRECT = {f"all://{f'[{host}]' if ':' in host else host}": None for host in LOO
 
 
 def make_client(context: ssl.SSLContext | None = None) -> httpx.Client:
-    """An httpx client, with another TLS context than the environment's if one is given.
+    """An httpx client. `context` replaces the environment's for servers, never for a proxy.
 
     Raises ConfigurationError for variables that cannot be used.
     """
-    context = context or _tls_context()
+    trusted = _tls_context()
     with _proxy_errors():
-        http = httpx.Client(verify=context, mounts=_DIRECT)
-    _bind(http, BoundedBackend)
+        http = httpx.Client(verify=context or trusted, mounts=_DIRECT)
+    _bind(http, BoundedBackend, trusted)
     return http
 
 
 def make_async_client() -> httpx.AsyncClient:
     """The same for asyncio."""
-    context = _tls_context()
+    trusted = _tls_context()
     with _proxy_errors():
-        http = httpx.AsyncClient(verify=context, mounts=_DIRECT)
-    _bind(http, AsyncBoundedBackend)
+        http = httpx.AsyncClient(verify=trusted, mounts=_DIRECT)
+    _bind(http, AsyncBoundedBackend, trusted)
     return http
 
 
@@ -55,12 +55,19 @@ def proxy_of(http: httpx.Client, url: str) -> str | None:
     return None if proxy is None else str(proxy.origin)
 
 
-def _bind(http: httpx.Client | httpx.AsyncClient, bounded: Callable[[Any], Any]) -> None:
-    """Put a bounded backend under every pool: httpx has no argument for it, httpcore has."""
+def _bind(
+    http: httpx.Client | httpx.AsyncClient, bounded: Callable[[Any], Any], trusted: ssl.SSLContext
+) -> None:
+    """Put a bounded backend under every pool: httpx has no argument for it, httpcore has.
+
+    A proxy that itself speaks TLS is verified as servers are: httpx takes certifi's authorities.
+    """
     for transport in (http._transport, *http._mounts.values()):  # noqa: SLF001
         if transport is not None:
             pool = transport._pool  # noqa: SLF001
             pool._network_backend = bounded(pool._network_backend)  # noqa: SLF001
+            if hasattr(pool, "_proxy_ssl_context"):
+                pool._proxy_ssl_context = trusted  # noqa: SLF001
 
 
 def _tls_context() -> ssl.SSLContext:
