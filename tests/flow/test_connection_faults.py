@@ -6,7 +6,10 @@ import ssl
 import httpx
 import pytest
 
+from scenario_reframe import downloading, uploading
 from scenario_reframe.flow.connection_faults import explain
+from scenario_reframe.flow.steps import NoReply
+from scenario_reframe.uploading import FilePart
 
 
 def certificate_error(code: int, message: str = "") -> ssl.SSLCertVerificationError:
@@ -72,3 +75,16 @@ def test_a_known_cause(cause: Exception, reason: str, remedy: str) -> None:
 def test_an_unknown_cause(error: Exception | None) -> None:
     """Left to the caller."""
     assert explain(error) is None
+
+
+def test_transfers_say_it_too() -> None:
+    """A company's proxy may intercept only the hosts of files."""
+    lost = NoReply(httpx.ConnectError("outer"), sent=False)
+    lost.error.__cause__ = certificate_error(20)
+    told = [downloading._cause(lost), str(uploading._part_failed(FilePart(1, 0, 1), lost))]
+    assert all(
+        "a company's proxy may be intercepting TLS; set SSL_CERT_FILE" in text for text in told
+    )
+    late = NoReply(httpx.ReadTimeout("at https://file.test/a"), sent=True)
+    told = [downloading._cause(late), str(uploading._part_failed(FilePart(1, 0, 1), late))]
+    assert all("ReadTimeout" in text and "file.test" not in text for text in told)

@@ -11,6 +11,7 @@ from .api.calling import repeat
 from .api.json_values import number_or_none
 from .api.operations import Operations, checked_id
 from .errors import DownloadError, InvalidInputError, ReframeError
+from .flow.connection_faults import explain
 from .flow.steps import (
     Blocking,
     Call,
@@ -91,7 +92,7 @@ def _cause(answer: Reply | NoReply) -> str:
     if isinstance(answer, NoReply):
         if isinstance(answer.error, httpx.UnsupportedProtocol):
             return str(answer.error)
-        return f"the connection broke ({type(answer.error).__name__})"
+        return f"the connection broke ({explain(answer.error) or type(answer.error).__name__})"
     if answer.status in {WHOLE, PARTIAL}:
         return "its length was not the one that the server stated"
     return f"its host answered {answer.status}"

@@ -16,6 +16,7 @@ from .api.operations import Operations
 from .api.parsing import Upload
 from .api.sanitize import printable
 from .errors import ApiError, NotFoundError, ReframeError, UploadError
+from .flow.connection_faults import explain
 from .flow.steps import (
     Blocking,
     Flow,
@@ -163,7 +164,8 @@ def _send_part(
 
 def _part_failed(part: FilePart, answer: Reply | NoReply) -> UploadError:
     if isinstance(answer, NoReply):
-        error = UploadError(f"part {part.number} could not be sent: {type(answer.error).__name__}")
+        why = explain(answer.error) or type(answer.error).__name__
+        error = UploadError(f"part {part.number} could not be sent: {why}")
         error.__cause__ = answer.error
         return error
     text = printable(answer.content[:500].decode("utf-8", "replace"), 200)
