@@ -249,6 +249,14 @@ class Network:
         self._patch = patch
         for name in VARIABLES:
             patch.delenv(name, raising=False)
+        resolve = socket.getaddrinfo
+
+        def resolved(host: Any, *arguments: Any, **options: Any) -> Any:
+            if host in {HOST, HOST.encode()}:
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return resolve(host, *arguments, **options)
+
+        patch.setattr(socket, "getaddrinfo", resolved)
 
     def server(self, context: ssl.SSLContext, reply: bytes = EMPTY_LIST) -> TlsServer:
         """A server with this context."""
