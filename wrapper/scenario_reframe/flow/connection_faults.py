@@ -92,7 +92,7 @@ def _certificate_fault(error: ssl.SSLCertVerificationError) -> ConnectionFault:
     known = _BY_VERIFY_CODE.get(getattr(error, "verify_code", 0))
     if known is not None:
         return known
-    detail = " ".join(printable(str(getattr(error, "verify_message", "")), 100).split())
+    detail = printable(str(getattr(error, "verify_message", "")), 100)
     return ConnectionFault(
         "the certificate cannot be verified" + (f" ({detail})" if detail else ""),
         "ask its owner for a valid one; pip install truststore has the system judge it",
@@ -106,8 +106,8 @@ def _proxy_fault(text: str) -> ConnectionFault:
         case "407":
             return ConnectionFault(
                 "the proxy asks for a user and password, or refuses those that it got (407)",
-                "set HTTPS_PROXY=http://user:password@host:port, with special characters "
-                "percent-encoded; only Basic authentication is supported",
+                "put them before its host in HTTPS_PROXY, as user:password@host:port, with special "
+                "characters percent-encoded; only Basic authentication is supported",
             )
         case "502" | "503" | "504":
             return ConnectionFault(
