@@ -82,25 +82,41 @@ def test_submit_reads_the_job_id_through_any_surprise(payload: Any, status: int)
     "content",
     [
         b'{"job": {"jobId": "job_9", "metadata": ' + b'{"a":' * 700 + b"1" + b"}" * 702,
-        b'{"job": {"jobId": "job_9"}, "more": ' + b"[" * 100_000,
         b'{"job": {"jobId": "job_9", "cost": ' + b"1" * 5000 + b"}}",
         b'{"job": {"jobId": "job_9", "progress": NaN, "createdAt": -Infinity}}',
         b'{"job": {"jobId": "job_9", "error": "\\ud800", "status": "\x00\xff"}}',
-        b'{"job": {"jobId": "job_9"}} and more',
-        b'{"job": {"jobId": "job_9"',
-        b'{"job": {"jobId": "job_9"}, "job": {}}',
-        b'{"job": {"status": "queued", "id" : "job_9", }}',
-        b'[{"job": {"jobId": "job_9"}}]',
         b'\xef\xbb\xbf{"job": {"jobId": "job_9"}}',
         '{"job": {"jobId": "job_9"}}'.encode("utf-16"),
     ],
     ids=lambda content: repr(content)[:40],
 )
-def test_submit_keeps_the_only_job_id_of_a_reply_that_is_hardly_json(content: bytes) -> None:
+def test_submit_keeps_the_job_id_of_a_reply_with_odd_values(content: bytes) -> None:
     """What cannot be read beside it costs nothing."""
     scene = Scene(Reply(200, {}, content))
     assert scene.submit().id == "job_9"
     assert scene.sent == [POST]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"job": {"jobId": "job_9"}, "more": ' + b"[" * 100_000,
+        b'{"job": {"jobId": "job_9"}} and more',
+        b'{"job": {"jobId": "job_9"',
+        b'{"job": {"jobId": "job_9"}, "job": {}}',
+        b'{"job": {"status": "queued", "id" : "job_9", }}',
+        b'[{"job": {"jobId": "job_9"}}]',
+    ],
+    ids=lambda content: repr(content)[:40],
+)
+def test_the_only_job_that_an_unreadable_reply_names_is_in_the_error(content: bytes) -> None:
+    """A hint for a person: whose job it is is decided by the look-up."""
+    scene = Scene(Reply(200, {}, content))
+    with pytest.raises(SubmissionUncertainError) as caught:
+        scene.submit()
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_9"
+    assert scene.sent.count(POST) == 1
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_connection_that_cannot_be_set_up_is_an_unreadable_source(
     monkeypatch.setenv("ALL_PROXY", "odd://user:proxy-password@proxy.invalid")
     code, _, err = drift("--live")
     assert code == 2
-    assert "no connection can be set up" in err
+    assert "the proxy cannot be used" in err
     assert "proxy-password" not in err
 
 

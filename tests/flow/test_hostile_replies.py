@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hostile_bodies import BROKEN_JOBS
 from hostile_heads import VIDEO
 from hostile_replies import CORPUS, HostileReply, answer_with
 from raw_server import RawServer
@@ -19,6 +20,7 @@ from scenario_reframe import (
     Job,
     ReframeClient,
     ReframeError,
+    SubmissionUncertainError,
 )
 from timings import SOON
 
@@ -99,6 +101,20 @@ def test_hostile_reply_is_a_value_or_an_error(
         assert value_of(made) == hostile.expected
     assert server.sent("POST", "/generate/") <= 1
     assert hostile.route != "submit" or server.sent("POST", "/generate/") == 1
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, made) in BROKEN_JOBS.items() if made == "job_1"]
+)
+def test_a_job_that_an_unreadable_reply_names_is_not_lost(name: str) -> None:
+    """The error has it, for a person; it may be another request's, and is not taken for ours."""
+    with RawServer(lambda _: b"") as server:
+        hostile = next(one for one in CORPUS if one.name == f"submit: {name}")
+        server.answer = lambda request: answer_with(hostile, request, server.origin)
+        with pytest.raises(SubmissionUncertainError) as caught:
+            call(server.base_url, "submit", ("asset_1",), is_async=False)
+    assert caught.value.job is not None
+    assert caught.value.job.id == "job_1"
 
 
 def test_corpus_is_large_and_its_names_are_unique() -> None:

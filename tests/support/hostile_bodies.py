@@ -38,7 +38,7 @@ JOBS: Table = {
     "cost below 0": (b"{" + _ID + b', "billing": {"cuCost": -1e308}}}', "job_1"),
 }  # fmt: skip
 
-# What a free call cannot read. A submit keeps the job, if one is named.
+# What cannot be read. The error of a submit names the job, if one is written in it.
 BROKEN_JOBS: Table = {
     "nested 100,000 deep": (b"{" + _ID + b', "a": ' + b"[" * 100_000, "job_1"),
     "text after it": (b"{" + _ID + b"}} and more", "job_1"),

@@ -111,10 +111,10 @@ HEADS: Mapping[str, tuple[bytes, Expected]] = {
         _head(OK, b"Transfer-Encoding: chunked", body=b"-5\r\nab"), ConnectionFailedError
     ),
     "chunk size of 5,000 digits": (
-        _head(OK, b"Transfer-Encoding: chunked", body=b"f" * 5000 + b"\r\nab"), ConnectionFailedError
+        _head(OK, _CHUNKED, body=b"f" * 5000 + b"\r\nab"), ConnectionFailedError
     ),
     "chunks without an end": (
-        _head(OK, b"Transfer-Encoding: chunked", body=b"%x\r\n%s\r\n" % (len(_BODY), _BODY)), ConnectionFailedError
+        _head(OK, _CHUNKED, body=b"%x\r\n%s\r\n" % (len(_BODY), _BODY)), ConnectionFailedError
     ),
     "unknown transfer encoding": (_head(OK, b"Transfer-Encoding: br"), ConnectionFailedError),
     "two transfer encodings": (

@@ -133,7 +133,7 @@ def download(
         for asset, target in zip(assets, paths, strict=True):
             if target not in complete:
                 yield from fetch(operations, asset, target, overwrite=overwrite, progress=progress)
-    except (ReframeError, OSError, UnicodeError) as fault:
+    except (ReframeError, OSError) as fault:
         raise _download_error(fault, job) from fault
     return paths
 
@@ -176,11 +176,9 @@ def assets_in_order(operations: Operations, ids: Sequence[str]) -> Flow[list[Ass
     return sorted(assets, key=lambda asset: number_or_none(asset.raw.get("outputIndex")) or 0.0)
 
 
-def _download_error(fault: ReframeError | OSError | UnicodeError, job: Job | None) -> DownloadError:
+def _download_error(fault: ReframeError | OSError, job: Job | None) -> DownloadError:
     remedy = f" Job {job.id} is not lost: download it again by its id" if job else ""
     cause = str(fault)
     if isinstance(fault, OSError):
         cause = fault.strerror or cause
-    elif isinstance(fault, UnicodeError):  # httpx's, of the host in a redirect
-        cause = f"a URL that the server named cannot be read ({type(fault).__name__})"
     return DownloadError(f"download failed: {cause}.{remedy}", job=job)

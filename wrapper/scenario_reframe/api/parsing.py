@@ -114,24 +114,34 @@ def _written_id(content: bytes) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _payload_and_id(reply: Reply) -> tuple[dict[str, Any], str | None]:
-    """A reply that may be a paid job's: its JSON object, if it is one, and its job's id, if any."""
+def _paid_reply(reply: Reply) -> tuple[dict[str, Any], str | None]:
+    """The JSON object of a reply that may be a paid job's, and its job's id, if any.
+
+    The error for an unreadable one has the job that its bytes name, as a hint: it proves nothing.
+    """
     try:
         payload = parse_reply(reply)
-    except UnexpectedResponseError:
-        job_id = _written_id(reply.content)
-        if job_id is None:
-            raise
-        return {}, job_id
+    except UnexpectedResponseError as error:
+        error.job = _hint(reply)
+        raise
     return payload, _id_in(payload)
 
 
+def _hint(reply: Reply) -> Job | None:
+    job_id = _written_id(reply.content)
+    return None if job_id is None else Job(id=job_id, status="unknown")
+
+
 def parse_paid_job(reply: Reply) -> Job:
-    """A paid job. Only its id must be valid, whatever else is odd in the reply."""
-    payload, job_id = _payload_and_id(reply)
-    job_id = job_id or _written_id(reply.content)
+    """A paid job. Only its id must be valid, whatever else is odd in the reply.
+
+    Raises UnexpectedResponseError without one; `.job`: the only job that is named elsewhere in it.
+    """
+    payload, job_id = _paid_reply(reply)
     if job_id is None:
-        raise UnexpectedResponseError(f"the server answered {reply.status} without a job id")
+        error = UnexpectedResponseError(f"the server answered {reply.status} without a job id")
+        error.job = _hint(reply)
+        raise error
     return _lenient_job(job_id, json_object(payload, "job"))
 
 
@@ -202,7 +212,7 @@ def _checked_token(token: object) -> str | None:
 
 def parse_estimate(reply: Reply) -> Estimate:
     """A dry run's price. Raises UnexpectedResponseError, with `.job` if a job was made."""
-    payload, job_id = _payload_and_id(reply)
+    payload, job_id = _paid_reply(reply)
     if job_id is not None:
         error = UnexpectedResponseError(
             f"the dry run was answered with job {job_id}, which the server may have charged for"

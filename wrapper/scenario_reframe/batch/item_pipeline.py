@@ -16,7 +16,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from scenario_reframe.api import retry
-from scenario_reframe.api.sanitize import printable, unsigned
+from scenario_reframe.api.sanitize import printable
 from scenario_reframe.errors import (
     ConnectionFailedError,
     DownloadError,
@@ -112,7 +112,7 @@ class ItemPipeline(Pipeline):
         if isinstance(fault, OSError):
             error: ReframeError = DownloadError(f"{where}{fault.strerror or fault}")
         else:
-            text = f"{type(fault).__name__}: {printable(unsigned(str(fault)), 200)}"
+            text = f"{type(fault).__name__}: {printable(str(fault), 200)}"
             _LOG.error("%s%s", where, text, exc_info=fault)
             error = ReframeError(
                 f"{where}{text}. This is a fault of scenario-reframe: "

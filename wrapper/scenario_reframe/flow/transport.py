@@ -24,7 +24,14 @@ from .bounds import Bound, bounded, is_ours
 from .steps import NoReply, Pull, Push, Reply, Request, Send
 
 # Under asyncio, httpx lets an ssl.SSLError through that comes after the handshake.
-TRANSPORT_ERRORS = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, ssl.SSLError)
+# UnicodeError: of the host that a redirect names.
+TRANSPORT_ERRORS = (
+    httpx.HTTPError,
+    httpx.StreamError,
+    httpx.InvalidURL,
+    ssl.SSLError,
+    UnicodeError,
+)
 MAX_REDIRECTS = 5
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 USER_AGENT = (
