@@ -98,8 +98,8 @@ def test_another_user_s_part_is_not_resumed(
     (tmp_path / "out.mp4.part.json").write_text(NOTE)
     theirs = part.stat().st_ino
 
-    def foreign(status: os.stat_result) -> bool:
-        return is_own(status) and status.st_ino != theirs
+    def foreign(path: Path, status: os.stat_result) -> bool:
+        return is_own(path, status) and status.st_ino != theirs
 
     monkeypatch.setattr("scenario_reframe.own_files.is_own", foreign)
     stepper = downloaded(tmp_path / "out.mp4", ASSET, WHOLE)
@@ -107,18 +107,41 @@ def test_another_user_s_part_is_not_resumed(
     assert part.read_bytes() == b"x" * 40
 
 
-def test_a_file_of_our_own_is_regular_and_this_user_s(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_our_own_is_regular_and_this_user_s(tmp_path: Path) -> None:
     """By what the system says of the name itself, not of what a link leads to."""
     file, link = tmp_path / "file", tmp_path / "link"
     file.write_bytes(b"")
     link.symlink_to(file)
-    assert is_own(file.lstat())
-    assert not is_own(link.lstat())
-    assert not is_own(tmp_path.lstat())
-    monkeypatch.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
-    assert not is_own(file.lstat())
+    assert is_own(file, file.lstat())
+    assert not is_own(link, link.lstat())
+    assert not is_own(tmp_path, tmp_path.lstat())
+    mode, inode, device, links, owner, *others = file.lstat()
+    theirs = os.stat_result((mode, inode, device, links, owner + 1, *others))
+    assert not is_own(file, theirs)
+
+
+def test_a_disk_with_one_owner_for_all_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wrote it: a file belongs to whom the folder belongs, and downloads are resumed."""
+    owner = tmp_path.stat().st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    to = tmp_path / "out.mp4"
+    broken = File(200, {"content-length": "100", "etag": ETAG}, [DATA[:40]], OSError("cut"))
+    rest = File(206, {"content-range": "bytes 40-99/100"}, [DATA[40:]])
+    stepper = downloaded(to, ASSET, broken, rest)
+    assert stepper.pulls[1].headers["Range"] == "bytes=40-"
+    assert listed(tmp_path) == ["out.mp4"]
+
+
+def test_a_disk_whose_files_never_seem_ours_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is fetched again after a break."""
+    monkeypatch.setattr("scenario_reframe.own_files.is_own", lambda *_: False)
+    broken = File(200, {"content-length": "100", "etag": ETAG}, [DATA[:40]], OSError("cut"))
+    stepper = downloaded(tmp_path / "out.mp4", ASSET, broken, WHOLE)
+    assert "Range" not in stepper.pulls[1].headers
 
 
 def test_a_file_that_is_exchanged_while_it_is_opened_is_refused(

@@ -20,17 +20,21 @@ _CAREFULLY = (
 )
 
 
-def is_own(status: os.stat_result) -> bool:
-    """Whether it is a regular file of this user, and not a link; `status` is from `lstat`."""
-    return stat.S_ISREG(status.st_mode) and (
-        sys.platform == "win32" or status.st_uid == os.geteuid()
-    )
+def is_own(path: Path, status: os.stat_result) -> bool:
+    """Whether it is a regular file of this user, and not a link; `status` is from `lstat`.
+
+    The folder's owner counts as this user: they can exchange any file there, and some network disks
+    show one owner for all.
+    """
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return sys.platform == "win32" or status.st_uid in {os.geteuid(), path.parent.stat().st_uid}
 
 
 def is_free(path: Path) -> bool:
     """Whether nothing is there, or a file of our own."""
     try:
-        return is_own(path.lstat())
+        return is_own(path, path.lstat())
     except FileNotFoundError:
         return True
     except OSError:
@@ -41,9 +45,9 @@ def own_size(path: Path) -> int:
     """The size in bytes of a file of our own, else 0."""
     try:
         status = path.lstat()
+        return status.st_size if is_own(path, status) else 0
     except OSError:
         return 0
-    return status.st_size if is_own(status) else 0
 
 
 def open_own(path: Path, mode: str) -> FileIO:
@@ -54,7 +58,7 @@ def open_own(path: Path, mode: str) -> FileIO:
 
     file = FileIO(path, mode, opener=opened)
     with suppress(OSError):
-        if is_own(os.fstat(file.fileno())) and _is_at(file, path):
+        if is_own(path, os.fstat(file.fileno())) and _is_at(file, path):
             return file
     file.close()
     raise PermissionError(errno.EPERM, "not a regular file of this user", str(path))

@@ -121,7 +121,7 @@ class PartFile:
         Where neither states one, the reply's framing decides, else the container's end. Raises
         DownloadError if that is unknown, too.
         """
-        size = own_size(self.part)
+        size = self.part.stat().st_size if self.part.exists() else 0
         stated = {self.verdict.total, self._size} - {None}
         if stated or self.verdict.is_framed or not size:
             return size > 0 and stated <= {size}
