@@ -13,7 +13,7 @@ from scenario_reframe_api.settings import ReframeSettings
 
 from .api.calling import send
 from .api.operations import Paging
-from .client_base import DEFAULT_WAIT, ClientBase
+from .client_base import DEFAULT_WAIT, ClientBase, check_http_client
 from .flow.async_driver import AsyncDriver
 from .flow.connections import Connections
 from .flow.http_clients import make_async_client
@@ -49,6 +49,7 @@ class AsyncReframeClient(ClientBase):
         http_client: httpx.AsyncClient | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
+        check_http_client(http_client, httpx.AsyncClient)
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
         self._connections = Connections(make_async_client, http_client)
         self._driver = AsyncDriver(self._wire, self._connections)

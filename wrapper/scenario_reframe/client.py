@@ -14,7 +14,7 @@ from scenario_reframe_api.settings import ReframeSettings
 
 from .api.calling import send
 from .api.operations import Paging
-from .client_base import DEFAULT_WAIT, ClientBase
+from .client_base import DEFAULT_WAIT, ClientBase, check_http_client
 from .errors import ConfigurationError
 from .flow.async_driver import AsyncDriver
 from .flow.connections import Connections
@@ -63,6 +63,7 @@ class ReframeClient(ClientBase):
         http_client: httpx.Client | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
+        check_http_client(http_client, httpx.Client)
         super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
         self._connections = Connections(make_client, http_client)
         self._driver = SyncDriver(self._wire, self._connections)

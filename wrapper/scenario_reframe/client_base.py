@@ -13,7 +13,7 @@ from .api.calling import Operation, repeat
 from .api.json_values import iso
 from .api.operations import Operations
 from .api.parsing import JobPage
-from .arguments import is_number
+from .arguments import checked_path, is_number, shown
 from .credentials import find_base_url, find_credentials, find_project_id
 from .errors import ConfigurationError, InvalidInputError
 from .flow.async_driver import AsyncDriver
@@ -49,16 +49,16 @@ class ClientBase:
     ) -> None:
         if not (is_number(timeout) and 0 < timeout <= TIMEOUT_MAX):
             raise ConfigurationError(
-                f"timeout: {timeout!r:.80} is not allowed; it takes seconds above 0"
+                f"timeout: {shown(timeout)} is not allowed; it takes seconds above 0"
             )
+        if not isinstance(timing, Timing):
+            raise ConfigurationError(f"timing: {shown(timing)} is not allowed; it takes a Timing")
         credentials = find_credentials(api_key, api_secret)
         self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
         self._operations = Operations(find_project_id(project_id), timing)
         known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
-        if not (ledger is None or ledger is True or isinstance(ledger, str | PathLike)):
-            raise ConfigurationError(
-                f"ledger: a {type(ledger).__name__} is not allowed; it takes a path or True"
-            )
+        if ledger is not None and ledger is not True:
+            ledger = checked_path(ledger, "ledger", ConfigurationError, is_secret=True)
         opened = None if ledger is None else self._open_ledger(ledger)
         self._pipeline = Pipeline(self._operations, opened, known)
 
@@ -145,8 +145,23 @@ class ClientBase:
 def _iso(created_after: datetime | None) -> str | None:
     if created_after is None:
         return None
-    if not isinstance(created_after, datetime):
+    try:
+        if isinstance(created_after, datetime):
+            return iso(created_after)
+    except (OverflowError, ValueError, OSError) as fault:
         raise InvalidInputError(
-            f"created_after: {created_after!r:.80} is not allowed; it takes a datetime"
+            f"created_after: {shown(created_after)} cannot be written in UTC; it takes a datetime "
+            "between the years 1 and 9999"
+        ) from fault
+    raise InvalidInputError(
+        f"created_after: {shown(created_after)} is not allowed; it takes a datetime"
+    )
+
+
+def check_http_client(given: object, kind: type) -> None:
+    """Raise ConfigurationError unless it is None or of this kind."""
+    if given is not None and not isinstance(given, kind):
+        raise ConfigurationError(
+            f"http_client: {shown(given)} is not allowed; this client takes an "
+            f"httpx.{kind.__name__}"
         )
-    return iso(created_after)

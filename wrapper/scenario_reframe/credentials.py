@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlsplit
@@ -12,6 +13,7 @@ from attrs import field, frozen
 
 from scenario_reframe_api.settings import BASE_URL
 
+from .arguments import shown
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -130,6 +132,7 @@ def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ)
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
         httpx.URL(text)
+        (host or "").encode("idna")  # no label may be empty or too long
     except (ValueError, httpx.InvalidURL) as fault:
         raise ConfigurationError(f"{rule}: it cannot be read as a URL") from fault
     if parts.username is not None or parts.password is not None:
@@ -145,8 +148,17 @@ def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ)
 
 
 def find_project_id(project_id: str | None, environ: Mapping[str, str] = os.environ) -> str | None:
-    """The project from the argument or SCENARIO_PROJECT_ID; None means the key's own."""
-    return project_id if project_id is not None else environ.get("SCENARIO_PROJECT_ID") or None
+    """The project from the argument or SCENARIO_PROJECT_ID; None means the key's own.
+
+    Raises ConfigurationError.
+    """
+    found = project_id if project_id is not None else environ.get("SCENARIO_PROJECT_ID") or None
+    if found is None or (isinstance(found, str) and re.fullmatch("[!-~]{1,200}", found)):
+        return found
+    raise ConfigurationError(
+        f"the project id {shown(found)} is not allowed (argument project_id, or environment "
+        "variable SCENARIO_PROJECT_ID); it takes up to 200 letters, digits and signs without spaces"
+    )
 
 
 def _first(environ: Mapping[str, str], names: "Iterable[str]") -> str | None:

@@ -35,6 +35,10 @@ class ReframeError(Exception):
 
     job: "Job | None" = None
 
+    def __str__(self) -> str:
+        # It can be printed anywhere, although it may name a file whose name is not UTF-8.
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by its arguments, since some are keyword-only: its state is set afterwards.
         return _without_init, (type(self), *self.args), self.__dict__

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from .arguments import check_seconds, checked_path
+from .arguments import check_amount, check_callback, check_flag, check_seconds, checked_path
 from .errors import ReframeError, WaitTimeoutError
 from .flow.steps import ProgressCallback
 from .ledger.interface import UNRESOLVED, Claim, Post, SubmitConditions
@@ -36,8 +36,11 @@ class Options:
     def __attrs_post_init__(self) -> None:
         if self.to is not None:
             checked_path(self.to, "to")
+        check_flag(self.overwrite, "overwrite")
         check_seconds(self.timeout)
-        check_seconds(self.resubmit_after, "resubmit_after")
+        check_callback(self.on_update, "on_update")
+        check_callback(self.on_progress, "on_progress")
+        check_amount(self.resubmit_after, "resubmit_after", "seconds")
 
 
 @define(eq=False, kw_only=True)

@@ -2,20 +2,18 @@
 
 import json
 import logging
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 from scenario_reframe_api.settings import SETTINGS, VIDEO_FIELD, Setting
 
 from .api.sanitize import printable
-from .arguments import is_whole_number
+from .arguments import JSON_RULE, is_finite, is_json, is_text, is_whole_number, shown
 from .errors import InvalidSettingsError
 
 _BY_NAME = {row.name: row for row in SETTINGS}
 _BY_WIRE = {row.wire: row for row in SETTINGS}
-_EXACT = 2**53 - 1  # JSON numbers beyond this are not exact everywhere
 _QUERY = {"dryRun", "projectId", "ipDetection"}
 # A log, not `warnings`: that names a line of code, which behind flows, threads and event loops
 # would be one of ours; and services read their log. It is a child of `scenario_reframe`, so that
@@ -48,8 +46,8 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
         problem = _problem_with_extra(name, value)
         if problem:
             problems.append(problem)
-        else:
-            body[name] = value
+        else:  # a copy, since the caller may change theirs before it is sent
+            body[name] = json.loads(json.dumps(value))
     if problems:
         raise InvalidSettingsError(problems)
     _warn_of(extra or ())
@@ -58,11 +56,8 @@ def request_body(settings: Mapping[str, Any], extra: Mapping[str, Any] | None) -
 
 def problem_with(row: Setting, value: object) -> str | None:
     """What is wrong with a value, and what is allowed; None if it is valid."""
-    fits = {"boolean": _is_boolean, "integer": _is_integer, "number": _is_number}.get(
-        row.kind, _is_text
-    )
-    if not fits(value) or not (_in_choices(row, value) and _in_bounds(row, value)):
-        return f"{row.name}: {_shown(value)} is not allowed; it takes {allowed(row)}"
+    if not _FITS[row.kind](value) or not (_in_choices(row, value) and _in_bounds(row, value)):
+        return f"{row.name}: {shown(value)} is not allowed; it takes {allowed(row)}"
     return None
 
 
@@ -91,16 +86,12 @@ def _is_boolean(value: object) -> bool:
     return isinstance(value, bool)
 
 
-def _is_integer(value: object) -> bool:
-    return is_whole_number(value) and abs(value) <= _EXACT
-
-
-def _is_number(value: object) -> bool:
-    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+_FITS: Mapping[str, Callable[[object], bool]] = {
+    "boolean": _is_boolean,
+    "integer": is_whole_number,
+    "number": is_finite,
+    "string": is_text,
+}
 
 
 def _in_choices(row: Setting, value: object) -> bool:
@@ -123,7 +114,7 @@ def _unknown(name: str) -> str:
         row = _BY_NAME.get(close[0]) or _BY_WIRE[close[0]]
         return f"{name}: no such setting; did you mean {row.name}?"
     return (
-        f"{name}: no such setting; there are {', '.join(_BY_NAME)}. To "
+        f"{shown(name)}: no such setting; there are {', '.join(_BY_NAME)}. To "
         "send one that this version does not know, use extra={...}"
     )
 
@@ -137,8 +128,8 @@ def _checked_extra(extra: Mapping[str, Any] | None) -> Mapping[str, Any]:
 
 
 def _problem_with_extra(name: object, value: object) -> str | None:
-    if not isinstance(name, str) or not name:
-        return f"extra: {_shown(name)} is not a setting's name; it takes strings"
+    if not is_text(name) or not name:
+        return f"extra: {shown(name)} is not a setting's name; it takes a text (str)"
     row = _BY_WIRE.get(name) or _BY_NAME.get(name)
     if row is not None:
         return f"extra: {name} is a setting; pass it as {row.name}=..."
@@ -146,10 +137,8 @@ def _problem_with_extra(name: object, value: object) -> str | None:
         return f"extra: {name} is filled from the video; pass it as video=..."
     if name in _QUERY:
         return f"extra: {name} has no effect in the body (a dry run there is a paid job)"
-    try:
-        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
-    except (TypeError, ValueError, RecursionError):
-        return f"extra: {name}: {_shown(value)} cannot be written as JSON"
+    if not is_json(value):
+        return f"extra: {name}: {shown(value)} cannot be written as JSON; it takes {JSON_RULE}"
     return None
 
 
@@ -164,11 +153,3 @@ def _warn_of(extra: Iterable[str]) -> None:
             "scripts/drift --live, or scenario-reframe doctor, shows what the server knows",
             printable(name, 100),
         )
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a broken __repr__, or an int too long to print
-        text = f"a {type(value).__name__}"
-    return text if len(text) <= 80 else text[:79] + "…"  # noqa: PLR2004

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
+from scenario_reframe.arguments import shown
 from scenario_reframe.errors import InvalidInputError, UnexpectedResponseError
 from scenario_reframe.flow.steps import Reply, Request
 from scenario_reframe.models import Asset, Estimate, Job
@@ -213,6 +214,6 @@ def checked_id(value: object, kind: str) -> str:
     if isinstance(value, str) and is_id(value):
         return value
     raise InvalidInputError(
-        f"{value!r:.80} is not a {kind} id, such as {kind}_abc123; it takes letters, digits, _, - "
+        f"{shown(value)} is not a {kind} id, such as {kind}_abc123; it takes letters, digits, _, - "
         "and, except at first, dots"
     )

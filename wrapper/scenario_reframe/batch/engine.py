@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from scenario_reframe.arguments import check_seconds, is_number, is_whole_number
+from scenario_reframe.arguments import check_amount, check_callback, is_whole_number, shown
 from scenario_reframe.errors import (
     AuthenticationError,
     InvalidBatchError,
@@ -53,15 +53,17 @@ class BatchRequest:
     on_event: EventCallback | None = None
 
     def __attrs_post_init__(self) -> None:
-        check_seconds(self.resubmit_after, "resubmit_after")
-        if self.budget is not None and not (is_number(self.budget) and self.budget >= 0):
+        if isinstance(self.items, str | bytes | Mapping) or not isinstance(self.items, Iterable):
             raise InvalidInputError(
-                f"budget: {self.budget!r:.80} is not allowed; it takes creative units, 0 or more"
+                f"items: {shown(self.items)} is not allowed; it takes a list of BatchItems"
             )
+        check_amount(self.resubmit_after, "resubmit_after", "seconds")
+        check_amount(self.budget, "budget", "creative units")
+        check_callback(self.on_event, "on_event")
         number = self.concurrency
         if number is not None and not (is_whole_number(number) and number >= 1):
             raise InvalidInputError(
-                f"concurrency: {number!r:.80} is not allowed; it takes a whole number, 1 or more"
+                f"concurrency: {shown(number)} is not allowed; it takes a whole number, 1 or more"
             )
 
 

@@ -2,13 +2,13 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import frozen
 
-from scenario_reframe.arguments import checked_path
+from scenario_reframe.arguments import checked_path, shown
 from scenario_reframe.errors import InvalidBatchError, InvalidInputError, InvalidSettingsError
 from scenario_reframe.ledger.interface import Entry
 from scenario_reframe.pipeline import may_have_files
@@ -82,6 +82,8 @@ def _planned(item: object, folder: Path) -> ItemPlan:
     """Check one item. Raises InvalidInputError with all its faults."""
     if not isinstance(item, BatchItem):
         raise InvalidInputError(f"items: it takes BatchItems, not {type(item).__name__}")
+    if not isinstance(item.settings, Mapping):
+        raise InvalidInputError(f"settings: {shown(item.settings)} is not allowed; it takes a dict")
     problems: list[str] = []
     body: dict[str, Any] = {}
     video: Video | None = None
@@ -112,10 +114,10 @@ def _output(item: BatchItem, video: Video | None, folder: Path) -> Path:
     text = checked_path(item.output, "output")
     path = Path(os.path.normpath(folder / text))
     if not path.is_relative_to(folder) or path == folder:
-        raise InvalidInputError(f"output: {text!r:.80} is not inside the folder {folder}")
+        raise InvalidInputError(f"output: {shown(text)} is not inside the folder {folder}")
     check_length(path, "output")
     if text.endswith(("/", os.sep)) or path.is_dir():
-        raise InvalidInputError(f"output: {text!r:.80} is a folder; it takes a file")
+        raise InvalidInputError(f"output: {shown(text)} is a folder; it takes a file")
     return path
 
 
