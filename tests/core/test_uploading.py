@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from scenario_reframe import ApiError, ReframeError, UploadError
 from scenario_reframe.api.parsing import Part, Upload
@@ -256,7 +257,7 @@ def test_file_that_changes_while_it_is_sent_is_an_error(clip: VideoFile, change:
         return OK
 
     if change == "touched":
-        clip = VideoFile(clip.path, clip.size, clip.changed - 1, clip.content_type)
+        clip = evolve(clip, changed=clip.changed - 1)
     stepper = Stepper(script=script)
     with pytest.raises(UploadError, match=r"clip\.mp4"):
         stepper.run(upload_or_import(stepper.operations(), clip))
@@ -264,9 +265,14 @@ def test_file_that_changes_while_it_is_sent_is_an_error(clip: VideoFile, change:
 
 
 def test_file_that_became_shorter_is_an_error(clip: VideoFile) -> None:
-    """The missing bytes cannot be sent."""
+    """The missing bytes cannot be sent, before they are read or while they are."""
+    clip.path.write_bytes(HEAD + bytes(10**6))
+    chunks = open_video(clip.path).read(0, 10**6)
+    next(chunks)
     clip.path.write_bytes(HEAD)
     with pytest.raises(UploadError, match="shorter"):
+        list(chunks)
+    with pytest.raises(UploadError, match="changed or replaced"):
         uploaded(clip, record(parts=1))
 
 

@@ -49,7 +49,7 @@ def test_resolve_reads_a_local_file(tmp_path: Path, head: bytes, kind: str, make
     path = tmp_path / "clip.txt"
     path.write_bytes(head)
     found = resolve(make(path))
-    assert found == VideoFile(path, len(head), path.stat().st_mtime_ns, kind)
+    assert found == VideoFile(path, len(head), path.stat().st_mtime_ns, kind, path.stat().st_ino)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_open_video_reports_why_a_file_cannot_be_read(
     def refuse(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("os.open", refuse)
     with pytest.raises(InvalidVideoError, match="Permission denied") as caught:
         open_video(path)
     assert isinstance(caught.value, ReframeError)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any, TypeVar
 
 from attrs import define, evolve
@@ -21,7 +22,7 @@ from scenario_reframe_api.settings import VIDEO_FIELD
 from . import uploading
 from .api.calling import repeat, send
 from .api.parsing import is_id
-from .arguments import check_seconds
+from .arguments import check_callback, check_flag, check_seconds, check_submission, shown
 from .downloading import assets_in_order, download
 from .errors import (
     ConfigurationError,
@@ -73,6 +74,7 @@ class Pipeline(Submitting):
         self, path: str | os.PathLike[str], on_progress: ProgressCallback | None
     ) -> Flow[Asset]:
         """Upload a file, even if the server has it already."""
+        check_callback(on_progress, "on_progress")
         video = yield Blocking(partial(open_video, path))
         content = yield from self._content_id(video)
         yield from self.learn_project()
@@ -152,14 +154,15 @@ class Pipeline(Submitting):
         entry = run.claim.entry if run.claim is not None else None
         if entry is not None and entry.job_id is None and not run.has_open_post:
             run.source = yield Blocking(partial(reopen_source, entry))
+            if (yield from self._content_id(run.source)) != entry.content:
+                raise InvalidVideoError(
+                    f"video: {entry.source} has changed since; run the request again"
+                )
         return (yield from self.result(run))
 
     def find_job(self, submission: Submission) -> Flow[Job | None]:
         """Find the job of an uncertain submission; None if it is not listed."""
-        if not isinstance(submission, Submission):
-            raise InvalidInputError(
-                f"find_job takes a Submission, not {type(submission).__name__}: error.submission"
-            )
+        check_submission(submission)
         other = evolve(self, operations=evolve(self.operations, project_id=submission.project_id))
         found = yield from other.find(submission)
         matches = self.known.owned_by(submission.token, found.matches) or found.matches
@@ -172,6 +175,7 @@ class Pipeline(Submitting):
 
     def entries(self, *, unfinished: bool) -> Flow[list[Entry]]:
         """The ledger's entries of this account, newest first."""
+        check_flag(unfinished, "unfinished")
         ledger = self._ledger
         yield from self.learn_project()
         found: list[Entry] = yield Blocking(partial(ledger.entries, unfinished=unfinished))
@@ -182,6 +186,7 @@ class Pipeline(Submitting):
     ) -> Flow[Job]:
         """Wait for a job, and record how it ended."""
         check_seconds(timeout)
+        check_callback(on_update, "on_update")
         return (yield from self._wait_and_record(job, timeout, on_update, None))
 
     # Hooks.
@@ -277,11 +282,18 @@ class Pipeline(Submitting):
             run.content = yield from self._content_id(run.source)
         return run
 
-    def _content_id(self, source: Video) -> Flow[str | None]:
+    def _content_id(self, source: Video | None) -> Flow[str | None]:
         """What identifies a video in the ledger; None without one (see `content_of`)."""
         if self.ledger is None:
             return None
-        content: str | None = yield Blocking(partial(content_of, source), may_be_left=True)
+        stopped = Event()  # tells a thread that nobody waits for it: a file may be read for minutes
+        try:
+            content: str | None = yield Blocking(
+                partial(content_of, source, stopped.is_set), may_be_left=True
+            )
+        except BaseException:
+            stopped.set()
+            raise
         return content
 
     def claim(
@@ -484,7 +496,7 @@ def may_have_files(entry: Entry, target: str | None) -> bool:
 
 
 def reopen_source(entry: Entry) -> Video | None:
-    """The video of an entry not submitted yet. Raises InvalidVideoError if the file changed."""
+    """The video of an entry not submitted yet. Raises InvalidVideoError if it cannot be read."""
     if entry.source is None:
         return None
     if entry.content is None or entry.content.startswith("url:"):
@@ -493,17 +505,14 @@ def reopen_source(entry: Entry) -> Video | None:
         )
     if not entry.content.startswith("sha256:"):
         return VideoAsset(entry.content)
-    video = open_video(entry.source)
-    if content_of(video) != entry.content:
-        raise InvalidVideoError(f"video: {entry.source} has changed since; run the request again")
-    return video
+    return open_video(entry.source)
 
 
 def checked_key(key: object) -> str | None:
     """A caller's request key. Raises InvalidInputError unless it is a non-empty text, or None."""
     if key is None or (isinstance(key, str) and key):
         return key
-    raise InvalidInputError(f"key: {key!r:.80} is not allowed; it takes a non-empty text")
+    raise InvalidInputError(f"key: {shown(key)} is not allowed; it takes a non-empty text")
 
 
 def id_of(what: Job | Asset | str) -> str:

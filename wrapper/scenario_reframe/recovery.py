@@ -261,5 +261,5 @@ class Recovery:
         """The same; a failure is only logged, since a paid job must not be lost over it."""
         try:
             yield from self.record(write)
-        except ReframeError as fault:
+        except (ReframeError, OSError) as fault:  # OSError: a result that was removed just now
             _LOG.warning("the ledger could not be written: %s", fault)

@@ -1,10 +1,12 @@
 """Checks a `video` argument: path, URL or asset. Reads only the first bytes of a file."""
 
+import hashlib
 import os
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import TypeGuard
+from stat import S_ISDIR, S_ISREG
+from typing import BinaryIO, TypeGuard
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -23,38 +25,65 @@ VideoSource = str | os.PathLike[str] | Asset
 
 @frozen
 class VideoFile:
-    """A local video. `size`: bytes; `changed`: time of its last change in nanoseconds."""
+    """A local video, as it was when it was checked.
+
+    `size`: bytes; `changed`: time of its last change in nanoseconds; `inode`: its number on its
+    disk, which tells it from a file that takes its place.
+    """
 
     path: Path
     size: int
     changed: int
     content_type: str
+    inode: int
 
     def read(self, offset: int, length: int) -> Generator[bytes, None, None]:
-        """Read `length` bytes, in chunks. Raises UploadError if the file became shorter."""
+        """Read `length` bytes, in chunks. Raises UploadError if the file is no longer the same."""
         try:
-            with self.path.open("rb") as file:
+            with _open_file(self.path) as file:
+                self._check_same(os.fstat(file.fileno()))
                 file.seek(offset)
                 left = length
                 while left:
                     chunk = file.read(min(CHUNK_BYTES, left))
                     if not chunk:
-                        raise UploadError(f"{self.path} became shorter during its upload")
+                        raise UploadError(f"{self._shown} became shorter while it was read")
                     left -= len(chunk)
                     yield chunk
         except OSError as fault:
-            raise UploadError(f"{self.path} cannot be read: {fault.strerror}") from fault
+            raise self._unreadable(fault) from fault
+
+    def digest(self, is_stopped: Callable[[], bool]) -> str:
+        """Its SHA-256, in hex. Raises UploadError if it is no longer the same, or once stopped."""
+        sha = hashlib.sha256()
+        for chunk in self.read(0, self.size):
+            if is_stopped():
+                raise UploadError(f"{self._shown} was not read to its end")
+            sha.update(chunk)
+        return sha.hexdigest()
 
     def check_unchanged(self) -> None:
-        """Raise UploadError if size or time of change are no longer those of the first check."""
+        """Raise UploadError if the file is no longer the same."""
         try:
-            status = self.path.stat()
+            self._check_same(self.path.stat())
         except OSError as fault:
+            raise self._unreadable(fault) from fault
+
+    def _check_same(self, status: os.stat_result) -> None:
+        same = (self.size, self.changed, self.inode)
+        if (status.st_size, status.st_mtime_ns, status.st_ino) != same:
             raise UploadError(
-                f"{self.path} was lost during its upload: {fault.strerror}"
-            ) from fault
-        if (status.st_size, status.st_mtime_ns) != (self.size, self.changed):
-            raise UploadError(f"{self.path} changed during its upload; nothing was submitted")
+                f"{self._shown} was changed or replaced after it was checked; nothing was submitted"
+            )
+
+    def _unreadable(self, fault: OSError) -> UploadError:
+        return UploadError(
+            f"{self._shown} cannot be read any more: {fault.strerror}; nothing was submitted"
+        )
+
+    @property
+    def _shown(self) -> str:
+        return printable(str(self.path), 200)
 
 
 @frozen
@@ -113,13 +142,10 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
     text = checked_path(path, "video", InvalidVideoError)
     found, shown = Path(text), printable(text, 200)
     try:
-        status = found.stat()
-        if not found.is_file():
-            what = "a folder" if found.is_dir() else "not a regular file"
-            raise InvalidVideoError(f"video: {shown} is {what}; it takes one video file")
-        if status.st_size == 0:
-            raise InvalidVideoError(f"video: {shown} is empty")
-        with found.open("rb") as file:
+        _check_regular(found.stat(), shown)  # before it is opened: a pipe would be read from
+        with _open_file(found) as file:
+            status = os.fstat(file.fileno())
+            _check_regular(status, shown)
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as fault:
         raise InvalidVideoError(f"video: {shown} does not exist") from fault
@@ -131,7 +157,25 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
         raise InvalidVideoError(
             f"video: {shown} does not begin like a video; it takes MP4, MOV, WebM or MKV"
         )
-    return VideoFile(found, status.st_size, status.st_mtime_ns, content_type)
+    return VideoFile(found, status.st_size, status.st_mtime_ns, content_type, status.st_ino)
+
+
+def _check_regular(status: os.stat_result, shown: str) -> None:
+    """Raise InvalidVideoError unless it is a regular file that is not empty."""
+    if not S_ISREG(status.st_mode):
+        what = "a folder" if S_ISDIR(status.st_mode) else "not a regular file"
+        raise InvalidVideoError(f"video: {shown} is {what}; it takes one video file")
+    if status.st_size == 0:
+        raise InvalidVideoError(f"video: {shown} is empty")
+
+
+def _open_file(path: Path) -> BinaryIO:
+    """Open a file to be read, without waiting if a pipe has taken its place."""
+
+    def at_once(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    return open(path, "rb", opener=at_once)
 
 
 def content_type_of(head: bytes) -> str | None:

@@ -278,18 +278,19 @@ class Ledger(Protocol):
         """Stop renewing leases, and close the database."""
 
 
-def content_of(video: Video | None) -> str | None:
+def content_of(video: Video | None, is_stopped: Callable[[], bool] = lambda: False) -> str | None:
     """What identifies a video: a file's SHA-256, an asset's id, a URL's SHA-256.
 
-    A URL may carry secrets, so it is not stored itself.
+    A URL may carry secrets, so it is not stored itself. `is_stopped`: whether to stop reading a
+    file. Raises UploadError if the file is no longer the one that was checked.
     """
     match video:
         case VideoAsset(asset_id):
             return asset_id
         case VideoUrl(url):
             return "url:" + hashlib.sha256(url.encode()).hexdigest()
-        case VideoFile(path):
-            return "sha256:" + digest_of(path)
+        case VideoFile():
+            return "sha256:" + video.digest(is_stopped)
         case None:
             return None
 
