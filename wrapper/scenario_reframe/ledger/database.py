@@ -22,6 +22,7 @@ from .tables import in_dialect
 
 _LOG = logging.getLogger("scenario_reframe")
 _WAL_RETRY_SECONDS = 0.01
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
 # Errors that only a bad value causes: the same write would always fail.
 _BAD_VALUES = (
     sqlite3.IntegrityError,
@@ -268,8 +269,9 @@ def _use_wal(connection: sqlite3.Connection, deadline: float) -> None:
     while connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
+        except sqlite3.OperationalError as fault:
+            # Anything else, such as a file that cannot be written, is not a matter of time.
+            if fault.sqlite_errorcode not in _BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_WAL_RETRY_SECONDS)
 
