@@ -27,7 +27,7 @@ def shown(value: object) -> str:
     try:
         text = _BRIEF.repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__, or an int too long to print
-        text = f"a {type(value).__name__}"
+        text = f"a value of type {type(value).__name__}"
     return printable(" ".join(text.split()), _SHOWN)
 
 

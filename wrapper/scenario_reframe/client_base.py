@@ -162,6 +162,6 @@ def check_http_client(given: object, kind: type) -> None:
     """Raise ConfigurationError unless it is None or of this kind."""
     if given is not None and not isinstance(given, kind):
         raise ConfigurationError(
-            f"http_client: {shown(given)} is not allowed; this client takes an "
+            f"http_client: {type(given).__name__} is not allowed; this client takes an "
             f"httpx.{kind.__name__}"
         )

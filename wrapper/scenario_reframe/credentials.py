@@ -131,8 +131,9 @@ def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ)
             )
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
-        httpx.URL(text)
-        (host or "").encode("idna")  # no label may be empty or too long
+        # Only these two find a host that cannot be looked up: `a..b`, `xn--`.
+        (host or "").encode("idna")
+        _ = httpx.URL(text).host
     except (ValueError, httpx.InvalidURL) as fault:
         raise ConfigurationError(f"{rule}: it cannot be read as a URL") from fault
     if parts.username is not None or parts.password is not None:

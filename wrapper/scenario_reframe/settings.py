@@ -109,7 +109,7 @@ def _in_bounds(row: Setting, value: object) -> bool:
 def _unknown(name: str) -> str:
     if name in _BY_WIRE:
         return f"{name}: write {_BY_WIRE[name].name} (names are snake_case here)"
-    close = get_close_matches(name, [*_BY_NAME, *_BY_WIRE], n=1)
+    close = get_close_matches(str(name), [*_BY_NAME, *_BY_WIRE], n=1)
     if close:
         row = _BY_NAME.get(close[0]) or _BY_WIRE[close[0]]
         return f"{name}: no such setting; did you mean {row.name}?"

@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from .api.sanitize import printable
-from .arguments import checked_path
+from .arguments import checked_path, shown
 from .errors import InvalidVideoError, UploadError
 from .models import Asset
 
 _ASSET_ID = re.compile(r"asset_[A-Za-z0-9_-]{1,200}")
+_ID_OF_ASSET = re.compile(r"[A-Za-z0-9_.:-]{1,200}")  # as the server may write it
 _HEAD_BYTES = 64
 CHUNK_BYTES = 256 * 1024
 
@@ -112,6 +113,8 @@ def resolve(video: VideoSource) -> Video:
     Raises InvalidVideoError.
     """
     if isinstance(video, Asset):
+        if not (isinstance(video.id, str) and _ID_OF_ASSET.fullmatch(video.id)):
+            raise InvalidVideoError(f"video: {shown(video.id)} is not the id of an asset")
         return VideoAsset(video.id)
     if is_url(video):
         return VideoUrl(_checked_url(video))
@@ -140,33 +143,33 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
     Raises InvalidVideoError.
     """
     text = checked_path(path, "video", InvalidVideoError)
-    found, shown = Path(text), printable(text, 200)
+    found, name = Path(text), printable(text, 200)
     try:
-        _check_regular(found.stat(), shown)  # before it is opened: a pipe would be read from
+        _check_regular(found.stat(), name)  # before it is opened: a pipe would be read from
         with _open_file(found) as file:
             status = os.fstat(file.fileno())
-            _check_regular(status, shown)
+            _check_regular(status, name)
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as fault:
-        raise InvalidVideoError(f"video: {shown} does not exist") from fault
+        raise InvalidVideoError(f"video: {name} does not exist") from fault
     except (OSError, ValueError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else fault
-        raise InvalidVideoError(f"video: {shown} cannot be read: {why}") from fault
+        raise InvalidVideoError(f"video: {name} cannot be read: {why}") from fault
     content_type = content_type_of(head)
     if content_type is None:
         raise InvalidVideoError(
-            f"video: {shown} does not begin like a video; it takes MP4, MOV, WebM or MKV"
+            f"video: {name} does not begin like a video; it takes MP4, MOV, WebM or MKV"
         )
     return VideoFile(found, status.st_size, status.st_mtime_ns, content_type, status.st_ino)
 
 
-def _check_regular(status: os.stat_result, shown: str) -> None:
+def _check_regular(status: os.stat_result, name: str) -> None:
     """Raise InvalidVideoError unless it is a regular file that is not empty."""
     if not S_ISREG(status.st_mode):
         what = "a folder" if S_ISDIR(status.st_mode) else "not a regular file"
-        raise InvalidVideoError(f"video: {shown} is {what}; it takes one video file")
+        raise InvalidVideoError(f"video: {name} is {what}; it takes one video file")
     if status.st_size == 0:
-        raise InvalidVideoError(f"video: {shown} is empty")
+        raise InvalidVideoError(f"video: {name} is empty")
 
 
 def _open_file(path: Path) -> BinaryIO:
