@@ -324,6 +324,6 @@ def test_an_unreadable_file_is_reported(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, os.strerror(13))
 
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("scenario_reframe.video._open_file", refuse)
     assert main(list(RUN)) == USAGE
     assert "Permission denied" in capsys.readouterr().err
