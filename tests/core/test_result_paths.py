@@ -235,7 +235,7 @@ def test_another_file_system_s_limit_counts(
 
 def clip(tmp_path: Path, stem: str) -> VideoFile:
     """A local video of this name."""
-    return VideoFile(tmp_path / f"{stem}.mp4", 9, 0, "video/mp4")
+    return VideoFile(tmp_path / f"{stem}.mp4", 9, 0, "video/mp4", 0)
 
 
 @pytest.mark.parametrize(

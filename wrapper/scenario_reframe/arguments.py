@@ -28,7 +28,7 @@ def shown(value: object) -> str:
         text = _BRIEF.repr(value)
     except Exception:  # noqa: BLE001 - a broken __repr__, or an int too long to print
         text = f"a value of type {type(value).__name__}"
-    return printable(" ".join(text.split()), _SHOWN)
+    return printable(text, _SHOWN)
 
 
 def checked_path(
@@ -40,7 +40,8 @@ def checked_path(
 ) -> str:
     """A path as text. Raises `error` unless it is a usable str or PathLike.
 
-    `is_secret`: it may be a database's URL with a password, which no message repeats. Bytes of a file name that are not UTF-8 are lone surrogates in it (see `os.fsdecode`).
+    Bytes of a file name that are not UTF-8 are lone surrogates in it (see `os.fsdecode`).
+    `is_secret`: it may be a database's URL with a password, which no message repeats.
     """
     try:
         text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
