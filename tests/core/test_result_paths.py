@@ -194,8 +194,8 @@ def test_a_longer_name_is_refused_before_anything_is_requested(
         ("/".join(["x" * 200] * 20) + "/out.mp4", "a path of .* bytes"),
         ("/".join(["x" * 200] * 20) + "/", "a path of .* bytes"),
         ("x" * 5000, "a name of 5000 bytes"),
-        ("\ud800.mp4", "can encode"),
-        ("\ud800/out.mp4", "can encode"),
+        ("\ud800.mp4", "encode"),
+        ("\ud800/out.mp4", "encode"),
     ],
     ids=range(7),
 )
