@@ -86,6 +86,7 @@ TARGETS: list[Case] = [
     ((*RUN, "-o", ""), {}, USAGE, "path"),
     ((*RUN, "-o", "/proc/nowhere/out.mp4"), {}, USAGE, "cannot be written"),
     ((*RUN, "-o", "y" * 300), {}, USAGE, "--output"),
+    ((*RUN, "-o", "y" * 246 + ".mp4"), {}, USAGE, "name of 250 bytes"),
 ]
 CREDENTIALS: list[Case] = [
     (RUN, environment, REFUSED, word)

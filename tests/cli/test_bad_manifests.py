@@ -38,6 +38,7 @@ CSV: list[tuple[bytes, str]] = [
     (b"video,output\nclip.mp4,../out.mp4\n", "list.csv:2: output: "),
     (b"video,output\nclip.mp4,/etc/passwd\n", "list.csv:2: output: "),
     (b"video,output\nclip.mp4,sub/\n", "list.csv:2: output: "),
+    (b"video,output\nclip.mp4," + b"y" * 246 + b".mp4\n", "list.csv:2: output: "),
     (b"video\nfifo.mp4\n", "list.csv:2: video: "),
     (b"video\n/dev/zero\n", "list.csv:2: video: "),
     (b"video\nhttps://\n", "list.csv:2: video: "),
