@@ -139,7 +139,7 @@ def test_help_can_be_read_however_narrow_the_terminal_says_it_is(run: Run, colum
         (("batch", "HERE/clip.mp4", "-o", "out"), b"working directory"),
         (("estimate", "clip.mp4"), b"does not exist"),
         (("jobs", "list", "--ledger", "ledger.db"), b"ledger.db cannot be read"),
-        (("demo",), b"--output"),
+        (("demo",), b"working directory"),
     ],
 )
 def test_a_working_directory_that_is_gone_is_named(
