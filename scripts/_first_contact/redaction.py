@@ -120,14 +120,9 @@ class Redactor:
 
 def _secret_forms(credentials: Credentials) -> list[str]:
     """Forms that `Credentials.redact` does not cover: other base64, other case, HTML."""
-    pair = f"{credentials.key}:{credentials.secret}"
-    forms = {
-        credentials.key,
-        credentials.secret,
-        escape(credentials.key),
-        escape(credentials.secret),
-    }
-    for text in (pair, credentials.secret, credentials.key):
+    key, secret = credentials.key.reveal(), credentials.secret.reveal()
+    forms = {key, secret, escape(key), escape(secret)}
+    for text in (f"{key}:{secret}", secret, key):
         plain, for_urls = (
             encode(text.encode()).decode().rstrip("=")
             for encode in (base64.b64encode, base64.urlsafe_b64encode)

@@ -56,8 +56,8 @@ class ContactSession:
     def client(self, ledger: Path | None = None) -> ReframeClient:
         """Make the library's client, with recorded traffic."""
         return ReframeClient(
-            self.credentials.key,
-            self.credentials.secret,
+            self.credentials.key.reveal(),
+            self.credentials.secret.reveal(),
             base_url=self.base_url,
             project_id=self.project_id,
             ledger=ledger,
@@ -85,7 +85,7 @@ class ContactSession:
             query = {**query, "projectId": self.project_id}
         url = self.base_url + path
         request = self.http.build_request(method, url, params=query, json=body)
-        account = auth or (self.credentials.key, self.credentials.secret)
+        account = auth or (self.credentials.key.reveal(), self.credentials.secret.reveal())
         before = len(self.traffic.exchanges)
         try:
             self.http.send(request, auth=account, follow_redirects=False)

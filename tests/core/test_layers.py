@@ -27,7 +27,8 @@ LAYERS = (
     {"arguments"},
     {"errors"},
     {"models"},
-    {"timing", "api.sanitize"},
+    {"redaction"},
+    {"timing", "api.sanitize", "secret"},
 )  # fmt: skip
 APART = "sandbox"  # a separate program, which only the command line starts
 LATE = 3  # the layer that the clients load on first use

@@ -13,7 +13,7 @@ from scenario_reframe.errors import (
     ReframeError,
     SubmissionUncertainError,
 )
-from scenario_reframe.flow import async_driver, sync_driver
+from scenario_reframe.flow import transport
 from scenario_reframe.flow.steps import NoReply, Send
 from scenario_reframe.ledger import accounts, jobs_and_uploads, store
 from scenario_reframe.ledger.interface import Outcome
@@ -33,8 +33,7 @@ def proof_by_the_body(patch: pytest.MonkeyPatch) -> None:
             step.handover.happened = was_sent
         return NoReply(error, sent=was_sent)
 
-    for driver in (sync_driver, async_driver):
-        patch.setattr(driver, "no_reply", by_class)
+    patch.setattr(transport, "no_reply", by_class)
 
 
 def strict_match(patch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from .pipeline import id_of
 from .polling import UpdateCallback
 from .result_paths import Destination
 from .run_state import Options
+from .secret import Secret
 from .timing import DEFAULT_TIMING, Timing
 from .video import VideoSource
 
@@ -63,8 +64,10 @@ class ReframeClient(ClientBase):
         http_client: httpx.Client | None = None,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
+        given = Secret.of(api_key), Secret.of(api_secret)
+        del api_key, api_secret  # a traceback with locals would show them
         check_http_client(http_client, httpx.Client)
-        super().__init__(api_key, api_secret, base_url, project_id, timeout, ledger, timing)
+        super().__init__(given, base_url, project_id, timeout, ledger, timing)
         self._connections = Connections(make_client, http_client)
         self._driver = SyncDriver(self._wire, self._connections)
 

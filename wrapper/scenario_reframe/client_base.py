@@ -23,6 +23,7 @@ from .ledger.interface import Ledger
 from .pipeline import Pipeline
 from .recovery import known_of
 from .result_paths import Destination
+from .secret import Secret
 from .timing import Timing
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ class ClientBase:
 
     def __init__(
         self,
-        api_key: str | None,
-        api_secret: str | None,
+        given: tuple[Secret[str | None], Secret[str | None]],
         base_url: str | None,
         project_id: str | None,
         timeout: float,
@@ -53,7 +53,7 @@ class ClientBase:
             )
         if not isinstance(timing, Timing):
             raise ConfigurationError(f"timing: {shown(timing)} is not allowed; it takes a Timing")
-        credentials = find_credentials(api_key, api_secret)
+        credentials = find_credentials(*given)
         self._wire = Wire(find_base_url(base_url), credentials, float(timeout), timing.clock)
         self._operations = Operations(find_project_id(project_id), timing)
         known = known_of(self._wire.base_url, self._operations.project_id, credentials.key)
@@ -63,7 +63,9 @@ class ClientBase:
         self._pipeline = Pipeline(self._operations, opened, known)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self._wire.base_url!r})"
+        # A traceback with locals shows one that could not be made, too.
+        base_url = self._wire.base_url if hasattr(self, "_wire") else None
+        return f"{type(self).__name__}(base_url={base_url!r})"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(

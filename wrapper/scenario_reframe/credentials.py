@@ -1,12 +1,11 @@
 """The API key and secret, and the base URL that they belong to: found, checked, redacted."""
 
 import base64
-import json
 import os
 import re
 from collections.abc import Generator, Mapping
-from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 from attrs import field, frozen
@@ -15,6 +14,8 @@ from scenario_reframe_api.settings import BASE_URL
 
 from .arguments import shown
 from .errors import ConfigurationError
+from .redaction import SHORTEST, redact
+from .secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,40 +24,37 @@ KEY_VARIABLES = ("SCENARIO_API_KEY", "SCENARIO_SDK_API_KEY")
 SECRET_VARIABLES = ("SCENARIO_API_SECRET", "SCENARIO_SDK_API_SECRET")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
-@frozen(repr=False)
+
+def _hidden(value: str | Secret[str]) -> Secret[str]:
+    return Secret.of(value)
+
+
+@frozen
 class Credentials:
-    """Key and secret; neither is in the repr."""
+    """Key and secret, both hidden."""
 
-    key: str
-    secret: str
-
-    def __repr__(self) -> str:
-        return "Credentials(***)"
+    key: Secret[str] = field(converter=_hidden)
+    secret: Secret[str] = field(converter=_hidden)
 
     @property
     def header(self) -> str:
         """The Authorization header: HTTP Basic over UTF-8 (RFC 7617)."""
-        pair = f"{self.key}:{self.secret}".encode()
-        return "Basic " + base64.b64encode(pair).decode("ascii")
+        return "Basic " + base64.b64encode(
+            f"{self.key.reveal()}:{self.secret.reveal()}".encode()
+        ).decode("ascii")
 
-    def redact(self, text: str, shortest: int = 4) -> str:
+    def redact(self, text: str, shortest: int = SHORTEST) -> str:
         """The text with `***` for key, secret and header, in case a server echoes them.
 
         One with fewer than `shortest` characters stays: it may be a part of ordinary words.
         """
-        forms = {self.header.removeprefix("Basic ")}
-        for part in (self.secret, self.key):
-            forms |= {part, quote(part, safe=""), quote_plus(part)}
-            for escaped in (json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1]):
-                forms |= {escaped, json.dumps(escaped)[1:-1]}  # JSON in JSON, too
-        for form in sorted(forms, key=len, reverse=True):
-            if len(form) >= shortest:
-                text = text.replace(form, "***")
-        return text
+        return redact(text, self.key, self.secret, shortest)
 
 
-@frozen(repr=False)
+@frozen
 class BasicAuth(httpx.Auth):
     """Adds the credentials to requests to the API's own origin only."""
 
@@ -64,10 +62,13 @@ class BasicAuth(httpx.Auth):
     origin: tuple[str, str, int | None] = field(kw_only=True)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header to one request."""
+        """Add the header to one request, for as long as it is being sent."""
         if origin_of(request.url) == self.origin:
             request.headers["Authorization"] = self.credentials.header
-        yield request
+        try:
+            yield request
+        finally:
+            request.headers.pop("Authorization", None)  # an error may hold the request
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
@@ -89,23 +90,26 @@ def may_hold_files(url: httpx.URL, base_url: httpx.URL) -> bool:
 
 
 def find_credentials(
-    api_key: str | None, api_secret: str | None, environ: Mapping[str, str] = os.environ
+    api_key: "str | Secret[Any] | None",
+    api_secret: "str | Secret[Any] | None",
+    environ: Mapping[str, str] = os.environ,
 ) -> Credentials:
     """The credentials from the arguments, else from the environment.
 
     Raises ConfigurationError that names the variable to set.
     """
-    key = api_key if api_key is not None else _first(environ, KEY_VARIABLES)
-    secret = api_secret if api_secret is not None else _first(environ, SECRET_VARIABLES)
+    key = _given_or_first(api_key, environ, KEY_VARIABLES)
+    secret = _given_or_first(api_secret, environ, SECRET_VARIABLES)
+    del api_key, api_secret, environ  # a traceback with locals would show them
     missing = [
         f"{word} (argument {argument}, or environment variable {variable})"
         for value, word, argument, variable in (
             (key, "API key", "api_key", KEY_VARIABLES[0]),
             (secret, "API secret", "api_secret", SECRET_VARIABLES[0]),
         )
-        if not value
+        if not value.reveal()
     ]
-    if not key or not secret:
+    if missing:
         raise ConfigurationError(
             f"missing {' and '.join(missing)}. Scenario shows both under Project Settings, "
             "API Keys; to try without an account, start `scenario-reframe sandbox`"
@@ -121,6 +125,7 @@ def find_base_url(base_url: str | None, environ: Mapping[str, str] = os.environ)
     Raises ConfigurationError unless it is https, or http to this machine.
     """
     text = base_url if base_url is not None else environ.get("SCENARIO_BASE_URL") or BASE_URL
+    del environ  # a traceback with locals would show it
     if not isinstance(text, str):
         raise ConfigurationError(f"base_url must be a string, not {type(text).__name__}")
     rule = f"the base URL must look like {BASE_URL}"
@@ -162,25 +167,30 @@ def find_project_id(project_id: str | None, environ: Mapping[str, str] = os.envi
     )
 
 
-def _first(environ: Mapping[str, str], names: "Iterable[str]") -> str | None:
-    return next((environ[name] for name in names if environ.get(name)), None)
+def _given_or_first(
+    given: "str | Secret[Any] | None", environ: Mapping[str, str], names: "Iterable[str]"
+) -> Secret[Any]:
+    hidden = Secret.of(given)
+    if hidden.reveal() is not None:
+        return hidden
+    return next((Secret(environ[name]) for name in names if environ.get(name)), Secret(None))
 
 
-def _check(value: str, word: str, variable: str, *, colon: bool) -> None:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"the {word} must be a string, not {type(value).__name__}")
-    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 for letter in value):  # noqa: PLR2004
+def _check(value: Secret[Any], word: str, variable: str, *, colon: bool) -> None:
+    if not isinstance(value.reveal(), str):
+        raise ConfigurationError(
+            f"the {word} must be a string, not {type(value.reveal()).__name__}"
+        )
+    if _CONTROLS.search(value.reveal()):
         raise ConfigurationError(
             f"the {word} contains control characters (a line end?): check {variable}"
         )
-    if value != value.strip():
+    if value.reveal() != value.reveal().strip():
         raise ConfigurationError(f"the {word} begins or ends with a space: check {variable}")
-    if not colon and ":" in value:
+    if not colon and ":" in value.reveal():
         raise ConfigurationError(
             f"the {word} contains a colon, which HTTP Basic does not allow. Set key and "
             f"secret separately, as {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]}"
         )
-    try:
-        value.encode()
-    except UnicodeEncodeError as fault:
-        raise ConfigurationError(f"the {word} cannot be written as UTF-8") from fault
+    if _SURROGATES.search(value.reveal()):  # an error of `encode` would hold the secret
+        raise ConfigurationError(f"the {word} cannot be written as UTF-8")

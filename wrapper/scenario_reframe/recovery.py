@@ -23,6 +23,7 @@ from .ledger.interface import Ledger, TwinOpenError
 from .models import Job, Submission
 from .run_state import Run, is_open
 from .second_post import Reading, may_post_again
+from .secret import Secret
 from .timing import Timing
 
 _LOG = logging.getLogger("scenario_reframe")
@@ -72,10 +73,10 @@ class KnownJobs:
         return tuple(job for job in jobs if self.owners.get(job.id) == token)
 
 
-_KNOWN: WeakValueDictionary[tuple[str | None, ...], KnownJobs] = WeakValueDictionary()
+_KNOWN: WeakValueDictionary[tuple[str | Secret[str] | None, ...], KnownJobs] = WeakValueDictionary()
 
 
-def known_of(base_url: str, project_id: str | None, api_key: str) -> KnownJobs:
+def known_of(base_url: str, project_id: str | None, api_key: Secret[str]) -> KnownJobs:
     """The knowledge that all clients of this process with the same account share."""
     return _KNOWN.setdefault((base_url, project_id, api_key), KnownJobs())
 

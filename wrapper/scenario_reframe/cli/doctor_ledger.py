@@ -9,13 +9,14 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from attrs import field, frozen
+from attrs import frozen
 
 from scenario_reframe.errors import ConfigurationError
 from scenario_reframe.ledger.accounts import fingerprint_of
 from scenario_reframe.ledger.database import explain
 from scenario_reframe.ledger.default_path import path_of
 from scenario_reframe.ledger.tables import VERSION
+from scenario_reframe.secret import Secret
 
 from .doctor_findings import UPGRADE, Finding
 
@@ -48,7 +49,7 @@ class EntryFilter:
 
     base_url: str | None
     project_id: str | None
-    api_key: str | None = field(default=None, repr=False)
+    api_key: Secret[str] | None = None
 
 
 def ledger_checks(location: str, chosen: EntryFilter, resume: str) -> Iterator[Finding]:

@@ -27,13 +27,13 @@ from .steps import (
     Step,
     Together,
 )
+from .tracebacks import without_transport_frames
 from .transport import (
     MAX_REDIRECTS,
     TRANSPORT_ERRORS,
     ReplyBody,
     Wire,
     log_call,
-    no_reply,
     signed_urls,
 )
 
@@ -79,7 +79,7 @@ class AsyncDriver:
                     answer = await self._perform(step)
                 error = None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on cancellation
-                answer, error = None, fault
+                answer, error = None, without_transport_frames(fault)
         if cancelled:
             raise _with_job(asyncio.CancelledError(), result)
         return result
@@ -103,7 +103,7 @@ class AsyncDriver:
                             self._pull(step) if isinstance(step, Pull) else self._push(step)
                         )
                 except TRANSPORT_ERRORS as error:
-                    return no_reply(error)
+                    return self._wire.no_reply(error)
 
     async def _send(self, step: Send) -> Reply | NoReply:
         async def streamed(body: bytes) -> AsyncIterator[bytes]:
@@ -119,7 +119,7 @@ class AsyncDriver:
             with self._wire.exchange(request) as bound:
                 answer = await self._exchange(sent, bound, self._wire.auth)
         except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
-            answer = no_reply(error, step)
+            answer = self._wire.no_reply(error, step)
         log_call(request, answer)
         return answer
 

@@ -24,13 +24,13 @@ from .steps import (
     Step,
     Together,
 )
+from .tracebacks import without_transport_frames
 from .transport import (
     MAX_REDIRECTS,
     TRANSPORT_ERRORS,
     ReplyBody,
     Wire,
     log_call,
-    no_reply,
     signed_urls,
 )
 
@@ -68,7 +68,7 @@ class SyncDriver:
             try:
                 answer, error = self._perform(step, stopped or Event()), None
             except BaseException as fault:  # noqa: BLE001 - the flow decides, even on Ctrl-C
-                answer, error = None, fault
+                answer, error = None, without_transport_frames(fault)
 
     def _perform(self, step: Step, stopped: Event) -> Any:
         match step:
@@ -91,7 +91,7 @@ class SyncDriver:
                             else self._push(step, stopped)
                         )
                 except TRANSPORT_ERRORS as error:
-                    return no_reply(error)
+                    return self._wire.no_reply(error)
 
     def _send(self, step: Send) -> Reply | NoReply:
         def streamed(body: bytes) -> Iterator[bytes]:
@@ -107,7 +107,7 @@ class SyncDriver:
             with self._wire.exchange(request) as bound:
                 answer = self._exchange(sent, bound, self._wire.auth)
         except Exception as error:  # noqa: BLE001 - it may have been sent, whatever is raised
-            answer = no_reply(error, step)
+            answer = self._wire.no_reply(error, step)
         log_call(request, answer)
         return answer
 

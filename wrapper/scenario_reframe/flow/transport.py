@@ -18,10 +18,12 @@ import httpx
 from attrs import frozen
 
 from scenario_reframe.credentials import BasicAuth, Credentials, may_hold_files, origin_of
+from scenario_reframe.redaction import SHORTEST_IN_RESULT, redact_body
 from scenario_reframe.timing import Clock
 
 from .bounds import Bound, bounded, is_ours
 from .steps import NoReply, Pull, Push, Reply, Request, Send
+from .tracebacks import redact_texts, without_transport_frames
 
 # Under asyncio, httpx lets an ssl.SSLError through that comes after the handshake.
 # UnicodeError: of the host that a redirect names.
@@ -146,15 +148,21 @@ class Wire:
             yield bound
 
     def reply(self, response: httpx.Response, content: bytes = b"") -> Reply:
-        """The reply, with the credentials redacted in case an error echoes them."""
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        # In a paid reply, redacting a short secret must not damage an id.
-        is_paid = response.is_success and content.lstrip().startswith(b"{")
-        text = content.decode("utf-8", "replace")
-        redacted = self.credentials.redact(text, shortest=8 if is_paid else 4)
-        if redacted != text or not is_paid:
-            content = redacted.encode()
-        return Reply(response.status_code, headers, content)
+        """The reply, with the credentials redacted in case it echoes them."""
+        redact = self.credentials.redact
+        headers = {
+            redact(name.lower()): redact(value, SHORTEST_IN_RESULT)
+            for name, value in response.headers.items()
+        }
+        body = redact_body(content, redact, is_success=response.is_success)
+        return Reply(response.status_code, headers, body)
+
+    def no_reply(self, error: Exception, step: Send | None = None) -> NoReply:
+        """The NoReply for an error, with the credentials redacted in case it repeats a reply."""
+        redact_texts(error, self.credentials.redact)
+        answer = no_reply(error, step)
+        without_transport_frames(error)
+        return answer
 
     def _seconds(self, requested: float | None) -> float:
         return self.timeout if requested is None else min(self.timeout, requested)

@@ -3,6 +3,8 @@
 import hashlib
 import secrets
 
+from scenario_reframe.secret import Secret
+
 from .database import Transaction
 
 _OF_KEY = """
@@ -79,7 +81,11 @@ class Account:
     """One server and one project; until the project is known, one server and one key."""
 
     def __init__(
-        self, transaction: Transaction, base_url: str, project_id: str | None, api_key: str
+        self,
+        transaction: Transaction,
+        base_url: str,
+        project_id: str | None,
+        api_key: str | Secret[str],
     ) -> None:
         self._base_url = base_url
         self._fingerprint = fingerprint_of(transaction.one("SELECT salt FROM salt")[0], api_key)
@@ -138,9 +144,9 @@ class Account:
         return int(account)
 
 
-def fingerprint_of(salt: str, api_key: str) -> str:
+def fingerprint_of(salt: str, api_key: str | Secret[str]) -> str:
     """A hash that distinguishes keys in this ledger, and reveals nothing outside it."""
-    return hashlib.sha256((salt + api_key).encode()).hexdigest()
+    return hashlib.sha256((salt + Secret.of(api_key).reveal()).encode()).hexdigest()
 
 
 def new_salt(transaction: Transaction) -> None:

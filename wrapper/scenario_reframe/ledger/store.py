@@ -19,6 +19,7 @@ from scenario_reframe.errors import (
     SubmissionUncertainError,
 )
 from scenario_reframe.models import Job, Submission
+from scenario_reframe.secret import Secret
 from scenario_reframe.timing import DEFAULT_TIMING, Timing
 
 from .accounts import Account
@@ -66,7 +67,7 @@ class SqlLedger(JobsAndUploads):
         *,
         base_url: str,
         project_id: str | None,
-        api_key: str,
+        api_key: str | Secret[str],
         longest_post: float,
         timing: Timing = DEFAULT_TIMING,
     ) -> None:
@@ -87,7 +88,8 @@ class SqlLedger(JobsAndUploads):
             raise
 
     def __repr__(self) -> str:
-        return f"SqlLedger({self.database.label!r})"
+        # A traceback with locals shows one that could not be opened, too.
+        return f"SqlLedger({self.database.label if hasattr(self, 'database') else None!r})"
 
     def close(self) -> None:
         """Stop renewing leases, and close the database."""
