@@ -43,8 +43,9 @@ def redact(text: str, key: Secret[str], secret: Secret[str], shortest: int = SHO
 
 def _may_hold(text: str, key: Secret[str], secret: Secret[str], shortest: int) -> bool:
     """Whether the patterns, which are slow to compile, may find anything."""
-    plain = _ESCAPES.sub(_unescaped, text)
-    texts = (text, plain, plain.replace("+", " "))
+    # In a form of HTML, a plus is a space.
+    variants = {text, text.replace("+", " ")}
+    texts = (text, *(_ESCAPES.sub(_unescaped, variant) for variant in variants))
     return any(form.reveal() in each for form in _forms(key, secret, shortest) for each in texts)
 
 
