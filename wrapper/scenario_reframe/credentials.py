@@ -62,13 +62,10 @@ class BasicAuth(httpx.Auth):
     origin: tuple[str, str, int | None] = field(kw_only=True)
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Add the header to one request, for as long as it is being sent."""
+        """Add the header to one request."""
         if origin_of(request.url) == self.origin:
             request.headers["Authorization"] = self.credentials.header
-        try:
-            yield request
-        finally:
-            request.headers.pop("Authorization", None)  # an error may hold the request
+        yield request
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+import httpx
+
 _OURS = (f"{__package__}.bounds", f"{__package__}.transport")
 _TRANSPORT = ("httpx", "httpcore", "h11", "h2", "anyio", *_OURS)
 _DRIVERS = (f"{__package__}.sync_driver", f"{__package__}.async_driver")
@@ -19,9 +21,11 @@ def without_transport_frames(error: BaseException) -> BaseException:
     return error
 
 
-def redact_texts(error: BaseException, redact: Callable[[str], str]) -> None:
-    """Redact the texts of an error and of those behind it, which may repeat a reply."""
+def redact_error(error: BaseException, redact: Callable[[str], str]) -> None:
+    """Redact an error and those behind it: texts may repeat a reply, and httpx's hold requests."""
     for fault in _chain(error):
+        if isinstance(fault, httpx.RequestError):
+            fault._request = None  # noqa: SLF001 - it holds the Authorization header
         text = str(fault)
         if redact(text) != text or redact(repr(fault)) != repr(fault):
             fault.args = (redact(text),)

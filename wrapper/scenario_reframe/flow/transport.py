@@ -23,7 +23,7 @@ from scenario_reframe.timing import Clock
 
 from .bounds import Bound, bounded, is_ours
 from .steps import NoReply, Pull, Push, Reply, Request, Send
-from .tracebacks import redact_texts, without_transport_frames
+from .tracebacks import redact_error, without_transport_frames
 
 # Under asyncio, httpx lets an ssl.SSLError through that comes after the handshake.
 # UnicodeError: of the host that a redirect names.
@@ -159,7 +159,7 @@ class Wire:
 
     def no_reply(self, error: Exception, step: Send | None = None) -> NoReply:
         """The NoReply for an error, with the credentials redacted in case it repeats a reply."""
-        redact_texts(error, self.credentials.redact)
+        redact_error(error, self.credentials.redact)
         answer = no_reply(error, step)
         without_transport_frames(error)
         return answer
