@@ -137,7 +137,7 @@ LEDGERS: list[Case] = [
 NUMBERS: list[Case] = [
     ((*command, flag, value), {}, USAGE, f"{flag}: '{value}'" if text else f"{flag}: {value}")
     for command, flag, texts, numbers in (
-        (BATCH, "--budget", ("x", "", "0x10", "50 units"), ("nan", "-inf", "-1")),
+        (BATCH, "--budget", ("x", "", "0x10", "50 units"), ("nan", "inf", "-inf", "-1")),
         (BATCH, "--concurrency", ("x", "", "1.5", "1e3", "nan"), ("0", "-1")),
         (BATCH, "--resubmit-after", ("x", "", "1h"), ("nan", "-1", "-inf")),
         ((*BATCH, "--check"), "--budget", ("much",), ("nan",)),
@@ -162,6 +162,8 @@ EXTRA: list[Case] = [
         ("a=" + "9" * 5000, "4,300 digits"),
         ('a={"b": [' + "9" * 5000 + "]}", "4,300 digits"),
         ("a=" + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
+        ("a=" + "[" * 900 + "]" * 900, "cannot be written as JSON"),
+        (f"{NOT_UTF8}=1", "not a setting's name"),
         ("a=1e999", "cannot be written as JSON"),
         ("a=-Infinity", "cannot be written as JSON"),
         ('a={"b": [NaN]}', "cannot be written as JSON"),
@@ -254,6 +256,7 @@ NAMES: list[Case] = [
     ((*RUN, "--base-url", f"http://127.0.0.1/{NOT_UTF8}"), {}, REFUSED, "base URL"),
     ((*RUN, "-o", "fifo", "--ledger", "none"), {}, USAGE, "--output"),
     (("jobs", "frob"), {}, USAGE, "frob"),
+    (("jobs", "list", "--project-id", NOT_UTF8), {}, REFUSED, "project id"),
     (("resume", "--ledger", "none"), {}, REFUSED, "needs a ledger"),
 ]
 PROXIES: list[Case] = [
