@@ -144,10 +144,10 @@ def test_every_operation_has_its_path_and_the_project(
 ) -> None:
     """`projectId` is in the query of each, escaped."""
     httpx_mock.add_response(json=answer_to(name))
-    call(name, *arguments, client={"project_id": "proj a&b"})
+    call(name, *arguments, client={"project_id": "proj_a&b"})
     request = only_request(httpx_mock)
     assert (request.method, request.url.path) == (method, f"/v1{path}")
-    assert request.url.params["projectId"] == "proj a&b"
+    assert request.url.params["projectId"] == "proj_a&b"
 
 
 @pytest.mark.parametrize(("name", "arguments", "method", "path"), CALLS)
