@@ -13,8 +13,6 @@ from typing import Any
 
 import httpx
 
-from scenario_reframe.flow.http_clients import make_client
-
 from .shapes import job_id_of
 
 _BEGAN = "first_contact.began"
@@ -99,9 +97,7 @@ class Traffic:
             "request": [self._on_request],
             "response": [self._on_response],
         }
-        http = make_client()
-        http.event_hooks = hooks
-        return http
+        return httpx.Client(timeout=60, event_hooks=hooks)
 
     def _on_request(self, request: httpx.Request) -> None:
         request.extensions[_BEGAN] = self._clock()

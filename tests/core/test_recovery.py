@@ -190,8 +190,12 @@ def test_list_that_goes_in_circles_proves_nothing() -> None:
 def test_list_that_is_too_long_proves_nothing(took: float) -> None:
     """After 1,000 pages or ten minutes: no conclusion, and no second POST despite permission."""
     numbers = count()
-    others = [lambda body: paged(mine(seed=1), token=f"t{next(numbers)}")(body)]
-    scene = Scene(lost(), MADE, pages=others, took=took)
+
+    def page(body: Any) -> Reply:
+        made: Reply = paged(mine(seed=1), token=f"t{next(numbers)}")(body)
+        return made
+
+    scene = Scene(lost(), MADE, pages=[page], took=took)
     with pytest.raises(SubmissionUncertainError, match="too long"):
         scene.reframe(resubmit_after=0.0)
     assert len(scene.posted) == 1

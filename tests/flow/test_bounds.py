@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpcore
+import httpx
 import pytest
 
 from clients import KEY, SECRET
@@ -157,6 +158,33 @@ def test_an_encoding_that_cannot_be_read_is_no_reply(
     reply = http_reply(body, "200 OK", JSON, b"Content-Encoding: " + encoding)
     with answering(reply) as server, pytest.raises(ConnectionFailedError):
         call(server.base_url, "get_job", "job_1")
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+def test_a_reply_that_a_hook_has_read_is_not_read_again(encoding: str) -> None:
+    """A given client may have hooks that log bodies."""
+    body = b'{"job": {"jobId": "job_1", "status": "success"}}'
+    content = gzip.compress(body) if encoding == "gzip" else body
+    reply = http_reply(content, "200 OK", JSON, b"Content-Encoding: " + encoding.encode())
+
+    async def read(response: httpx.Response) -> None:
+        await response.aread()
+
+    async def later(base_url: str) -> str:
+        async with (
+            httpx.AsyncClient(event_hooks={"response": [read]}) as http,
+            AsyncReframeClient(KEY, SECRET, base_url=base_url, http_client=http) as client,
+        ):
+            return (await client.get_job("job_1")).id
+
+    with (
+        answering(reply) as server,
+        httpx.Client(event_hooks={"response": [lambda response: response.read()]}) as http,
+        ReframeClient(KEY, SECRET, base_url=server.base_url, http_client=http) as client,
+    ):
+        assert client.get_job("job_1").id == "job_1"
+        assert asyncio.run(later(server.base_url)) == "job_1"
+        assert len(server.requests) == 2
 
 
 def test_a_list_without_end_ends(call: Call) -> None:

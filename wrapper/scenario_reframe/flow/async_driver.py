@@ -129,8 +129,8 @@ class AsyncDriver:
         response = await self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
         bound.head_ended()
         try:
-            body = ReplyBody(response.headers, bound)
-            async for chunk in cast("httpx.AsyncByteStream", response.stream):
+            body = ReplyBody(response, bound)
+            async for chunk in _raw(response):
                 body.add(chunk)
         finally:
             await response.aclose()
@@ -147,7 +147,7 @@ class AsyncDriver:
         try:
             # Each to its end, even when cancelled: no thread may use the file when it is closed.
             if await _run_in_thread(partial(step.sink.accept, head.status, head.headers)):
-                async for chunk in cast("httpx.AsyncByteStream", response.stream):
+                async for chunk in _raw(response):
                     await _run_in_thread(partial(step.sink.write, chunk))
                     await awaited(step.progress.add(len(chunk)))
                     bound.moved(len(chunk))
@@ -272,3 +272,12 @@ async def _run_in_thread(function: Callable[[], T]) -> T:
 async def awaited(value: Any) -> Any:
     """What a callback returned, awaited if it can be."""
     return await value if isawaitable(value) else value
+
+
+async def _raw(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The raw bytes of a body; the decoded ones if a hook has read it."""
+    if response.is_stream_consumed:
+        yield response.content
+    else:
+        async for chunk in cast("httpx.AsyncByteStream", response.stream):
+            yield chunk

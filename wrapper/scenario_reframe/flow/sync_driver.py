@@ -1,7 +1,7 @@
 """The driver without asyncio: performs a flow's steps over httpx, uploads in threads."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Event
@@ -115,8 +115,8 @@ class SyncDriver:
         response = self._http.send(sent, auth=auth, follow_redirects=False, stream=True)
         bound.head_ended()
         try:
-            body = ReplyBody(response.headers, bound)
-            for chunk in cast("httpx.SyncByteStream", response.stream):
+            body = ReplyBody(response, bound)
+            for chunk in _raw(response):
                 body.add(chunk)
         finally:
             response.close()
@@ -132,7 +132,7 @@ class SyncDriver:
         head = self._wire.reply(response)
         try:
             if step.sink.accept(head.status, head.headers):
-                for chunk in cast("httpx.SyncByteStream", response.stream):
+                for chunk in _raw(response):
                     step.sink.write(chunk)
                     step.progress.add(len(chunk))
                     bound.moved(len(chunk))
@@ -175,3 +175,10 @@ class SyncDriver:
                 stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _raw(response: httpx.Response) -> Iterable[bytes]:
+    """The raw bytes of a body; the decoded ones if a hook has read it."""
+    if response.is_stream_consumed:
+        return [response.content]
+    return cast("httpx.SyncByteStream", response.stream)

@@ -175,13 +175,16 @@ class ReplyBody:
     """A reply's body, decoded within the limit of a reply's size.
 
     httpx decodes whatever a reply names, in layers, each of which may be a thousand times larger.
-    Its limits hold for a given `http_client` too, whose connections are not bounded.
+    Its limits hold for a given `http_client` too, whose connections are not bounded; but a hook of
+    that client, or a mock, may have read and decoded the body already.
     """
 
-    def __init__(self, headers: httpx.Headers, bound: Bound) -> None:
+    def __init__(self, response: httpx.Response, bound: Bound) -> None:
         self._bound = bound
         self._content = bytearray()
-        encoding = headers.get("content-encoding", "identity").strip().lower()
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if response.is_stream_consumed:
+            encoding = ""
         if encoding not in {"", "identity", "gzip", "x-gzip"}:
             raise httpx.DecodingError(f"the content encoding {encoding!r:.80} was not asked for")
         self._unzip = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in encoding else None
