@@ -129,10 +129,10 @@ def test_paid_job_comes_out_whatever_is_beside_its_id(record: Any, beside: Any) 
 
 @given(tail=st.binary(max_size=40).filter(lambda tail: b'"' not in tail))
 @QUICK
-def test_paid_job_comes_out_of_a_reply_that_breaks_off(tail: bytes) -> None:
-    """Its id was read before that."""
-    job = read("paid", Reply(200, {}, b'{"job": {"jobId": "job_9", "x": ' + tail))
-    assert isinstance(job, Job)
+def test_an_id_in_a_reply_that_breaks_off_is_in_the_error(tail: bytes) -> None:
+    """As a hint; if the rest happens to be whole, it is the job."""
+    made = read("paid", Reply(200, {}, b'{"job": {"jobId": "job_9", "x": ' + tail))
+    job = made if isinstance(made, Job) else made.job
     assert job.id == "job_9"
 
 
