@@ -35,6 +35,7 @@ JOBS: Table = {
     "assets of all kinds": (
         b"{" + _ID + b', "metadata": {"assetIds": ' + json.dumps(_ODD).encode() + b"}}}", "job_1"
     ),
+    "UTF-16": (("{" + _ID.decode() + "}}").encode("utf-16"), "job_1"),
     "cost below 0": (b"{" + _ID + b', "billing": {"cuCost": -1e308}}}', "job_1"),
 }  # fmt: skip
 
@@ -53,7 +54,6 @@ BROKEN_JOBS: Table = {
     "null": (b"null", SubmissionUncertainError),
     "empty": (b"", SubmissionUncertainError),
     "HTML": (b"<html><body>job_1</body></html>", SubmissionUncertainError),
-    "UTF-16": (("{" + _ID.decode() + "}}").encode("utf-16"), SubmissionUncertainError),
     "id of a surrogate": (b'{"job": {"jobId": "\\ud800"}}', SubmissionUncertainError),
     "id of a path": (b'{"job": {"jobId": "../../x"}}', SubmissionUncertainError),
     "id of 300 characters": (b'{"jobId": "' + b"a" * 300 + b'"}', SubmissionUncertainError),

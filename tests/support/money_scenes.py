@@ -494,14 +494,15 @@ def listed_after_the_second_post(scene: Scene, settings: Settings, days: float) 
     """The first POST's job is listed only after later POSTs, which made nothing."""
     scene.uncertain("reframe", scene.clip, scene.to, **settings)
     scene.clock.forward(days * 24 * 3600)
-    scene.to_submit(answer(504), ALWAYS)
-    scene.sandbox.list_lag = UNLISTED
-    error = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
-    assert isinstance(error, SubmissionUncertainError), error
-    scene.sandbox.list_lag = 0.0
-    scene.sandbox.faults.clear()
-    got = scene.tried("resume", scene.unfinished())
-    return scene.ending(Asked(settings, got))
+    with machine_clock(days * 24):
+        scene.to_submit(answer(504), ALWAYS)
+        scene.sandbox.list_lag = UNLISTED
+        error = scene.tried("resume", scene.unfinished(), resubmit_after=0.0)
+        assert isinstance(error, SubmissionUncertainError), error
+        scene.sandbox.list_lag = 0.0
+        scene.sandbox.faults.clear()
+        got = scene.tried("resume", scene.unfinished())
+        return scene.ending(Asked(settings, got))
 
 
 # --- 9: the machine's clock -----------------------------------------------------------------------

@@ -106,15 +106,16 @@ def _in_bounds(row: Setting, value: object) -> bool:
     return (low is None or measure >= low) and (high is None or measure <= high)
 
 
-def _unknown(name: str) -> str:
-    if name in _BY_WIRE:
+def _unknown(name: object) -> str:
+    if isinstance(name, str) and name in _BY_WIRE:
         return f"{name}: write {_BY_WIRE[name].name} (names are snake_case here)"
-    close = get_close_matches(str(name), [*_BY_NAME, *_BY_WIRE], n=1)
+    close = get_close_matches(name if isinstance(name, str) else "", [*_BY_NAME, *_BY_WIRE], n=1)
     if close:
         row = _BY_NAME.get(close[0]) or _BY_WIRE[close[0]]
-        return f"{name}: no such setting; did you mean {row.name}?"
+        return f"{printable(str(name), 80)}: no such setting; did you mean {row.name}?"
+    label = printable(name, 80) if isinstance(name, str) else shown(name)
     return (
-        f"{shown(name)}: no such setting; there are {', '.join(_BY_NAME)}. To "
+        f"{label}: no such setting; there are {', '.join(_BY_NAME)}. To "
         "send one that this version does not know, use extra={...}"
     )
 
