@@ -152,9 +152,8 @@ def open_video(path: str | os.PathLike[str]) -> VideoFile:
             head = file.read(_HEAD_BYTES)
     except FileNotFoundError as fault:
         raise InvalidVideoError(f"video: {name} does not exist") from fault
-    except (OSError, ValueError) as fault:
-        why = fault.strerror if isinstance(fault, OSError) else fault
-        raise InvalidVideoError(f"video: {name} cannot be read: {why}") from fault
+    except OSError as fault:
+        raise InvalidVideoError(f"video: {name} cannot be read: {fault.strerror}") from fault
     content_type = content_type_of(head)
     if content_type is None:
         raise InvalidVideoError(
