@@ -117,7 +117,9 @@ def test_open_video_refuses_what_does_not_begin_like_a_video(
 
 def test_open_video_refuses_a_folder(tmp_path: Path) -> None:
     """It must be one file."""
-    with pytest.raises(InvalidVideoError, match=r"^video: [^:]+ is a folder; it takes one video file$"):
+    with pytest.raises(
+        InvalidVideoError, match=r"^video: [^:]+ is a folder; it takes one video file$"
+    ):
         open_video(tmp_path)
 
 

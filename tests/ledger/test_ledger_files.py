@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -34,6 +35,7 @@ from scenario_reframe import (
     ReframeClient,
     ReframeError,
 )
+from scenario_reframe.ledger.default_path import path_of
 from scenario_reframe.ledger.interface import Claim, Entry, SubmitConditions
 from scenario_reframe.ledger.store import SqlLedger
 from scenario_reframe.ledger.tables import VERSION
@@ -363,3 +365,20 @@ def test_a_fork_waits_for_a_transaction_of_another_thread(make_ledger: Ledgers, 
                 os._exit(len(ledger.entries()))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
     assert len(ledger.entries()) == 2
+
+
+def test_ledger_that_appears_while_it_is_checked_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may make it at that very moment."""
+    path, status = tmp_path / "ledger.db", Path.stat
+
+    def made_meanwhile(self: Path, **options: Any) -> os.stat_result:
+        try:
+            return status(self, **options)
+        finally:
+            if self == path:
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR))
+
+    monkeypatch.setattr(Path, "stat", made_meanwhile)
+    assert path_of(str(path)) == path

@@ -3,6 +3,7 @@
 import os
 import re
 from pathlib import Path
+from stat import S_ISREG
 
 from platformdirs import user_state_path
 
@@ -37,9 +38,11 @@ def path_of(location: str) -> Path:
         raise ConfigurationError("ledger: it takes a path, since a ledger in memory would be lost")
     if "\0" in path:
         raise ConfigurationError("ledger: a path with a NUL character is not allowed")
+    found = Path(path).absolute()
     try:
-        found = Path(path).absolute()
-        is_allowed = found.is_file() or not found.exists()
+        is_allowed = S_ISREG(found.stat().st_mode)  # one call: another process may be making it
+    except FileNotFoundError:
+        is_allowed = True
     except (OSError, UnicodeEncodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise ConfigurationError(f"the ledger {path} cannot be read: {why}") from fault
