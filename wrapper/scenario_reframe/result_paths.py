@@ -56,7 +56,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise InvalidInputError if something is there that is no file, such as a device."""
+    """Raise InvalidInputError if something else than a regular file is there, such as a device."""
     if path.exists() and not path.is_file():
         what = "a folder" if path.is_dir() else "not a regular file"
         raise InvalidInputError(f"to: {path} is {what}, which is never replaced; name a file")

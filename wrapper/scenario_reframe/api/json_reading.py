@@ -14,7 +14,7 @@ _SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def read_json(content: bytes) -> Any:
-    """The JSON value in these bytes; None if they are no JSON text.
+    """The JSON value in these bytes; None if they are not JSON.
 
     What no JSON text, terminal or database may hold is replaced within it: numbers that are not
     finite or have thousands of digits, and what is nested too deep, by None; bytes that are not

@@ -35,7 +35,7 @@ from .sanitize import bare_url, printable
 
 # Files are named by ids, too: no colon, which is a drive or a stream on Windows, no dot at first.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
-# In a reply that is no JSON text, or has its job somewhere else.
+# In a reply that is not JSON, or has its job somewhere else.
 _JOB_ID = re.compile(
     r'"(?:jobId"\s*:\s*"|id"\s*:\s*"(?=job_))([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})"'
 )
