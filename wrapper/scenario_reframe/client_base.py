@@ -91,7 +91,7 @@ class ClientBase:
             base_url=self._wire.base_url,
             project_id=self._operations.project_id,
             api_key=self._wire.credentials.key,
-            # Connecting, sending and receiving may each take the whole timeout.
+            # With a given http_client, connecting, sending and receiving may each take the timeout.
             longest_post=3 * self._wire.timeout,
             timing=self._operations.timing,
         )
