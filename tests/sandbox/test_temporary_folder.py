@@ -42,7 +42,7 @@ except ChildProcessError:
 def started(program: str, folder: Path) -> "subprocess.Popen[str]":
     """Start a program, as the leader of a group, with its temporary files in a folder."""
     return subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],  # of fork with threads
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
