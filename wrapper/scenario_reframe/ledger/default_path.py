@@ -41,7 +41,7 @@ def path_of(location: str) -> Path:
     found = Path(path).absolute()
     try:
         is_allowed = S_ISREG(found.stat().st_mode)  # one call: another process may be making it
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         is_allowed = True
     except (OSError, UnicodeEncodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else fault
