@@ -15,7 +15,6 @@ from .api.calling import send
 from .api.operations import Paging
 from .client_base import DEFAULT_WAIT, ClientBase, check_http_client
 from .flow.async_driver import AsyncDriver
-from .flow.connections import Connections
 from .flow.http_clients import make_async_client
 from .flow.steps import ProgressCallback
 from .ledger.interface import Entry
@@ -54,7 +53,7 @@ class AsyncReframeClient(ClientBase):
         del api_key, api_secret  # a traceback with locals would show them
         check_http_client(http_client, httpx.AsyncClient)
         super().__init__(given, base_url, project_id, timeout, ledger, timing)
-        self._connections = Connections(make_async_client, http_client)
+        self._connections = self._connect(make_async_client, http_client)
         self._driver = AsyncDriver(self._wire, self._connections)
 
     async def __aenter__(self) -> Self:

@@ -68,7 +68,7 @@ class ReframeClient(ClientBase):
         del api_key, api_secret  # a traceback with locals would show them
         check_http_client(http_client, httpx.Client)
         super().__init__(given, base_url, project_id, timeout, ledger, timing)
-        self._connections = Connections(make_client, http_client)
+        self._connections = self._connect(make_client, http_client)
         self._driver = SyncDriver(self._wire, self._connections)
 
     def __enter__(self) -> Self:

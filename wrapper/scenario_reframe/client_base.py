@@ -1,6 +1,6 @@
 """The part that both clients share: arguments, ledger, batch."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, asynccontextmanager
 from datetime import datetime
 from os import PathLike
@@ -17,6 +17,7 @@ from .arguments import checked_path, is_number, shown
 from .credentials import find_base_url, find_credentials, find_project_id
 from .errors import ConfigurationError, InvalidInputError
 from .flow.async_driver import AsyncDriver
+from .flow.connections import Connections, H
 from .flow.steps import Flow
 from .flow.transport import Wire
 from .ledger.interface import Ledger
@@ -95,6 +96,14 @@ class ClientBase:
             longest_post=3 * self._wire.timeout,
             timing=self._operations.timing,
         )
+
+    def _connect(self, make: Callable[[], H], given: H | None) -> Connections[H]:
+        """The connections; if they cannot be made, the ledger is closed again."""
+        try:
+            return Connections(make, given)
+        except ConfigurationError:
+            self._close_ledger()
+            raise
 
     def _close_ledger(self) -> None:
         if self._pipeline.ledger is not None:
