@@ -145,7 +145,9 @@ def test_help_can_be_read_however_narrow_the_terminal_says_it_is(run: Run, colum
 def test_a_working_directory_that_is_gone_is_named(
     run: Run, here: Path, argv: tuple[str, ...], word: bytes
 ) -> None:
-    """And nothing is paid."""
+    """And nothing is paid. Python 3.13.0 itself cannot import `socket` there."""
+    if sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("this Python cannot run in a working directory that is gone")
     (here / "gone").mkdir()
     words = [one.replace("HERE", str(here)) for one in argv]
     done = run(*words, within='cd gone && rmdir ../gone && exec "$@"', PYTHONPATH=python_path())
