@@ -38,11 +38,9 @@ def path_of(location: str) -> Path:
         raise ConfigurationError("ledger: it takes a path, since a ledger in memory would be lost")
     if "\0" in path:
         raise ConfigurationError("ledger: a path with a NUL character is not allowed")
-    found = Path(path).absolute()
     try:
-        is_allowed = S_ISREG(found.stat().st_mode)  # one call: another process may be making it
-    except (FileNotFoundError, NotADirectoryError):
-        is_allowed = True
+        found = Path(path).absolute()
+        is_allowed = _is_regular_or_missing(found)
     except (OSError, UnicodeEncodeError) as fault:
         why = fault.strerror if isinstance(fault, OSError) else fault
         raise ConfigurationError(f"the ledger {path} cannot be read: {why}") from fault
@@ -51,3 +49,10 @@ def path_of(location: str) -> Path:
             f"the ledger {found} cannot be used: it is not a regular file; choose another path"
         )
     return found
+
+
+def _is_regular_or_missing(path: Path) -> bool:
+    try:
+        return S_ISREG(path.stat().st_mode)  # one call: another process may be making it
+    except (FileNotFoundError, NotADirectoryError):
+        return True
