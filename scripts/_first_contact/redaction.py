@@ -119,7 +119,7 @@ class Redactor:
 
 
 def _secret_forms(credentials: Credentials) -> list[str]:
-    """Forms that `Credentials.redact` does not cover: other base64, other case, HTML."""
+    """Forms to redact in capital and small letters; `Credentials.redact` tells these apart."""
     key, secret = credentials.key.reveal(), credentials.secret.reveal()
     forms = {key, secret, escape(key), escape(secret)}
     for text in (f"{key}:{secret}", secret, key):

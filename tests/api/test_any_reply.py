@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scenario_reframe import ReframeError
 from scenario_reframe.api.json_values import datetime_or_none, http_date, iso, url_or_none
 from scenario_reframe.api.operations import Operations
-from scenario_reframe.api.parsing import is_id
 from scenario_reframe.api.replies import api_error
+from scenario_reframe.arguments import is_id
 from scenario_reframe.flow.steps import Reply
 from scenario_reframe.models import Asset, Job, expiry_of
 from scenario_reframe.recovery import MOST_PAGES, WINDOW, read_jobs

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from datetime import MAXYEAR, datetime
 from reprlib import Repr
@@ -11,6 +12,9 @@ from .api.sanitize import printable
 from .errors import InvalidInputError, ReframeError
 from .models import Submission
 
+ID_PATTERN = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}"
+"""Files are named by ids: no colon, which is a drive or a stream on Windows, no dot at first."""
+_ID = re.compile(ID_PATTERN)
 _EXACT = 2**53 - 1  # JSON numbers beyond this are not exact everywhere
 _SHOWN = 80
 _DEEPEST, _MOST_VALUES = 100, 100_000
@@ -126,6 +130,11 @@ def is_whole_number(value: object) -> TypeGuard[int]:
 def is_text(value: object) -> TypeGuard[str]:
     """Whether a value is a str without lone surrogates, which JSON in UTF-8 cannot hold."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def is_id(value: object) -> TypeGuard[str]:
+    """Whether a value can be an id of the API."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
 
 
 def is_json(value: object) -> bool:

@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from scenario_reframe_api.settings import BASE_URL
 
-from .arguments import shown
+from .arguments import is_text, shown
 from .errors import ConfigurationError
 from .redaction import SHORTEST, redact
 from .secret import Secret
@@ -25,7 +25,6 @@ SECRET_VARIABLES = ("SCENARIO_API_SECRET", "SCENARIO_SDK_API_SECRET")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
 
 
 def _hidden(value: str | Secret[str]) -> Secret[str]:
@@ -189,5 +188,5 @@ def _check(value: Secret[Any], word: str, variable: str, *, colon: bool) -> None
             f"the {word} contains a colon, which HTTP Basic does not allow. Set key and "
             f"secret separately, as {KEY_VARIABLES[0]} and {SECRET_VARIABLES[0]}"
         )
-    if _SURROGATES.search(value.reveal()):  # an error of `encode` would hold the secret
+    if not is_text(value.reveal()):  # an error of `encode` would hold the secret
         raise ConfigurationError(f"the {word} cannot be written as UTF-8")

@@ -29,7 +29,7 @@ from .result_paths import Destination, check_destination, check_replaceable, tar
 from .transfer_plan import PARTIAL, WHOLE, TransferPlan, stated_size
 
 FRUITLESS_ATTEMPTS = 5
-"""So many attempts in a row that bring less than LEAST_PROGRESS together are the last."""
+"""So many attempts in a row that transfer less than LEAST_PROGRESS together are the last."""
 LEAST_PROGRESS = 64 * 1024
 """Bytes. A host that breaks each transfer after a few of them would be asked without end."""
 

@@ -21,8 +21,7 @@ from scenario_reframe_api.settings import VIDEO_FIELD
 
 from . import uploading
 from .api.calling import repeat, send
-from .api.parsing import is_id
-from .arguments import check_callback, check_flag, check_seconds, check_submission, shown
+from .arguments import check_callback, check_flag, check_seconds, check_submission, is_id, shown
 from .downloading import assets_in_order, download
 from .errors import (
     ConfigurationError,

@@ -12,12 +12,11 @@ from urllib.parse import urlsplit
 from attrs import frozen
 
 from .api.sanitize import printable
-from .arguments import checked_path, shown
+from .arguments import checked_path, is_id, shown
 from .errors import InvalidVideoError, UploadError
 from .models import Asset
 
 _ASSET_ID = re.compile(r"asset_[A-Za-z0-9_-]{1,200}")
-_ID_OF_ASSET = re.compile(r"[A-Za-z0-9_.:-]{1,200}")  # as the server may write it
 _HEAD_BYTES = 64
 CHUNK_BYTES = 256 * 1024
 
@@ -113,7 +112,7 @@ def resolve(video: VideoSource) -> Video:
     Raises InvalidVideoError.
     """
     if isinstance(video, Asset):
-        if not (isinstance(video.id, str) and _ID_OF_ASSET.fullmatch(video.id)):
+        if not is_id(video.id):
             raise InvalidVideoError(f"video: {shown(video.id)} is not the id of an asset")
         return VideoAsset(video.id)
     if is_url(video):

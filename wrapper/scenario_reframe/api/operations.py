@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from scenario_reframe.arguments import shown
+from scenario_reframe.arguments import is_id, shown
 from scenario_reframe.errors import InvalidInputError, UnexpectedResponseError
 from scenario_reframe.flow.steps import Reply, Request
 from scenario_reframe.models import Asset, Estimate, Job
@@ -37,7 +37,6 @@ from .json_values import http_date
 from .parsing import (
     JobPage,
     Upload,
-    is_id,
     parse_asset,
     parse_estimate,
     parse_job,
@@ -211,7 +210,7 @@ class Paging:
 
 def checked_id(value: object, kind: str) -> str:
     """The id. Raises InvalidInputError if it cannot be one: `..` would change the URL."""
-    if isinstance(value, str) and is_id(value):
+    if is_id(value):
         return value
     raise InvalidInputError(
         f"{shown(value)} is not a {kind} id, such as {kind}_abc123; it takes letters, digits, _, - "

@@ -6,10 +6,11 @@ this module, and a paid job's id is read from the raw JSON before anything else.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol, Self, TypeGuard, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from attrs import frozen
 
+from scenario_reframe.arguments import ID_PATTERN, is_id
 from scenario_reframe.errors import UnexpectedResponseError
 from scenario_reframe.flow.steps import Reply
 from scenario_reframe.models import Asset, Estimate, Job
@@ -33,12 +34,8 @@ from .json_values import (
 from .replies import parse_reply
 from .sanitize import bare_url, printable
 
-# Files are named by ids, too: no colon, which is a drive or a stream on Windows, no dot at first.
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 # In a reply that is not JSON, or has its job somewhere else.
-_JOB_ID = re.compile(
-    r'"(?:jobId"\s*:\s*"|id"\s*:\s*"(?=job_))([A-Za-z0-9_-][A-Za-z0-9_.-]{0,199})"'
-)
+_JOB_ID = re.compile(rf'"(?:jobId"\s*:\s*"|id"\s*:\s*"(?=job_))({ID_PATTERN})"')
 _LONGEST_TOKEN = 4096
 
 
@@ -81,11 +78,6 @@ class JobPage:
     unnamed: int = 0
 
 
-def is_id(value: object) -> TypeGuard[str]:
-    """Whether a value can be an id of the API."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None
-
-
 def _id_or_none(value: object) -> str | None:
     return value if is_id(value) else None
 
@@ -110,7 +102,7 @@ def _id_in(payload: Mapping[str, Any]) -> str | None:
 
 def _written_id(content: bytes) -> str | None:
     """The only job id that is written in these bytes, JSON or not; None if there are several."""
-    found = set(filter(is_id, _JOB_ID.findall(text_of(content))))
+    found = set(_JOB_ID.findall(text_of(content)))
     return found.pop() if len(found) == 1 else None
 
 

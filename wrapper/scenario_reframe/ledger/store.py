@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from scenario_reframe.api.parsing import is_id
+from scenario_reframe.arguments import is_id
 from scenario_reframe.errors import (
     ConfigurationError,
     InvalidInputError,
